@@ -1,0 +1,39 @@
+"""How do other networks train, against PyTorch eager: BatchNorm, LeNet-5, strided and augmented ones?
+
+python benchmarks/architectures.py
+"""
+
+from arena import arguments, compare, has_torch, layers_of, save, show, torch_jobs
+
+BASELINE = "PyTorch eager"
+# recipe -> steps of a burst; each at the batch size of its config
+NETWORKS = {
+    "vgg-small.yaml": (128, 10),
+    "lenet5.yaml": (64, 60),
+    "deotte.yaml": (64, 8),
+    "speedrun.yaml": (256, 15),
+}
+
+
+def main() -> None:
+    """Measure, print, and write results/architectures.json."""
+    options = arguments(__doc__)
+    tables = {}
+    for config, (batch, burst) in NETWORKS.items():
+        job = {
+            "what": "train",
+            "model": layers_of(config),
+            "shape": (1, 28, 28),
+            "batch": batch,
+            "burst": burst,
+        }
+        jobs = torch_jobs(job, ("eager", "channels_last")) if has_torch() else {}
+        jobs["cnncli"] = {**job, "side": "ours"}
+        tables[config] = compare(jobs, options.rounds, BASELINE)
+        show(f"training, {config}, batch {batch}, Adam", tables[config], BASELINE)
+    if not options.no_save:
+        save("architectures", {"rounds": options.rounds, "baseline": BASELINE, "tables": tables})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""Alternating measurements: every contestant in its own process, alone while it is measured, medians and ratios.
+
+A machine's speed drifts while one measures. So contestants take turns, round after round, and what is reported is the
+median of each and the median of the ratios within a round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+TORCH_MODES = ("eager", "channels_last", "compile", "bf16", "bf16+channels_last")
+
+
+def has_torch() -> bool:
+    """Return whether PyTorch is installed; says so where it is not."""
+    if importlib.util.find_spec("torch") is None:
+        print(
+            "PyTorch is not installed, so there is nothing to compare with: pip install 'cnncli[bench]'",
+            file=sys.stderr,
+        )
+        return False
+    return True
+
+
+def layers_of(config: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the layer list of a recipe in configs/."""
+    from cnncli.config import load_config
+
+    return [
+        (layer.kind, dict(layer.options)) for layer in load_config(HERE.parent / "configs" / config).model
+    ]
+
+
+class Contestant:
+    """A process that waits for its turn.
+
+    Args:
+        name: shown in the table.
+        job: see contestant.py.
+    """
+
+    def __init__(self, name: str, job: Mapping[str, Any]) -> None:
+        self.name = name
+        self.figures: list[float] = []
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "contestant.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self._say(json.dumps(job))
+        self.ready = self._hear() == "ready"
+
+    def _say(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def _hear(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def turn(self) -> None:
+        """Measure one burst."""
+        self._say("go")
+        self.figures.append(float(self._hear()))
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def compare(jobs: Mapping[str, Mapping[str, Any]], rounds: int, baseline: str) -> dict[str, dict[str, Any]]:
+    """Measure all contestants in turns.
+
+    Args:
+        jobs: by the contestant's name.
+        rounds: how many turns each has.
+        baseline: whose figures the ratios are taken to.
+
+    Returns:
+        for each name the median and all figures in images a second, and the median ratio to the baseline; a
+        contestant that could not start has an empty entry.
+    """
+    contestants = [Contestant(name, job) for name, job in jobs.items()]
+    running = [one for one in contestants if one.ready]
+    for _ in range(rounds):
+        for one in running:
+            one.turn()
+    for one in contestants:
+        one.close()
+    base = next((one.figures for one in running if one.name == baseline), None)
+    table: dict[str, dict[str, Any]] = {}
+    for one in contestants:
+        entry: dict[str, Any] = {}
+        if one.figures:
+            entry = {
+                "median": round(statistics.median(one.figures)),
+                "figures": [round(f) for f in one.figures],
+            }
+            if base is not None:
+                ratios = [mine / theirs for mine, theirs in zip(one.figures, base, strict=True)]
+                entry["ratio"] = round(statistics.median(ratios), 2)
+        table[one.name] = entry
+    return table
+
+
+def show(title: str, table: Mapping[str, Mapping[str, Any]], baseline: str) -> None:
+    """Print a table of medians and ratios."""
+    print(f"\n{title}")
+    print(f"  {'':34s} {'img/s':>8s}   ratio to {baseline}")
+    for name, entry in table.items():
+        if entry:
+            print(f"  {name:34s} {entry['median']:8,d}   {entry.get('ratio', float('nan')):.2f}")
+        else:
+            print(f"  {name:34s} {'did not run here':>8s}")
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    import cnncli
+
+    facts: dict[str, Any] = {
+        "date": date.today().isoformat(),
+        "cpu": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "cnncli": cnncli.__version__,
+        "blas": [
+            {key: info.get(key) for key in ("internal_api", "version", "architecture")}
+            for info in threadpool_info()
+            if info.get("user_api") == "blas"
+        ],
+    }
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                facts["cpu"] = line.split(":", 1)[1].strip()
+            if line.startswith("flags"):
+                facts["vector"] = [
+                    flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in line.split()
+                ]
+                break
+    except OSError:
+        pass
+    if importlib.util.find_spec("torch") is not None:
+        from importlib.metadata import version
+
+        facts["torch"] = version("torch")
+    return facts
+
+
+def save(name: str, result: Mapping[str, Any]) -> None:
+    """Write a result with the machine's facts to results/<name>.json."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"machine": machine(), **result}, indent=2) + "\n")
+    print(f"\nwritten: {path.relative_to(HERE.parent)}")
+
+
+def arguments(description: str, rounds: int = 7) -> argparse.Namespace:
+    """Return the options that every benchmark has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rounds", type=int, default=rounds, help="turns of each contestant")
+    parser.add_argument("--no-save", action="store_true", help="do not write benchmarks/results/")
+    return parser.parse_args()
+
+
+def torch_jobs(job: Mapping[str, Any], modes: Sequence[str] = TORCH_MODES) -> dict[str, dict[str, Any]]:
+    """Return PyTorch's contestants for a job, one for each mode."""
+    return {f"PyTorch {mode}": {**job, "side": "torch", "mode": mode} for mode in modes}

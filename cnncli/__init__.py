@@ -1,0 +1,104 @@
+"""Convolutional networks for MNIST and sets like it, in pure NumPy.
+
+The names below are the public interface. Each is imported when it is first used, so that `import cnncli`
+costs nothing and loads neither the command line nor the drawing of pictures.
+
+Example:
+    >>> import cnncli  # doctest: +SKIP
+    >>> model = cnncli.load_model("runs/run-3")
+    >>> cnncli.predict_pictures(["digit.png"], model)[0].text
+    '7'
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from cnncli.config import Config, load_config, parse_config
+    from cnncli.data.datasets import Dataset, Split, load_dataset
+    from cnncli.data.download import download
+    from cnncli.engine import compile
+    from cnncli.errors import CnnError
+    from cnncli.nn.build import build_network
+    from cnncli.nn.network import Network
+    from cnncli.runs import Run, create_run, find_run, list_runs
+    from cnncli.training.evaluate import Evaluation, evaluate
+    from cnncli.training.fit import EpochRecord, StepRecord, fit
+    from cnncli.training.model import Model, load_model
+    from cnncli.training.predict import PicturePrediction, predict_pictures
+    from cnncli.training.results import TrainResult
+    from cnncli.training.session import train_run
+
+_HOMES = {
+    "CnnError": "errors",
+    "Config": "config",
+    "Dataset": "data.datasets",
+    "EpochRecord": "training.fit",
+    "Evaluation": "training.evaluate",
+    "Model": "training.model",
+    "Network": "nn.network",
+    "PicturePrediction": "training.predict",
+    "Run": "runs",
+    "Split": "data.datasets",
+    "StepRecord": "training.fit",
+    "TrainResult": "training.results",
+    "build_network": "nn.build",
+    "compile": "engine",
+    "create_run": "runs",
+    "download": "data.download",
+    "evaluate": "training.evaluate",
+    "find_run": "runs",
+    "fit": "training.fit",
+    "list_runs": "runs",
+    "load_config": "config",
+    "load_dataset": "data.datasets",
+    "load_model": "training.model",
+    "parse_config": "config",
+    "predict_pictures": "training.predict",
+    "train_run": "training.session",
+}
+"""Where each public name lives."""
+
+__all__ = [
+    "CnnError",
+    "Config",
+    "Dataset",
+    "EpochRecord",
+    "Evaluation",
+    "Model",
+    "Network",
+    "PicturePrediction",
+    "Run",
+    "Split",
+    "StepRecord",
+    "TrainResult",
+    "__version__",
+    "build_network",
+    "compile",
+    "create_run",
+    "download",
+    "evaluate",
+    "find_run",
+    "fit",
+    "list_runs",
+    "load_config",
+    "load_dataset",
+    "load_model",
+    "parse_config",
+    "predict_pictures",
+    "train_run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cnncli' has no attribute {name!r}")
+    value = getattr(import_module(f"cnncli.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,12 @@
+"""Checkpoints: saving is atomic, loading trusts nothing, and no pickle is involved."""
+
+from cnncli.checkpoint.files import (
+    FORMAT_VERSION,
+    Checkpoint,
+    load_checkpoint,
+    load_meta,
+    network_hash,
+    save_checkpoint,
+)
+
+__all__ = ["FORMAT_VERSION", "Checkpoint", "load_checkpoint", "load_meta", "network_hash", "save_checkpoint"]

@@ -1,0 +1,206 @@
+"""All that a network, or a training under way, is made of, in one file that is whole or absent.
+
+A checkpoint is an .npz file (`npz.py` has its bytes, `docs/checkpoint-format.md` its contents): arrays named
+`network/...`, `optimizer/...`, `average/...`, and `meta`, a JSON object. No pickle is written or read.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnncli.checkpoint.meta import MAX_BYTES, from_json, is_count, to_json, wrong_field
+from cnncli.checkpoint.npz import (
+    Array,
+    Member,
+    NpzError,
+    canonical,
+    hash_arrays,
+    read_array,
+    read_directory,
+    write_npz,
+)
+from cnncli.errors import CheckpointError
+from cnncli.storage import atomic_file, storage_error
+
+FORMAT_VERSION = 1
+
+GROUPS = ("network", "optimizer", "average")
+
+_OTHER_COPY = "use another checkpoint of the run (best.npz or last.npz), or train again"
+
+_FOREIGN: tuple[tuple[bytes, str], ...] = (
+    (b"\x93NUMPY", "a single NumPy array"),
+    (b"\x89HDF\r\n", "an HDF5 file, as Keras writes"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"%PDF", "a PDF document"),
+    (b"version https://git-lfs", "the pointer that Git LFS leaves in place of a file (see `git lfs pull`)"),
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The contents of a checkpoint file.
+
+    Attributes:
+        network: parameters and buffers by name, as `Network.state` gives them.
+        optimizer: as `Optimizer.state_dict` gives them; empty when only the network matters.
+        average: averaged weights, or empty.
+        meta: JSON values: at least `config`, `input_shape` (without batch axis) and `classes`; for a resume
+            also the seed and the position. `format_version` and `sha256` are added when it is saved.
+    """
+
+    network: dict[str, Array]
+    optimizer: dict[str, Array] = field(default_factory=dict)
+    average: dict[str, Array] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+def network_hash(state: Mapping[str, npt.ArrayLike]) -> str:
+    """Return the SHA-256 of a network's arrays: equal exactly when every bit of every weight is.
+
+    Args:
+        state: arrays by name, as `Network.state` gives them; their order does not matter.
+    """
+    return hash_arrays(state)
+
+
+def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> str:
+    """Write a checkpoint, whole or not at all; return the SHA-256 of its arrays.
+
+    Temporary files that killed writers left in the folder are removed first.
+
+    Raises:
+        StorageError: the disk is full, the folder may not be written, ...; an older file is untouched.
+        CheckpointError: `meta` lacks a field or holds what JSON cannot; an array is of an unknown type.
+    """
+    groups = {"network": checkpoint.network, "optimizer": checkpoint.optimizer, "average": checkpoint.average}
+    try:
+        arrays = {
+            f"{group}/{name}": canonical(array)
+            for group, named in groups.items()
+            for name, array in named.items()
+        }
+        sha256 = hash_arrays(arrays)
+        text = to_json({**checkpoint.meta, "format_version": FORMAT_VERSION, "sha256": sha256})
+        with atomic_file(path) as file:
+            write_npz(file, {"meta": np.frombuffer(text, np.uint8), **arrays})
+    except ValueError as error:
+        raise CheckpointError(f"cannot make a checkpoint of this: {error}") from error
+    return sha256
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint, or say why it is none; takes little more memory than the file is long.
+
+    Raises:
+        CheckpointError: there is no such file, it is something else or damaged, or a newer version wrote it.
+    """
+    groups: dict[str, dict[str, Array]] = {group: {} for group in GROUPS}
+    with _opened(path) as (file, members):
+        meta = _read_meta(file, members[0], path)
+        for member in members[1:]:
+            group, _, name = member.name.partition("/")
+            if group not in groups or not name:
+                raise NpzError(f"it has a member called {member.name!r}")
+            groups[group][name] = read_array(file, member)
+        arrays = {f"{group}/{name}": array for group in GROUPS for name, array in groups[group].items()}
+        if hash_arrays(arrays) != meta["sha256"]:
+            raise NpzError("its arrays are not those it was saved with (their SHA-256 differs)")
+    return Checkpoint(**groups, meta=meta)
+
+
+def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a checkpoint's JSON object alone, without its arrays.
+
+    Raises:
+        CheckpointError: as for `load_checkpoint`.
+    """
+    with _opened(path) as (file, members):
+        return _read_meta(file, members[0], path)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BufferedReader, list[Member]]]:
+    """Open a checkpoint, prove its directory, and give every failure inside the block its words."""
+    name = os.fspath(path)
+    if os.path.isdir(path):
+        raise CheckpointError(f"{name} is a folder, not a checkpoint", _hint_for_folder(Path(path)))
+    try:
+        # O_NONBLOCK: opening a named pipe must not wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise CheckpointError(f"{name} is a device or a pipe, not a checkpoint")
+            _refuse_foreign(file.read(512), name)
+            yield file, read_directory(file, status.st_size)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no checkpoint {name}") from error
+    except OSError as error:
+        trouble = storage_error(error, path, "read")
+        raise CheckpointError(trouble.message, trouble.hint) from error
+    except NpzError as error:
+        raise CheckpointError(f"the checkpoint {name} is damaged: {error}", _OTHER_COPY) from error
+
+
+def _read_meta(file: BufferedReader, member: Member, path: str | os.PathLike[str]) -> dict[str, Any]:
+    if member.name != "meta" or member.size > MAX_BYTES + 1024:
+        raise NpzError(f"it starts with {member.name!r} of {member.size:,} bytes")
+    text = read_array(file, member)
+    if text.dtype != np.uint8 or text.ndim != 1:
+        raise NpzError("its JSON text is not an array of bytes")
+    try:
+        meta = from_json(text.tobytes())
+    except ValueError as error:
+        raise NpzError(f"its JSON text cannot be read ({error})") from error
+    version = meta.get("format_version")
+    if isinstance(version, int) and is_count(version) and version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{os.fspath(path)} has format version {version}; this cnncli reads up to {FORMAT_VERSION}",
+            "a newer cnncli wrote it: update this one",
+        )
+    wrong = wrong_field(meta)
+    if wrong:
+        raise NpzError(f"in its JSON text, {wrong}")
+    return meta
+
+
+def _refuse_foreign(head: bytes, name: str) -> None:
+    """Name a file that is something else altogether by its first bytes."""
+    if not head:
+        raise CheckpointError(f"the checkpoint {name} is empty", _OTHER_COPY)
+    is_zip = head.startswith(b"PK\3\4")
+    if head[:2] in (b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5") or (is_zip and b"data.pkl" in head):
+        raise CheckpointError(
+            f"{name} is a Python pickle, as torch.save writes, not a checkpoint of cnncli",
+            "a pickle can run code when it is opened, so cnncli opens none",
+        )
+    if is_zip and head[30:38] != b"meta.npy":
+        raise CheckpointError(f"{name} is a ZIP archive, but not a checkpoint of cnncli")
+    for prefix, kind in _FOREIGN:
+        if head.startswith(prefix):
+            raise CheckpointError(f"{name} is not a checkpoint: it is {kind}")
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<!--", b"<?xml")):
+        raise CheckpointError(f"{name} is not a checkpoint: it is a web page", "download the file itself")
+    if not is_zip:
+        kind = "text" if head.isascii() and b"\0" not in head else "an unknown kind of data"
+        raise CheckpointError(f"{name} is not a checkpoint: it holds {kind}")
+
+
+def _hint_for_folder(folder: Path) -> str | None:
+    for place in (folder / "checkpoints", folder):
+        for name in ("best.npz", "last.npz"):
+            if (place / name).is_file():
+                return f"did you mean {place / name}?"
+    return None

@@ -1,0 +1,111 @@
+"""The JSON object of a checkpoint: what it may hold, and how it is read without trusting it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+MAX_BYTES = 2 << 20
+MAX_CONTAINERS = 100_000
+"""With these two caps, parsing takes less than 64 MB of memory, whatever the text says."""
+
+
+def to_json(meta: dict[str, Any]) -> bytes:
+    """Write a meta object as ASCII JSON, NumPy's numbers as plain ones, tuples as lists.
+
+    Raises:
+        ValueError: it is too large, a field is missing or of another type, or a value is unknown to JSON.
+    """
+    try:
+        text = json.dumps(meta, default=_plain_number).encode("ascii")
+        wrong = wrong_field(from_json(text))
+    except (TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    if wrong:
+        raise ValueError(wrong)
+    return text
+
+
+def from_json(text: bytes) -> dict[str, Any]:
+    """Read a JSON object; duplicate keys are refused; NaN and Infinity are numbers, as Python writes them.
+
+    Raises:
+        ValueError: it is too large, or not one JSON object.
+    """
+    if len(text) > MAX_BYTES or text.count(b"{") + text.count(b"[") > MAX_CONTAINERS:
+        raise ValueError("it is too large")
+    try:
+        meta = json.loads(text.decode("ascii"), object_pairs_hook=_without_duplicates)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(meta, dict):
+        raise ValueError("it is not an object")
+    return meta
+
+
+def wrong_field(meta: dict[str, Any]) -> str | None:
+    """Name the first field that is missing or of another type, or return None."""
+    for name, is_right in (_REQUIRED | _OPTIONAL).items():
+        if name in meta:
+            if not is_right(meta[name]):
+                return f"its field {name!r} is of the wrong kind: {meta[name]!r:.80}"
+        elif name in _REQUIRED:
+            return f"it has no field {name!r}"
+    return None
+
+
+def is_count(value: object) -> bool:
+    """Tell whether a value is an integer (no bool) from 0 to 2**63 - 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
+
+
+def _is_shape(value: object) -> bool:
+    return isinstance(value, list) and len(value) in (1, 2, 3) and all(is_count(n) and n > 0 for n in value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_text_list(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_rows(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _is_object_or_null(value: object) -> bool:
+    return value is None or isinstance(value, dict)
+
+
+_REQUIRED: dict[str, Callable[[object], bool]] = {
+    "format_version": lambda value: is_count(value) and value != 0,
+    "sha256": _is_text,
+    "config": lambda value: isinstance(value, dict | str),
+    "input_shape": _is_shape,
+    "classes": _is_text_list,
+}
+_OPTIONAL: dict[str, Callable[[object], bool]] = {
+    "dataset": _is_text,
+    "seed": is_count,
+    "epoch": is_count,
+    "step": is_count,
+    "global_step": is_count,
+    "best": _is_object_or_null,
+    "history": _is_rows,
+}
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key appears twice")
+    return result
+
+
+def _plain_number(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a {type(value).__name__} is not a JSON value")

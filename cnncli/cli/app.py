@@ -1,0 +1,111 @@
+"""The `cnn` program: the table of its commands, and the options that belong to all of them."""
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
+from typing import Annotated, Any, NoReturn
+
+import typer
+import typer.core
+import typer.main
+
+import cnncli
+from cnncli.cli.console import run_command
+from cnncli.cli.help import Command, help_page
+from cnncli.cli.quick_parameters import make_quick
+from cnncli.errors import UsageError, did_you_mean
+
+COMMANDS = {
+    "download": "Fetch data sets, checked against known hashes.",
+    "train": "Train a network into a run folder.",
+    "eval": "Measure a run on labelled images.",
+    "predict": "Read the digits in pictures of your own.",
+    "inspect": "Explain a config, a run, a data set or a picture.",
+}
+"""In the order a newcomer needs them. Each is the function of that name in the module of that name beside this one,
+which is imported when the command is used: the start of every other command is then none the slower for it.
+"""
+
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+class Program(typer.core.TyperGroup):
+    """The group of all commands; whatever they raise ends here as a message and an exit code."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            module = import_module(f"cnncli.cli.{cmd_name}")
+            alone = typer.Typer(
+                add_completion=False, context_settings=SETTINGS, pretty_exceptions_enable=False
+            )
+            alone.command(cmd_name, cls=Command, epilog=module.EXAMPLES)(getattr(module, cmd_name))
+            self.commands[cmd_name] = typer.main.get_command(alone)
+        return self.commands.get(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
+            raise UsageError(f"there is no command '{args[0]}'", did_you_mean(args[0], list(COMMANDS)))
+        return super().resolve_command(ctx, args)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return make_quick(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        formatter.write(help_page(self, ctx, COMMANDS))
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
+        """Run one command line and leave with its exit code, whatever happened."""
+        words = list(sys.argv[1:] if args is None else args)
+        own = words[: words.index("--")] if "--" in words else words
+        debug = "--debug" in own
+        # --debug may stand anywhere, also behind the command, where people add it after a failure
+        words = [word for word in own if word != "--debug"] + words[len(own) :]
+        call = partial(super().main, words, prog_name, complete_var, False, windows_expand_args, **extra)
+        sys.exit(run_command(call, debug=debug))
+
+
+app = typer.Typer(name="cnn", cls=Program, context_settings=SETTINGS, pretty_exceptions_enable=False)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"cnn {cnncli.__version__}")
+        raise typer.Exit()
+
+
+@app.callback(
+    invoke_without_command=True,
+    epilog="""
+    [bold]Examples[/]
+      cnn train                          train on the best data at hand
+      cnn train --config mnist.yaml      train what a file describes
+      cnn eval latest                    accuracy, per class and in total
+      cnn predict digit.png              read a picture of your own
+
+    `cnn COMMAND --help` shows the options and examples of one command.
+    """,
+)
+def cnn(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")
+    ] = False,
+) -> None:
+    """Train convolutional networks on MNIST and sets like it, in pure NumPy."""
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())

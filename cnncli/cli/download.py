@@ -1,0 +1,94 @@
+"""`cnn download`: fetches data sets, lists them, and checks what is there."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """
+[bold]Examples[/]
+  cnn download                            MNIST into ./data
+  cnn download mnist fashion-mnist        two sets
+  cnn download --list                     which sets there are, and which are here
+  cnn download --verify                   hash the files of MNIST again
+  cnn download --from ~/Downloads         files fetched by hand, .gz or unpacked
+"""
+
+
+def download(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[SET]...", help="Data sets [dim]\\[default: mnist][/].")
+    ] = None,
+    data_dir: Annotated[Path, typer.Option("--data-dir", metavar="DIR", help="Where data sets live.")] = Path(
+        "data"
+    ),
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="DIR|URL", help="A mirror of your own, or a folder with the files."),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check the files that are here; fetch nothing.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Fetch again what is here already.")] = False,
+    list_sets: Annotated[bool, typer.Option("--list", help="List the known sets.")] = False,
+) -> int:
+    """Fetch data sets, checked against known hashes.
+
+    Several mirrors are tried in turn. A file that is here and whole is not fetched again.
+    """
+    if list_sets:
+        _list(data_dir)
+        return 0
+    names = names or ["mnist"]
+    if verify:
+        return max(_verify(name, data_dir) for name in names)
+    for name in names:
+        _fetch(name, data_dir, source, force)
+    return 0
+
+
+def _list(data_dir: Path) -> None:
+    from cnncli.cli.console import out, table
+    from cnncli.data.datasets import is_available
+    from cnncli.data.table import DATASETS
+
+    made = table("set", "title", "classes>", "train>", "test>", "licence", "here")
+    for name, spec in DATASETS.items():
+        sizes = [spec.file(part, "labels").shape for part in ("train", "test")]
+        counts = [f"{shape[0]:,}" if shape else "?" for shape in sizes]
+        here = "yes" if is_available(name, data_dir) else "no"
+        made.add_row(name, spec.title, str(len(spec.classes)), *counts, spec.licence, here)
+    made.add_row("synthetic", "drawn digits", "10", "6,000", "1,000", "built in", "yes")
+    out().print(made)
+
+
+def _verify(name: str, data_dir: Path) -> int:
+    """Print what is known of every file of a set; return 0 when all are right, else 1."""
+    from cnncli.cli.console import note, out, table
+    from cnncli.data.local_files import verify
+
+    reports = verify(name, data_dir)
+    made = table("file", "status", "what was checked, or is wrong", title=name)
+    for each in reports:
+        made.add_row(each.name, each.status, each.detail, style=None if each.status == "ok" else "red")
+    out().print(made)
+    if all(each.status == "ok" for each in reports):
+        return 0
+    note(f"hint: `{command_for(name, data_dir)}` fetches what is missing or wrong")
+    return 1
+
+
+def _fetch(name: str, data_dir: Path, source: str | None, force: bool) -> None:
+    from cnncli.cli.console import note, out
+    from cnncli.data.download import download
+
+    for path in download(name, data_dir, source=source, force=force, notify=note):
+        out().print(str(path), soft_wrap=True)
+
+
+def command_for(name: str, data_dir: Path) -> str:
+    """Return the command that downloads a set, as one would type it."""
+    return f"cnn download {name}" + (
+        "" if data_dir == Path("data") else f" --data-dir {shlex.quote(str(data_dir))}"
+    )

@@ -1,0 +1,108 @@
+"""Draws small pictures and bars with characters, in what the stream can print: grey levels, blocks, ASCII."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnncli.cli.console import unicode_ok
+from cnncli.storage import write_bytes_atomic
+from cnncli.types import ByteArray
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+RAMP = " .:-=+*#%@"
+"""Ten steps from dark to bright, for a stream that has neither colours nor blocks."""
+
+HALVES = " ▄▀█"
+"""Neither half, the lower, the upper, both."""
+
+
+def picture(pixels: ByteArray, console: "Console") -> list["Text"]:
+    """Return a grey picture as lines, two rows of pixels in each.
+
+    Args:
+        pixels: (H, W), uint8, bright on black.
+        console: where it will be printed; decides between grey levels, half blocks and ASCII.
+    """
+    import numpy as np
+    from rich.text import Text
+
+    height, width = pixels.shape
+    padded = np.zeros((height + height % 2, width), np.uint8)
+    padded[:height] = pixels
+    upper, lower = padded[::2], padded[1::2]  # each (H / 2, W)
+    if not unicode_ok(console.file):
+        mean = (upper.astype(int) + lower) // 2
+        return [Text("".join(RAMP[level * len(RAMP) // 256] for level in row)) for row in mean]
+    if console.color_system is None or console.no_color:
+        shapes = 2 * (upper >= 128).astype(int) + (lower >= 128)
+        return [Text("".join(HALVES[shape] for shape in row)) for row in shapes]
+    lines = []
+    for above, below in zip(upper.tolist(), lower.tolist(), strict=True):
+        line = Text()
+        for top, bottom in zip(above, below, strict=True):
+            line.append("▀", style=f"rgb({top},{top},{top}) on rgb({bottom},{bottom},{bottom})")
+        lines.append(line)
+    return lines
+
+
+def side_by_side(blocks: list[list["Text"]], gap: int = 2) -> list["Text"]:
+    """Return blocks of lines next to each other, each as wide as its longest line."""
+    from rich.text import Text
+
+    height = max((len(block) for block in blocks), default=0)
+    lines = [Text() for _ in range(height)]
+    for index, block in enumerate(blocks):
+        width = max((line.cell_len for line in block), default=0)
+        for row, line in enumerate(lines):
+            if index:
+                line.append(" " * gap)
+            piece = block[row] if row < len(block) else Text()
+            line.append_text(piece)
+            line.append(" " * (width - piece.cell_len))
+    for line in lines:
+        line.rstrip()
+    return lines
+
+
+def in_rows(blocks: list[list["Text"]], width: int, gap: int = 2) -> list["Text"]:
+    """Return blocks of lines in as many rows as it takes to stay within a width.
+
+    Args:
+        blocks: each a list of lines.
+        width: of the terminal, in characters.
+        gap: between two blocks.
+    """
+    widest = max((line.cell_len for block in blocks for line in block), default=1)
+    fitting = max((width + gap) // (widest + gap), 1)
+    lines: list[Text] = []
+    for start in range(0, len(blocks), fitting):
+        lines += side_by_side(blocks[start : start + fitting], gap)
+    return lines
+
+
+def bar(fraction: float, width: int, console: "Console") -> str:
+    """Return a bar of `width` characters of which a fraction is filled.
+
+    Example:
+        >>> bar(0.5, 4, ascii_console)
+        '##..'
+    """
+    full, empty = ("█", "░") if unicode_ok(console.file) else ("#", ".")
+    filled = round(min(max(fraction, 0.0), 1.0) * width)
+    return full * filled + empty * (width - filled)
+
+
+def write_png(pixels: ByteArray, path: Path) -> None:
+    """Write a picture, (H, W) or (H, W, 3) uint8, as PNG.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    write_bytes_atomic(path, content.getvalue())

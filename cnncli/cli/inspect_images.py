@@ -1,0 +1,114 @@
+"""What `cnn inspect` shows of a data set (counts, samples) and of a picture (what the network would see)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.text import Text
+
+from cnncli.cli.console import note, out, print_json, table
+from cnncli.cli.drawing import in_rows, picture, side_by_side, write_png
+from cnncli.data.datasets import load_dataset
+from cnncli.data.pictures import find_digits, read_picture
+from cnncli.randomness import stream
+
+if TYPE_CHECKING:
+    from cnncli.data.datasets import Dataset
+
+MOST_DIGITS = 16
+"""More digits of a picture are counted, but not drawn."""
+
+SAMPLES = 4
+"""Drawn side by side in the terminal, one each of the first classes."""
+
+
+def show_dataset(name: str, data_dir: Path, save: Path | None, *, as_json: bool) -> None:
+    """Print the number of images of each class, draw a few, and write the sheet of samples on request."""
+    dataset = load_dataset(name, data_dir)
+    classes = dataset.classes
+    counts = {
+        part: np.bincount(split.labels, minlength=len(classes))
+        for part, split in (("train", dataset.train), ("test", dataset.test))
+    }
+    if save is not None:
+        from cnncli.report.samples import draw_samples
+
+        rng = stream(0, "samples")
+        draw_samples(dataset.train.images, dataset.train.labels, classes, save, rng=rng, title=dataset.name)
+        note(f"wrote {save}")
+    if as_json:
+        print_json(
+            {
+                "kind": "dataset",
+                "name": dataset.name,
+                "input_shape": dataset.input_shape,
+                "mean": dataset.mean,
+                "std": dataset.std,
+                "classes": classes,
+                "counts": counts,
+                "train": len(dataset.train),
+                "test": len(dataset.test),
+            }
+        )
+        return
+    console = out()
+    made = table("class", "train>", "share>", "test>", "share>", title=dataset.name)
+    for label, title in enumerate(classes):
+        made.add_row(title, *(cell for part in counts.values() for cell in _count(part, label)))
+    made.add_section()
+    made.add_row("total", f"{len(dataset.train):,}", "", f"{len(dataset.test):,}", "", style="bold")
+    console.print(made)
+    console.print(
+        f"images {' x '.join(map(str, dataset.input_shape))} (C x H x W), "
+        f"mean {dataset.mean:.4f}, standard deviation {dataset.std:.4f} of pixels in 0..1"
+    )
+    if dataset.input_shape[0] == 1:
+        console.print()
+        for line in side_by_side([picture(pixels, console) for pixels in _one_each(dataset)]):
+            console.print(line, soft_wrap=True)
+
+
+def _count(counts: "np.ndarray", label: int) -> tuple[str, str]:
+    return f"{counts[label]:,}", f"{100 * counts[label] / max(counts.sum(), 1):.1f} %"
+
+
+def _one_each(dataset: "Dataset") -> list["np.ndarray"]:
+    firsts = (np.flatnonzero(dataset.train.labels == label)[:1] for label in range(SAMPLES))
+    return [dataset.train.images[found[0]] for found in firsts if len(found)]
+
+
+def show_picture(name: str, save: Path | None, *, as_json: bool) -> None:
+    """Print what a network would see of a picture: every digit that is found in it, and where.
+
+    Raises:
+        PictureError: it cannot be read, or there is nothing in it.
+    """
+    image = read_picture(Path(name))
+    found = find_digits(image)
+    if save is not None:
+        write_png(np.hstack([digit.pixels for digit in found.digits]), save)
+        note(f"wrote {save}")
+    for warning in found.warnings:
+        note(f"warning: {warning}")
+    if as_json:
+        print_json(
+            {
+                "kind": "picture",
+                "path": name,
+                "size": image.size,
+                "digits": [
+                    {"box": digit.box, "line": digit.line, "pixels": digit.pixels} for digit in found.digits
+                ],
+                "warnings": found.warnings,
+            }
+        )
+        return
+    console = out()
+    count = "1 digit" if len(found.digits) == 1 else f"{len(found.digits)} digits"
+    console.print(f"{name}: {image.width} x {image.height} pixels, {count} found", soft_wrap=True)
+    blocks = []
+    for digit in found.digits[:MOST_DIGITS]:
+        left, top, right, bottom = digit.box
+        blocks.append([*picture(digit.pixels, console), Text(f"x {left}-{right}, y {top}-{bottom}")])
+    for line in in_rows(blocks, console.width):
+        console.print(line, no_wrap=True, overflow="crop")

@@ -1,0 +1,96 @@
+"""What `cnn inspect` shows of a config (its network, layer by layer) and of a run (how it went)."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnncli.cli.chosen_network import build
+from cnncli.cli.console import note, number, out, percent, print_json, table
+from cnncli.cli.layer_table import layer_table, layers_json, memory
+from cnncli.config import load_config
+from cnncli.runs import Row, Run, find_run
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+LAST_EPOCHS = 15
+
+
+def show_config(name: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """Print the layers of the network that a config describes."""
+    config = load_config(name, [] if data_dir is None else [f"data.dir={data_dir}"])
+    note(f"config {config.origin.source}")
+    network = build(config)
+    if as_json:
+        print_json({"kind": "config", "config": config.origin.source, **layers_json(network)})
+        return
+    console = out()
+    console.print(layer_table(network, details=True))
+    size = network.get_num_parameters() * network.dtype.itemsize
+    console.print(f"weights {memory(size)}, for images of {config.data.dataset}")
+    console.print(f"train it: cnn train --config {name}")
+
+
+def show_run(name: str, runs_dir: Path, *, as_json: bool) -> None:
+    """Print how a run went: its status, its best epoch, its epochs, and the files in its folder."""
+    run = find_run(name, runs_dir, needs=["config.yaml"])
+    info, status, rows = run.read_info(), run.status(), run.read_metrics()
+    network = build(load_config(run.config_path))
+    files = sorted(path for path in run.path.rglob("*") if path.is_file() and path.name[0] != ".")
+    if as_json:
+        document = {"kind": "run", "run": run.name, "path": run.path, **info, "status": status}
+        print_json({**document, "history": rows, "files": files, **layers_json(network)})
+        return
+    console = out()
+    for title, value in _run_lines(run, info, status):
+        console.print(f"{title:<14}{value}", soft_wrap=True)
+    console.print()
+    console.print(layer_table(network))
+    if rows:
+        console.print()
+        console.print(epoch_table(rows, info.get("best_epoch")))
+    console.print()
+    for path in files:
+        console.print(f"{path}  {memory(path.stat().st_size)}", soft_wrap=True)
+
+
+def _run_lines(run: Run, info: dict[str, Any], status: str) -> Iterator[tuple[str, str]]:
+    yield "run", str(run.path)
+    yield "status", status
+    if info.get("error"):
+        yield "error", str(info["error"])
+    if info.get("created"):
+        yield "created", str(info["created"])[:19].replace("T", " ") + " UTC"
+    yield "data", str(info.get("dataset", "unknown"))
+    yield "epochs", f"{info.get('epochs_done', 0)} of {info.get('epochs', '?')}"
+    if info.get("best_epoch"):
+        yield "best epoch", str(info["best_epoch"])
+        yield "validation", percent(info.get("val_accuracy"))
+    if info.get("test_accuracy") is not None:
+        yield "test", f"{percent(info['test_accuracy'])}, loss {number(info.get('test_loss'))}"
+    if info.get("seconds"):
+        speed = info.get("images_per_second") or 0
+        yield "speed", f"{speed:,.0f} images/s in training, {info['seconds']:.1f} s in all"
+    if info.get("cpu_count"):
+        cpus = f"{info.get('cpus_usable')} of {info['cpu_count']} CPUs"
+        yield "machine", f"{cpus}, NumPy {info.get('numpy')}, {info.get('blas')}"
+    if info.get("command_line"):
+        yield "command", shlex.join(["cnn", *map(str, info["command_line"][1:])])
+
+
+def epoch_table(rows: Sequence[Row], best_epoch: int | None) -> "Table":
+    """Return the last epochs of a metrics.csv, and the best one wherever it is."""
+    made = table("epoch", "train loss>", "train acc>", "val loss>", "val acc>", "lr>")
+    shown = [row for row in rows[:-LAST_EPOCHS] if row["epoch"] == best_epoch] + list(rows[-LAST_EPOCHS:])
+    for row in shown:
+        made.add_row(
+            str(row["epoch"]) + (" best" if row["epoch"] == best_epoch else ""),
+            number(row["train_loss"]),
+            percent(row["train_accuracy"]),
+            number(row["val_loss"]),
+            percent(row["val_accuracy"]),
+            "-" if row["lr"] is None else f"{row['lr']:.2e}",
+            style="green" if row["epoch"] == best_epoch else None,
+        )
+    return made

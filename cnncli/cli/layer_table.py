@@ -1,0 +1,103 @@
+"""The table of a network's layers that `train` and `inspect` print, and the same as JSON."""
+
+from typing import TYPE_CHECKING, Any
+
+from cnncli.cli.console import table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cnncli.nn.network import Network
+    from cnncli.nn.summary import LayerRow
+    from cnncli.types import Shape
+
+
+def layer_table(network: "Network", *, details: bool = False) -> "Table":
+    """Return a row for each layer: its output, its parameters and their share, its multiply-adds.
+
+    Args:
+        network: what to describe.
+        details: also the memory of each output and the receptive field.
+    """
+    from cnncli.nn.summary import summarize, totals
+
+    rows = summarize(network)
+    columns = ["layer", "output shape", "parameters>", "share>", "multiply-adds>"]
+    made = table(*columns, *(["memory>", "receptive field>"] if details else []))
+    blank = ["", ""] if details else []
+    made.add_row("input", shape_text(network.input_shape), "", "", "", *blank, style="dim")
+    for row in rows:
+        cells = [row.name, shape_text(row.output_shape)]
+        cells += [f"{row.parameters:,}", f"{100 * row.share:.1f} %"] if row.parameters else ["", ""]
+        cells.append(f"{row.multiply_adds:,}" if row.multiply_adds else "")
+        if details:
+            cells += [memory(row.activation_bytes), _field(row)]
+        made.add_row(*cells)
+    sums = totals(rows)
+    made.add_section()
+    made.add_row(
+        "total",
+        "",
+        f"{sums.parameters:,}",
+        "100.0 %" if sums.parameters else "",
+        f"{sums.multiply_adds:,}",
+        *([memory(sums.activation_bytes), ""] if details else []),
+        style="bold",
+    )
+    return made
+
+
+def layers_json(network: "Network") -> dict[str, Any]:
+    """Return the same as plain numbers and lists."""
+    from cnncli.nn.summary import summarize, totals
+
+    rows = summarize(network)
+    sums = totals(rows)
+    return {
+        "layers": [
+            {
+                "name": row.name,
+                "type": row.kind,
+                "output_shape": row.output_shape,
+                "parameters": row.parameters,
+                "multiply_adds": row.multiply_adds,
+                "activation_bytes": row.activation_bytes,
+                "receptive_field": row.receptive_field,
+            }
+            for row in rows
+        ],
+        "input_shape": network.input_shape,
+        "parameters": sums.parameters,
+        "multiply_adds": sums.multiply_adds,
+        "activation_bytes": sums.activation_bytes,
+    }
+
+
+def shape_text(shape: "Shape") -> str:
+    """Return (32, 14, 14) as '32, 14, 14'.
+
+    Example:
+        >>> shape_text((3136,))
+        '3,136'
+    """
+    return f"{shape[0]:,}" if len(shape) == 1 else ", ".join(str(size) for size in shape)
+
+
+def memory(size: float) -> str:
+    """Return a number of bytes as a person reads it.
+
+    Example:
+        >>> memory(100352)
+        '98.0 KiB'
+    """
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
+def _field(row: "LayerRow") -> str:
+    return (
+        "whole image" if row.receptive_field is None else "x".join(str(size) for size in row.receptive_field)
+    )

@@ -1,0 +1,140 @@
+"""Tells what `cnn predict` read: drawn for a few pictures, a line each for many, and as files."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnncli.cli.console import note, out, print_error
+from cnncli.cli.drawing import bar, in_rows, picture, side_by_side, write_png
+from cnncli.storage import make_folder, write_bytes_atomic
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from cnncli.training.predict import DigitPrediction, PicturePrediction
+
+MOST_DRAWN = 4
+"""More pictures than this are told in a line each."""
+
+MOST_DIGITS = 16
+"""More digits than this in one picture are not drawn either."""
+
+BAR_WIDTH = 24
+
+CSV_COLUMNS = ("path", "digit", "class", "probability", "left", "top", "right", "bottom", "error")
+
+
+def show(prediction: "PicturePrediction", *, draw: bool) -> None:
+    """Print what was read in one picture on stdout; nothing when nothing was.
+
+    Args:
+        prediction: of the picture.
+        draw: also draw what the network saw.
+    """
+    digits = prediction.digits
+    if not digits:
+        return
+    console = out()
+    console.print(headline(prediction), soft_wrap=True)
+    if not draw or len(digits) > MOST_DIGITS or any(digit.pixels.ndim != 2 for digit in digits):
+        return
+    if len(digits) == 1:
+        lines = _one(digits[0], console)
+    else:
+        lines = _several(digits, console)
+    for line in lines:
+        console.print(line, no_wrap=True, overflow="crop", crop=True)
+
+
+def headline(prediction: "PicturePrediction") -> "Text":
+    """Return `digit.png: 7 (99.8 %)`; the lines of a page follow on lines of their own."""
+    from rich.text import Text
+
+    lowest = f"{100 * min(digit.probability for digit in prediction.digits):.1f} %"
+    found = len(prediction.digits)
+    sure = lowest if found == 1 else f"{found} digits, the least sure {lowest}"
+    text, more_lines = prediction.text, "\n" in prediction.text
+    if more_lines:
+        text = "".join(f"\n  {line}" for line in text.splitlines())
+        return Text.assemble(f"{prediction.path}: ", (f"({sure})", "dim"), (text, "bold"))
+    return Text.assemble(f"{prediction.path}: ", (text, "bold"), " ", (f"({sure})", "dim"))
+
+
+def _one(digit: "DigitPrediction", console: "Console") -> list["Text"]:
+    """Return the picture with the best guesses beside it, as bars."""
+    from rich.text import Text
+
+    drawn = picture(digit.pixels, console)
+    width = max(len(name) for name, _ in digit.top)
+    bars = [
+        Text.assemble(
+            (f"{name:>{width}}", "bold" if place == 0 else ""),
+            "  ",
+            (bar(probability, BAR_WIDTH, console), "green" if place == 0 else "dim"),
+            f" {100 * probability:5.1f} %",
+        )
+        for place, (name, probability) in enumerate(digit.top)
+    ]
+    above = max(len(drawn) - len(bars), 0) // 2
+    return side_by_side([drawn, [Text() for _ in range(above)] + bars], gap=4)
+
+
+def _several(digits: Sequence["DigitPrediction"], console: "Console") -> list["Text"]:
+    """Return the pictures in rows as wide as the terminal, each with its answer below."""
+    from rich.text import Text
+
+    blocks = []
+    for digit in digits:
+        caption = Text.assemble((digit.label, "bold"), f" {100 * digit.probability:.1f} %")
+        blocks.append([*picture(digit.pixels, console), caption])
+    return in_rows(blocks, console.width)
+
+
+def complain(prediction: "PicturePrediction") -> None:
+    """Print warnings, or why the picture could not be read, on stderr."""
+    for warning in prediction.warnings:
+        note(f"warning: {prediction.path}: {warning}")
+    if prediction.error is not None:
+        print_error(_with_path(prediction.path, prediction.error), prediction.hint)
+
+
+def _with_path(path: str, message: str) -> str:
+    return message if path in message else f"{path}: {message}"
+
+
+def save_inputs(predictions: Iterable["PicturePrediction"], folder: Path) -> int:
+    """Write what the network saw of each digit as a PNG named after its picture; return how many.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    make_folder(folder)
+    taken: set[str] = set()
+    for prediction in predictions:
+        for place, digit in enumerate(prediction.digits, start=1):
+            stem = Path(prediction.path).stem + (f"-{place}" if len(prediction.digits) > 1 else "")
+            name = next(name for n in count(1) if (name := stem if n == 1 else f"{stem}_{n}") not in taken)
+            taken.add(name)
+            write_png(digit.pixels, folder / f"{name}.png")
+    return len(taken)
+
+
+def write_csv(predictions: Iterable["PicturePrediction"], path: Path) -> None:
+    """Write one row for each digit, and one with the error for each picture that could not be read.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for prediction in predictions:
+        for place, digit in enumerate(prediction.digits, start=1):
+            writer.writerow([prediction.path, place, digit.label, f"{digit.probability:.6f}", *digit.box, ""])
+        if prediction.error is not None:
+            writer.writerow([prediction.path, *[""] * (len(CSV_COLUMNS) - 2), prediction.error])
+    write_bytes_atomic(path, text.getvalue().encode("utf-8", "surrogateescape"))

@@ -1,0 +1,192 @@
+"""Shows a training while it runs: bars below a growing table on a terminal, one line an epoch elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from cnncli.cli.console import err, note, number, percent
+
+if TYPE_CHECKING:
+    from cnncli.training.fit import EpochRecord, StepRecord
+
+HEADER = "  epoch  train loss  train acc  val loss   val acc        lr    img/s     time"
+
+
+class Display(Protocol):
+    """What a training tells while it runs."""
+
+    def tell(self, line: str) -> None:
+        """Print a line that stays."""
+
+    def step(self, record: "StepRecord") -> None:
+        """Take in one batch."""
+
+    def epoch(self, record: "EpochRecord") -> None:
+        """Take in one epoch; its line stays."""
+
+    def stopping(self) -> None:
+        """Take in that the training was asked to stop; called from a signal handler, so it must not print."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def make_display(epochs: int, *, quiet: bool = False) -> Display:
+    """Return the display that fits stderr: bars on a terminal, lines in a file, nothing when quiet."""
+    if quiet:
+        return QuietDisplay()
+    console = err()
+    return BarDisplay(epochs) if console.is_terminal and not console.is_dumb_terminal else LineDisplay(epochs)
+
+
+class QuietDisplay:
+    """Shows nothing."""
+
+    def tell(self, line: str) -> None:
+        pass
+
+    def step(self, record: "StepRecord") -> None:
+        pass
+
+    def epoch(self, record: "EpochRecord") -> None:
+        pass
+
+    def stopping(self) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
+class LineDisplay(QuietDisplay):
+    """One plain line an epoch, easy to grep; for logs and pipes."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+        self._speed = 0.0
+        self._began = time.monotonic()
+
+    def tell(self, line: str) -> None:
+        note(line)
+
+    def step(self, record: "StepRecord") -> None:
+        self._speed = record.images_per_second
+
+    def epoch(self, record: "EpochRecord") -> None:
+        now = time.monotonic()
+        words = [
+            f"epoch {record.epoch}/{self._epochs}",
+            f"train_loss={record.train_loss:.4f} train_accuracy={record.train_accuracy:.4f}",
+        ]
+        if record.val_loss is not None and record.val_accuracy is not None:
+            words.append(f"val_loss={record.val_loss:.4f} val_accuracy={record.val_accuracy:.4f}")
+        words.append(
+            f"lr={record.lr:.3g} images_per_second={self._speed:.0f} seconds={now - self._began:.1f}"
+        )
+        self._began = now
+        note(" ".join(words) + (" best" if record.best else ""))
+
+
+class BarDisplay(QuietDisplay):
+    """Two bars that move, for the epochs and for the batches of this one, below the lines that stay."""
+
+    def __init__(self, epochs: int) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._epochs = epochs
+        self._speed = 0.0
+        self._began = time.monotonic()
+        self._headed = False
+        console = err()
+        self._narrow = console.width < 100
+        self._progress = Progress(
+            TextColumn("{task.description:<10}", style="bold"),
+            BarColumn(bar_width=12 if self._narrow else 24),
+            TextColumn("{task.fields[count]}", justify="right"),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[details]}"),
+            console=console,
+            refresh_per_second=5,
+            transient=True,
+        )
+        self._all = self._progress.add_task("epochs", total=epochs, count=f"0/{epochs}", details="")
+        self._one = self._progress.add_task("batches", total=None, count="", details="")
+
+    def step(self, record: "StepRecord") -> None:
+        self._speed = record.images_per_second
+        done = record.epoch - 1 + record.step / record.steps
+        self._progress.update(
+            self._all,
+            completed=done,
+            count=f"{record.epoch}/{self._epochs}",
+            details=f"{record.images_per_second:,.0f} img/s",
+        )
+        rate = "" if self._narrow else f"  lr {record.learning_rate:.2e}"
+        self._progress.update(
+            self._one,
+            description="batches" if record.step < record.steps else "validating",
+            total=record.steps,
+            completed=record.step,
+            count=f"{record.step}/{record.steps}",
+            details=f"loss {record.loss:.4f}  acc {percent(record.accuracy)}{rate}",
+        )
+
+    def epoch(self, record: "EpochRecord") -> None:
+        now = time.monotonic()
+        if not self._headed:
+            self._progress.console.print(HEADER, style="bold")
+            self._headed = True
+        line = (
+            f"{record.epoch:>4}/{self._epochs:<3}{record.train_loss:>10.4f}{percent(record.train_accuracy):>11}"
+            f"{number(record.val_loss):>10}{percent(record.val_accuracy):>10}{record.lr:>10.2e}"
+            f"{self._speed:>9,.0f}{now - self._began:>7.1f} s"
+        )
+        self._began = now
+        self._progress.console.print(
+            line + ("  best" if record.best else ""), style="green" if record.best else None
+        )
+        last = record.epoch == self._epochs
+        self._progress.reset(
+            self._one, description="testing" if last else "batches", total=None, count="", details=""
+        )
+
+    def tell(self, line: str) -> None:
+        self._progress.console.print(line, soft_wrap=True)
+
+    def stopping(self) -> None:
+        self._progress.update(self._one, details="saving; once more ends it at once")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that takes (done, total) and shows them as a bar that goes away; on a terminal only."""
+    console = err()
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, refresh_per_second=5, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

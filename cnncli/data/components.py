@@ -1,0 +1,112 @@
+"""Finds the connected pieces of a black-and-white picture, without a library of image processing.
+
+A row of a picture is a few runs of ink, so a piece is a set of runs that touch from row to row: far fewer
+things than pixels. Pieces also connect over corners.
+
+Axis letters: H W picture, R runs, K components.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cnncli.types import BoolArray, IntArray
+
+
+@dataclass(frozen=True)
+class Components:
+    """The connected pieces of a mask.
+
+    Args:
+        shape: height and width of the mask.
+        rows, starts, ends: (R,), where each run lies; the end is exclusive.
+        labels: (R,), the component of each run, from 0 to K − 1.
+        areas: (K,), in pixels.
+        boxes: (K, 4), left, top, right and bottom; right and bottom are exclusive.
+    """
+
+    shape: tuple[int, int]
+    rows: IntArray
+    starts: IntArray
+    ends: IntArray
+    labels: IntArray
+    areas: IntArray
+    boxes: IntArray
+
+    def __len__(self) -> int:
+        return len(self.areas)
+
+    def mask(self, chosen: BoolArray) -> BoolArray:
+        """Return a mask (H, W) of the chosen components, (K,)."""
+        runs = chosen[self.labels]
+        return paint_runs(self.shape, self.rows[runs], self.starts[runs], self.ends[runs])
+
+    def totals(self, values: IntArray) -> IntArray:
+        """Sum a number of each run, (R,), for each component, (K,)."""
+        return np.bincount(self.labels, values, len(self)).astype(np.int64)
+
+
+def find_components(mask: BoolArray) -> Components:
+    """Label the connected pieces of a mask (H, W), in the order of their first pixel, row by row.
+
+    Example:
+        >>> find_components(np.eye(3, dtype=bool)).boxes.tolist()
+        [[0, 0, 3, 3]]
+    """
+    rows, starts, ends = find_runs(mask)
+    labels = _connect(rows, starts, ends, mask.shape[1])
+    _, labels = np.unique(labels, return_inverse=True)
+    count = int(labels.max(initial=-1)) + 1
+    boxes = np.empty((count, 4), np.int64)
+    boxes[:, :2], boxes[:, 2:] = np.iinfo(np.int64).max, 0
+    for column, values in enumerate((starts, rows)):
+        np.minimum.at(boxes[:, column], labels, values)
+    for column, values in enumerate((ends, rows + 1), start=2):
+        np.maximum.at(boxes[:, column], labels, values)
+    areas = np.bincount(labels, ends - starts, count).astype(np.int64)
+    height, width = mask.shape
+    return Components((height, width), rows, starts, ends, labels, areas, boxes)
+
+
+def find_runs(mask: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Return row, start and exclusive end of every run of a mask, each (R,), row by row."""
+    height, width = mask.shape
+    padded = np.zeros((height, width + 2), np.int8)
+    padded[:, 1:-1] = mask
+    steps = np.diff(padded, axis=1)  # (H, W + 1)
+    rows, starts = np.nonzero(steps == 1)
+    _, ends = np.nonzero(steps == -1)
+    return rows, starts, ends
+
+
+def paint_runs(shape: tuple[int, int], rows: IntArray, starts: IntArray, ends: IntArray) -> BoolArray:
+    """Return the mask (H, W) of some runs, which may overlap."""
+    height, width = shape
+    changes = np.zeros(height * (width + 1), np.int32)  # a column more, for ends at the edge
+    np.add.at(changes, rows * (width + 1) + starts, 1)
+    np.add.at(changes, rows * (width + 1) + ends, -1)
+    inside = np.cumsum(changes, dtype=np.int32).reshape(height, width + 1)
+    return inside[:, :width] > 0
+
+
+def _connect(rows: IntArray, starts: IntArray, ends: IntArray, width: int) -> IntArray:
+    """Return for each run the number of the first run of its component, (R,)."""
+    count = len(rows)
+    line = width + 3  # so that a run never reaches into the next row
+    # the runs of the next row that touch run i, over corners too: end >= its start, and start <= its end
+    below = (rows + 1) * line
+    first = np.searchsorted(rows * line + ends, below + starts)
+    last = np.searchsorted(rows * line + starts, below + ends, side="right")
+    touching = np.maximum(last - first, 0)
+    upper = np.repeat(np.arange(count), touching)
+    lower = np.arange(touching.sum()) - np.repeat(np.cumsum(touching) - touching, touching)
+    lower += np.repeat(first, touching)
+    root = np.arange(count)
+    while True:
+        a, b = root[upper], root[lower]
+        if np.array_equal(a, b):
+            return root
+        # hang the larger root of every edge under the smaller one, then let all point to the top
+        np.minimum.at(root, np.maximum(a, b), np.minimum(a, b))
+        while not np.array_equal(root, root[root]):
+            root = root[root]

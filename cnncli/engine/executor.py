@@ -1,0 +1,93 @@
+"""What every executor of a network promises, whatever runs it."""
+
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+
+import numpy as np
+
+from cnncli.errors import DivergenceError
+from cnncli.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from cnncli.nn.network import Network
+    from cnncli.nn.parameters import FlatParameters
+    from cnncli.optim.optimizers import Optimizer
+
+Key = tuple[int, int, int]
+"""(seed, epoch, step): the place in a training that every random draw of a batch is a pure function of."""
+
+
+class BatchResult(NamedTuple):
+    """What one batch gave.
+
+    Attributes:
+        loss: the mean loss over the batch.
+        correct: how many samples had their label as the highest logit.
+        gradient_norm: the L2 norm of the whole gradient before clipping; None when nothing asked for it.
+    """
+
+    loss: float
+    correct: int
+    gradient_norm: float | None = None
+
+
+class Executor(Protocol):
+    """Runs one network: the plain layers, or a compiled plan with the same parameters."""
+
+    @property
+    def network(self) -> "Network":
+        """The network whose parameters and buffers are read and written."""
+
+    def forward(self, x: FloatArray) -> FloatArray:
+        """Return the logits (N, K) of x (N, C, H, W) in evaluation mode."""
+
+    def loss_and_gradients(
+        self, x: FloatArray, labels: IntArray, *, key: Key = (0, 1, 0), label_smoothing: float = 0.0
+    ) -> BatchResult:
+        """Run forward and backward in training mode; the gradients are left in `network.parameters.grads`."""
+
+    def train_step(
+        self,
+        x: FloatArray,
+        labels: IntArray,
+        optimizer: "Optimizer",
+        learning_rate: float,
+        *,
+        key: Key,
+        label_smoothing: float = 0.0,
+        max_gradient_norm: float | None = None,
+    ) -> BatchResult:
+        """Run one batch and update the parameters.
+
+        Raises:
+            DivergenceError: the loss or a gradient is not finite; the parameters are as they were.
+        """
+
+    def close(self) -> None:
+        """Give back workers and memory; the network stays usable."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+DIVERGENCE_HINT = (
+    "a lower learning rate, warm-up epochs (train.warmup_epochs) or clipping (train.clip_norm) may help"
+)
+
+
+def check_finite(loss: float, parameters: "FlatParameters") -> None:
+    """Raise DivergenceError when the loss or a gradient is not a finite number, naming the tensor.
+
+    One dot product looks at every gradient; only when it is not finite are the tensors searched one by one,
+    from the last layer to the first, the way a bad value travels in the backward pass.
+    """
+    if not np.isfinite(loss):
+        raise DivergenceError(f"the loss is {loss}", hint=DIVERGENCE_HINT, tensor="loss")
+    if np.isfinite(np.dot(parameters.grads, parameters.grads)):
+        return
+    for name, parameter in reversed(parameters.named.items()):
+        if not np.isfinite(parameter.grad).all():
+            raise DivergenceError(f"the gradient of {name} is not finite", hint=DIVERGENCE_HINT, tensor=name)

@@ -1,0 +1,127 @@
+"""What a kernel is: a step of a plan that runs one or more layers forward and backward for a micro-batch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from cnncli.engine.images import Parts
+from cnncli.engine.nodes import Node
+from cnncli.types import FloatArray
+
+FLOAT = np.dtype(np.float32)
+
+
+@dataclass(frozen=True)
+class Load:
+    """How much a kernel has to hold.
+
+    Attributes:
+        images: N, the images of one micro-batch.
+        slots: how many micro-batches are kept between forward and backward.
+        training: whether backward will be called.
+        needs_dx: whether anything before this kernel has parameters, so that dx is wanted.
+    """
+
+    images: int
+    slots: int
+    training: bool
+    needs_dx: bool
+
+
+Draws = Callable[[int], np.random.Generator]
+"""Where a kernel gets its random numbers for one step: layer index -> generator, the same for all its slots."""
+
+
+class Kernel(ABC):
+    """Runs the layers it covers. It owns what it reads, and writes into what its neighbours own.
+
+    Before the first slot of a step comes `prepare`, after the last one `collect`. Between them, for every slot,
+    the kernel in front writes into `target(slot)`, then `forward(slot, out)` reads that and writes `out`; on the way
+    back `backward(slot, dy)` reads dy and returns the parts of dx, valid until its next call.
+
+    Args:
+        nodes: the layers it covers.
+        load: how much it has to hold.
+    """
+
+    pattern: ClassVar[str]
+    """One line for people: what this kernel does."""
+
+    @classmethod
+    @abstractmethod
+    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+        """Return how many of the first nodes this kernel can cover, or 0."""
+
+    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
+        self.nodes = tuple(nodes)
+        self.load = load
+
+    def prepare(self, draws: Draws) -> None:  # noqa: B027 - most kernels have nothing to prepare
+        """Take the parameters' present values, once a step."""
+
+    @abstractmethod
+    def target(self, slot: int) -> Parts:
+        """Return where the input of this slot is to be written."""
+
+    def feed(self, slot: int, x: FloatArray) -> None:
+        """Take x (N, C, H, W) as the input of this slot; called when this kernel is the first."""
+        image = x.transpose(2, 3, 0, 1)
+        for part in self.target(slot):
+            part.array[...] = part.of(image)
+
+    @abstractmethod
+    def forward(self, slot: int, out: Parts) -> None:
+        """Read this slot's input and write the output of the covered layers to `out`."""
+
+    @abstractmethod
+    def backward(self, slot: int, dy: Parts) -> Parts:
+        """Add this slot's parameter gradients to the kernel's own sums, and return dx.
+
+        An empty tuple when nobody needs dx.
+        """
+
+    def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:  # noqa: B027 - as above
+        """Give the parameter gradients away, in the canonical layout, and start again from zero.
+
+        Args:
+            gradients: an array for every parameter's name.
+            add: add to what is there instead of writing over it.
+        """
+
+
+def tiled(width: int, images: int, channels: int) -> FloatArray:
+    """Return an array for one number a channel, wide enough that adding it to (H, W, N, C) has long inner runs."""
+    return empty(1 if images * channels >= 1024 else width, images, channels)
+
+
+def give(destination: FloatArray, value: FloatArray, *, add: bool) -> None:
+    """Write or add a gradient."""
+    if add:
+        destination += value
+    else:
+        destination[...] = value
+
+
+def zeros(*shape: int) -> FloatArray:
+    """Return a float32 array of zeros."""
+    return np.zeros(shape, FLOAT)
+
+
+def empty(*shape: int) -> FloatArray:
+    """Return a float32 array that nothing has been written to."""
+    return np.empty(shape, FLOAT)
+
+
+def row_blocks(rows: int, inner: int, columns: int) -> int:
+    """Return into how many equal blocks to cut the rows of a product (rows x inner) @ (inner x columns).
+
+    Products with rows · inner · columns below a million stay in a small-matrix path of OpenBLAS (on CPUs that
+    have one) and in the second-level cache.
+    """
+    for blocks in range(1, 65):
+        if rows % blocks == 0 and rows // blocks * inner * columns < 1_000_000:
+            return blocks
+    return 1

@@ -1,0 +1,234 @@
+"""The network's first convolution: few channels, no gradient for its input, so all windows are laid out at once.
+
+With one to four channels there is too little to sum over for a product per kernel tap, and the input is small enough
+to copy. The windows are laid out with the tap first and the pixels last, (KH·KW·C, OH·OW·N): every tap is then one
+copy with long runs.
+
+Axis letters: N micro-batch, C channels in, F filters, KH KW kernel, OH OW output, PH PW pooled output.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from cnncli.engine.images import Parts
+from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
+from cnncli.engine.kernels.winograd_conv import PoolPlanes, covers_pool
+from cnncli.engine.nodes import Node
+from cnncli.nn.layers import Conv2D, ReLU
+from cnncli.types import FloatArray
+
+_MOST_TAPS = 110  # KH·KW·C; above, the windows would be many times the input
+
+
+def _is_first(nodes: Sequence[Node], load: Load) -> Conv2D | None:
+    layer = nodes[0].layer
+    return layer if isinstance(layer, Conv2D) and nodes[0].index == 0 and not load.needs_dx else None
+
+
+class FirstConv(Kernel):
+    """conv -> [ReLU] on the network's input, any kernel, stride and padding."""
+
+    pattern: ClassVar[str] = "first convolution, all windows at once"
+
+    @classmethod
+    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+        conv = _is_first(nodes, load)
+        if conv is None or conv.in_channels * conv.kernel_size[0] * conv.kernel_size[1] > _MOST_TAPS:
+            return 0
+        return 2 if len(nodes) > 1 and isinstance(nodes[1].layer, ReLU) else 1
+
+    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
+        super().__init__(nodes, load)
+        conv = nodes[0].layer
+        assert isinstance(conv, Conv2D)
+        n, (c, h, w) = load.images, nodes[0].input_shape
+        f, oh, ow = nodes[0].output_shape
+        (top, bottom), (left, right) = conv.pads(nodes[0].input_shape)
+        self.relu = len(nodes) == 2
+        self.taps = (c, *conv.kernel_size)
+        self.stride = conv.stride
+        k = c * conv.kernel_size[0] * conv.kernel_size[1]
+        self.x = zeros(c, h + top + bottom, w + left + right, n)
+        self.inner = self.x[:, top : top + h, left : left + w]
+        slots = load.slots if load.training else 1
+        self.windows = empty(slots, k, oh, ow, n)
+        self.y = empty(oh, ow, n, f)
+        self.bias_row = empty(ow, n, f)
+        self.zero = zeros(oh, ow, n, f)
+        if load.training:
+            self.positive = np.empty((slots, oh, ow, n, f), np.bool_)
+            self.mask = empty(oh, ow, n, f)
+            self.g = empty(oh, ow, n, f)
+            self.dw_sum, self.db_sum = zeros(k, f), zeros(f)
+            self.ones = np.ones(oh * ow * n, np.float32)
+
+    def target(self, slot: int) -> Parts:
+        raise AssertionError("the first kernel is fed")
+
+    def feed(self, slot: int, x: FloatArray) -> None:
+        self.inner[...] = x.transpose(1, 2, 3, 0)
+        c, kh, kw = self.taps
+        sh, sw = self.stride
+        windows = self.windows[slot if self.load.training else 0]
+        _, oh, ow, n = windows.shape
+        taps = windows.reshape(c, kh, kw, oh, ow, n)
+        for i in range(kh):
+            for j in range(kw):
+                taps[:, i, j] = self.x[:, i : i + sh * oh : sh, j : j + sw * ow : sw]
+
+    def prepare(self, draws: Draws) -> None:
+        weight, self.b = self.nodes[0].weight_and_bias()
+        self.w = np.ascontiguousarray(weight.reshape(weight.shape[0], -1).T)  # (C·KH·KW, F)
+
+    def forward(self, slot: int, out: Parts) -> None:
+        y = self.y
+        windows = self.windows[slot if self.load.training else 0].reshape(self.w.shape[0], -1)
+        np.matmul(windows.T, self.w, out=y.reshape(-1, y.shape[-1]))
+        self.bias_row[...] = self.b
+        np.add(y, self.bias_row, out=y)
+        if self.relu and self.load.training:
+            np.greater(y, self.zero, out=self.positive[slot])
+        for part in out:
+            if self.relu:
+                np.maximum(part.of(y), part.of(self.zero), out=part.array)
+            else:
+                part.array[...] = part.of(y)
+
+    def backward(self, slot: int, dy: Parts) -> Parts:
+        g = self.g
+        if self.relu:
+            np.copyto(self.mask, self.positive[slot])
+        for part in dy:
+            if self.relu:
+                np.multiply(part.array, part.of(self.mask), out=part.of(g))
+            else:
+                part.of(g)[...] = part.array
+        rows = g.reshape(-1, g.shape[-1])
+        self.db_sum += self.ones @ rows
+        self.dw_sum += self.windows[slot].reshape(self.w.shape[0], -1) @ rows
+        return ()
+
+    def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
+        name = self.nodes[0].name
+        weight = gradients[f"{name}.weight"]
+        give(weight, self.dw_sum.T.reshape(weight.shape), add=add)
+        if f"{name}.bias" in gradients:
+            give(gradients[f"{name}.bias"], self.db_sum, add=add)
+        self.dw_sum.fill(0)
+        self.db_sum.fill(0)
+
+
+class FirstConvPool(Kernel):
+    """conv KxK at stride 1 -> [ReLU] -> max-pool 2x2 on the network's input: one window per pooled pixel.
+
+    The four outputs of a pool window read a (K+1)x(K+1) window of the input together. So windows of that size at
+    stride 2 are laid out once, a quarter as many, and multiplied by four kernels: the KxK kernel embedded at its four
+    positions in zeros. The four products are the four planes that pooling takes the maximum of. A few products with
+    zero are spent for longer sums and fewer copies.
+
+    Even and odd columns are kept apart throughout, as the Winograd kernel behind likes to have them.
+    """
+
+    pattern: ClassVar[str] = "first convolution and its pool, one window a pooled pixel"
+
+    @classmethod
+    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+        conv = _is_first(nodes, load)
+        if conv is None or conv.stride != (1, 1):
+            return 0
+        kh, kw = conv.kernel_size
+        if conv.in_channels * (kh + 1) * (kw + 1) > _MOST_TAPS:
+            return 0
+        count = covers_pool(nodes)
+        return count if count and nodes[count - 1].output_shape[2] % 2 == 0 else 0
+
+    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
+        super().__init__(nodes, load)
+        conv = nodes[0].layer
+        assert isinstance(conv, Conv2D)
+        n, (c, h, w) = load.images, nodes[0].input_shape
+        f, ph, pw = nodes[-1].output_shape
+        kh, kw = conv.kernel_size
+        (self.top, _), (self.left, _) = conv.pads(nodes[0].input_shape)
+        self.c, self.kh, self.kw, self.f, self.h, self.w_in = c, kh, kw, f, h, w
+        half = pw // 2
+        self.k = c * (kh + 1) * (kw + 1)
+        # Padded input column 4j + r lies in x[.., r, j]: a tap of the even (odd) pooled columns is one long run.
+        rows = max(2 * ph + kh - 1, self.top + h)
+        fours = max(half + (kw + 2) // 4 + 1, -(-(self.left + w) // 4))
+        self.x = zeros(c, rows, 4, fours, n)
+        slots = load.slots if load.training else 1
+        self.windows = empty(slots, self.k, ph, 2, half, n)
+        self.pixels = ph * pw * n
+        self.z = empty(4, self.pixels, f)
+        self.pool = PoolPlanes(load, self.pixels * f, relu=len(nodes) == 3)
+        self.bias_row = empty(half, n, f)
+        self.shape = (ph, 2, half, n, f)
+        self.embed = _embedding(c, kh, kw)
+        if load.training:
+            self.g = empty(*self.shape)
+            self.dw, self.dw_sum, self.db_sum = empty(4, self.k, f), zeros(4, self.k, f), zeros(f)
+            self.ones = np.ones(self.pixels, np.float32)
+
+    def target(self, slot: int) -> Parts:
+        raise AssertionError("the first kernel is fed")
+
+    def feed(self, slot: int, x: FloatArray) -> None:
+        image = x.transpose(1, 2, 3, 0)
+        for r in range(4):
+            first = (r - self.left) % 4  # the first real column that is padded column 4j + r
+            columns = image[:, :, first::4]
+            j = (first + self.left) // 4
+            self.x[:, self.top : self.top + self.h, r, j : j + columns.shape[2]] = columns
+        windows = self.windows[slot if self.load.training else 0]
+        _, ph, _, half, n = windows.shape
+        taps = windows.reshape(self.c, self.kh + 1, self.kw + 1, ph, 2, half, n)
+        for i in range(self.kh + 1):
+            for j in range(self.kw + 1):
+                for parity in (0, 1):  # pooled column 2q + parity starts at padded column 4q + 2·parity
+                    fours, r = divmod(2 * parity + j, 4)
+                    taps[:, i, j, :, parity] = self.x[:, i : i + 2 * ph : 2, r, fours : fours + half]
+
+    def prepare(self, draws: Draws) -> None:
+        weight, self.b = self.nodes[0].weight_and_bias()
+        flat = weight.reshape(self.f, self.c * self.kh * self.kw)
+        self.w = (self.embed @ flat.T).reshape(4, self.k, self.f)
+
+    def forward(self, slot: int, out: Parts) -> None:
+        windows = self.windows[slot if self.load.training else 0].reshape(self.k, -1)
+        np.matmul(windows.T, self.w, out=self.z)
+        y = self.pool.forward(slot, self.z.reshape(2, 2, -1)).reshape(self.shape)
+        self.bias_row[...] = self.b
+        np.add(y, self.bias_row, out=y)
+        self.pool.activate(slot, y, out)
+
+    def backward(self, slot: int, dy: Parts) -> Parts:
+        g = self.pool.activate_backward(slot, dy, self.g)
+        self.db_sum += self.ones @ g.reshape(-1, self.f)
+        self.pool.backward(slot, g.reshape(-1), self.z.reshape(2, 2, -1))
+        np.matmul(self.windows[slot].reshape(self.k, -1), self.z, out=self.dw)
+        np.add(self.dw_sum, self.dw, out=self.dw_sum)
+        return ()
+
+    def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
+        name = self.nodes[0].name
+        weight = gradients[f"{name}.weight"]
+        give(weight, (self.embed.T @ self.dw_sum.reshape(-1, self.f)).T.reshape(weight.shape), add=add)
+        if f"{name}.bias" in gradients:
+            give(gradients[f"{name}.bias"], self.db_sum, add=add)
+        self.dw_sum.fill(0)
+        self.db_sum.fill(0)
+
+
+def _embedding(c: int, kh: int, kw: int) -> FloatArray:
+    """Return the 0/1 matrix (4·K, C·KH·KW) that puts a kernel at its four places in a (KH+1)x(KW+1) window."""
+    embed = zeros(2, 2, c, kh + 1, kw + 1, c, kh, kw)
+    for a in (0, 1):
+        for b in (0, 1):
+            for channel in range(c):
+                for i in range(kh):
+                    for j in range(kw):
+                        embed[a, b, channel, a + i, b + j, channel, i, j] = 1
+    return embed.reshape(4 * c * (kh + 1) * (kw + 1), c * kh * kw)

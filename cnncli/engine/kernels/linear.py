@@ -1,0 +1,141 @@
+"""Dense layers, and the step from images to vectors in front of them.
+
+Axis letters: N images of the shard, I features in, O features out, C H W image.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from cnncli.engine.images import Parts, whole
+from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
+from cnncli.engine.nodes import Node
+from cnncli.nn.layers import Flatten, Linear, ReLU
+from cnncli.types import FloatArray
+
+
+class LinearKernel(Kernel):
+    """linear -> [ReLU] on the whole shard: y = x · weightᵀ + bias, straight from and into the canonical layout."""
+
+    pattern: ClassVar[str] = "dense layer on the whole shard"
+
+    @classmethod
+    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+        if not isinstance(nodes[0].layer, Linear):
+            return 0
+        return 2 if len(nodes) > 1 and isinstance(nodes[1].layer, ReLU) else 1
+
+    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
+        super().__init__(nodes, load)
+        n, (i,), (o,) = load.images, nodes[0].input_shape, nodes[0].output_shape
+        self.relu = len(nodes) == 2
+        self.x, self.y = empty(n, i), empty(n, o)
+        self.zero = zeros(n, o)
+        if load.training:
+            self.positive = np.empty((n, o), np.bool_)
+            self.g, self.ones = empty(n, o), np.ones(n, np.float32)
+            self.dx = empty(n, i) if load.needs_dx else None
+
+    def prepare(self, draws: Draws) -> None:
+        self.w, self.b = self.nodes[0].weight_and_bias()
+
+    def target(self, slot: int) -> Parts:
+        return whole(self.x)
+
+    def forward(self, slot: int, out: Parts) -> None:
+        ((_, _, y),) = out
+        np.matmul(self.x, self.w.T, out=self.y)
+        np.add(self.y, self.b, out=y)
+        if self.relu:
+            np.maximum(y, self.zero, out=y)
+            if self.load.training:
+                np.greater(y, self.zero, out=self.positive)
+
+    def backward(self, slot: int, dy: Parts) -> Parts:
+        ((_, _, g),) = dy
+        if self.relu:
+            np.copyto(self.g, self.positive)
+            np.multiply(self.g, g, out=self.g)
+        else:
+            self.g[...] = g
+        if self.dx is None:
+            return ()
+        np.matmul(self.g, self.w, out=self.dx)
+        return whole(self.dx)
+
+    def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
+        name = self.nodes[0].name
+        weight = gradients[f"{name}.weight"]
+        if add:
+            give(weight, self.g.T @ self.x, add=True)
+        else:
+            np.matmul(self.g.T, self.x, out=weight)
+        if f"{name}.bias" in gradients:
+            give(gradients[f"{name}.bias"], self.ones @ self.g, add=add)
+
+
+_GAP = 16  # numbers between two pixels' images, a cache line: see FlattenKernel
+
+
+class FlattenKernel(Kernel):
+    """(H, W, N, C) -> (N, C·H·W): the one place where an activation returns to the canonical order.
+
+    Reading one image's channel means jumping over N·C numbers a pixel. Were that a power of two, all the jumps would
+    land in the same few sets of the cache, so a cache line of nothing is left between two pixels.
+    """
+
+    pattern: ClassVar[str] = "flatten, back to the canonical order"
+
+    @classmethod
+    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+        return int(isinstance(nodes[0].layer, Flatten) and len(nodes[0].input_shape) == 3)
+
+    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
+        super().__init__(nodes, load)
+        self.c, self.h, self.w = nodes[0].input_shape
+        n = load.images
+        self.x = empty(self.h, self.w, n * self.c + _GAP)[:, :, : n * self.c]
+        self.image = np.lib.stride_tricks.as_strided(
+            self.x, (self.h, self.w, n, self.c), (*self.x.strides[:2], 4 * self.c, 4)
+        )
+        if load.training:
+            self.dx = empty(self.h, self.w, n, self.c)
+
+    def target(self, slot: int) -> Parts:
+        return whole(self.image)
+
+    def feed(self, slot: int, x: FloatArray) -> None:
+        self.image[...] = x.transpose(2, 3, 0, 1)
+
+    def forward(self, slot: int, out: Parts) -> None:
+        ((_, _, rows),) = out
+        rows.reshape(-1, self.c, self.h, self.w)[...] = self.image.transpose(2, 3, 0, 1)
+
+    def backward(self, slot: int, dy: Parts) -> Parts:
+        ((_, _, rows),) = dy
+        self.dx.transpose(2, 3, 0, 1)[...] = rows.reshape(-1, self.c, self.h, self.w)
+        return whole(self.dx)
+
+
+class FlatInput(Kernel):
+    """flatten as the very first layer: the input already lies in the canonical order."""
+
+    pattern: ClassVar[str] = "flatten of the input, a view"
+
+    @classmethod
+    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+        return int(isinstance(nodes[0].layer, Flatten) and nodes[0].index == 0)
+
+    def target(self, slot: int) -> Parts:
+        raise AssertionError("the first kernel is fed")
+
+    def feed(self, slot: int, x: FloatArray) -> None:
+        self.x = x.reshape(len(x), -1)
+
+    def forward(self, slot: int, out: Parts) -> None:
+        ((_, _, rows),) = out
+        rows[...] = self.x
+
+    def backward(self, slot: int, dy: Parts) -> Parts:
+        return ()

@@ -1,0 +1,69 @@
+"""Any layer without a kernel of its own: its plain forward and backward, between the plan's layout and NCHW."""
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import ClassVar
+
+import numpy as np
+
+from cnncli.engine.images import Parts, whole
+from cnncli.engine.kernels.activation import buffer_shape
+from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
+from cnncli.engine.nodes import Node
+from cnncli.types import FloatArray
+
+
+class PlainLayer(Kernel):
+    """One layer, run by its own code.
+
+    A layer keeps what its backward needs in itself, so every slot has a shallow copy of it, with the parameters'
+    values shared and gradients of its own.
+    """
+
+    pattern: ClassVar[str] = "the plain layer"
+
+    @classmethod
+    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+        return 1
+
+    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
+        super().__init__(nodes, load)
+        node = nodes[0]
+        self.copies = [copy(node.layer) for _ in range(load.slots if load.training else 1)]
+        self.x = empty(*buffer_shape(node.input_shape, load.images))
+        if load.training:
+            self.dx = empty(*buffer_shape(node.input_shape, load.images))
+            self.sums = {key: zeros(*parameter.shape) for key, parameter in node.layer.parameters.items()}
+
+    def prepare(self, draws: Draws) -> None:
+        self.rng = draws(self.nodes[0].index) if self.load.training else None
+        for clone in self.copies:
+            clone.parameters = {key: p.twin() for key, p in self.nodes[0].layer.parameters.items()}
+
+    def target(self, slot: int) -> Parts:
+        return whole(self.x)
+
+    def forward(self, slot: int, out: Parts) -> None:
+        layer = self.copies[slot if self.load.training else 0]
+        # A copy: the layer may keep its input, and this buffer is written again for the next slot.
+        x = np.array(self.x.transpose(2, 3, 0, 1) if self.x.ndim == 4 else self.x, order="C")
+        y = layer.forward(x, training=self.load.training, rng=self.rng)
+        for part in out:
+            part.array[...] = part.of(y.transpose(2, 3, 0, 1) if y.ndim == 4 else y)
+
+    def backward(self, slot: int, dy: Parts) -> Parts:
+        layer = self.copies[slot]
+        shape = buffer_shape(self.nodes[0].output_shape, self.load.images)
+        g = empty(*shape)
+        for part in dy:
+            part.of(g)[...] = part.array
+        dx = layer.backward(np.ascontiguousarray(g.transpose(2, 3, 0, 1)) if g.ndim == 4 else g)
+        for key, total in self.sums.items():
+            total += layer.parameters[key].grad
+        self.dx[...] = dx.transpose(2, 3, 0, 1) if dx.ndim == 4 else dx
+        return whole(self.dx)
+
+    def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
+        for key, total in self.sums.items():
+            give(gradients[f"{self.nodes[0].name}.{key}"], total, add=add)
+            total.fill(0)

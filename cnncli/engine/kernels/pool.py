@@ -1,0 +1,168 @@
+"""Pooling with any window, stride and padding: a few whole-image operations, one for each place in the window.
+
+Axis letters: N micro-batch, C channels, H W image, OH OW output.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from cnncli.engine.images import Parts, whole
+from cnncli.engine.kernels.base import Kernel, Load, empty
+from cnncli.engine.nodes import Node
+from cnncli.nn.layers import AvgPool2D, GlobalAvgPool, MaxPool2D
+from cnncli.types import FloatArray
+
+
+class _Pool(Kernel):
+    """The padded input and its taps; a tap is what all windows see at one place, (OH, OW, N, C)."""
+
+    fill: ClassVar[float]
+
+    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
+        super().__init__(nodes, load)
+        layer = nodes[0].layer
+        assert isinstance(layer, MaxPool2D | AvgPool2D)
+        n, (c, h, w) = load.images, nodes[0].input_shape
+        _, self.oh, self.ow = nodes[0].output_shape
+        self.size, self.stride = layer.pool_size, layer.stride
+        (top, bottom), (left, right) = layer.pads(nodes[0].input_shape)
+        rows, columns = slice(top, top + h), slice(left, left + w)
+        self.x = np.full((h + top + bottom, w + left + right, n, c), self.fill, np.float32)
+        self.inner = self.x[rows, columns]
+        self.y = empty(self.oh, self.ow, n, c)
+        if load.training:
+            self.dx = np.zeros_like(self.x)
+            self.dx_inner = self.dx[rows, columns]
+            self.overlap = self.stride[0] < self.size[0] or self.stride[1] < self.size[1]
+            self.g, self.share = empty(self.oh, self.ow, n, c), empty(self.oh, self.ow, n, c)
+
+    def target(self, slot: int) -> Parts:
+        return whole(self.inner)
+
+    def _taps(self, image: FloatArray) -> Iterator[FloatArray]:
+        (sh, sw), (oh, ow) = self.stride, (self.oh, self.ow)
+        for i in range(self.size[0]):
+            for j in range(self.size[1]):
+                yield image[i : i + sh * (oh - 1) + 1 : sh, j : j + sw * (ow - 1) + 1 : sw]
+
+    def _take(self, dy: Parts) -> FloatArray:
+        for part in dy:
+            part.of(self.g)[...] = part.array
+        return self.g
+
+
+class MaxPool(_Pool):
+    """The largest of each window; its place is kept as one byte, the first of equals."""
+
+    pattern: ClassVar[str] = "max-pool of any window"
+    fill = -np.inf
+
+    @classmethod
+    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+        layer = nodes[0].layer
+        return int(isinstance(layer, MaxPool2D) and layer.pool_size[0] * layer.pool_size[1] <= 256)
+
+    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
+        super().__init__(nodes, load)
+        if load.training:
+            self.winner = np.empty((load.slots, *self.y.shape), np.uint8)
+            self.better = np.empty(self.y.shape, np.bool_)
+
+    def forward(self, slot: int, out: Parts) -> None:
+        y = self.y
+        for place, tap in enumerate(self._taps(self.x)):
+            if place == 0:
+                y[...] = tap
+                if self.load.training:
+                    self.winner[slot] = 0
+                continue
+            if self.load.training:
+                # A later place is a larger number, so the maximum of places is the last strict improvement.
+                np.greater(tap, y, out=self.better)
+                candidate = self.better.view(np.uint8)
+                np.multiply(candidate, np.uint8(place), out=candidate)
+                np.maximum(self.winner[slot], candidate, out=self.winner[slot])
+            np.maximum(y, tap, out=y)
+        for part in out:
+            part.array[...] = part.of(y)
+
+    def backward(self, slot: int, dy: Parts) -> Parts:
+        g = self._take(dy)
+        if self.overlap:
+            self.dx.fill(0)
+        for place, tap in enumerate(self._taps(self.dx)):
+            np.equal(self.winner[slot], np.uint8(place), out=self.better)
+            np.copyto(self.share, self.better)
+            if self.overlap:
+                np.multiply(self.share, g, out=self.share)
+                np.add(tap, self.share, out=tap)
+            else:
+                np.multiply(self.share, g, out=tap)
+        return whole(self.dx_inner)
+
+
+class AvgPool(_Pool):
+    """The mean of each window; pixels of the padding count as zeros."""
+
+    pattern: ClassVar[str] = "average pool of any window"
+    fill = 0.0
+
+    @classmethod
+    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+        return int(isinstance(nodes[0].layer, AvgPool2D))
+
+    def forward(self, slot: int, out: Parts) -> None:
+        y = self.y
+        for place, tap in enumerate(self._taps(self.x)):
+            if place == 0:
+                y[...] = tap
+            else:
+                np.add(y, tap, out=y)
+        np.multiply(y, np.float32(1 / (self.size[0] * self.size[1])), out=y)
+        for part in out:
+            part.array[...] = part.of(y)
+
+    def backward(self, slot: int, dy: Parts) -> Parts:
+        share = self._take(dy)
+        np.multiply(share, np.float32(1 / (self.size[0] * self.size[1])), out=share)
+        if self.overlap:
+            self.dx.fill(0)
+        for tap in self._taps(self.dx):
+            if self.overlap:
+                np.add(tap, share, out=tap)
+            else:
+                tap[...] = share
+        return whole(self.dx_inner)
+
+
+class GlobalAvg(Kernel):
+    """The mean of each channel; writes one row (C,) for each image into the dense layers' input."""
+
+    pattern: ClassVar[str] = "global average pool"
+
+    @classmethod
+    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+        return int(isinstance(nodes[0].layer, GlobalAvgPool))
+
+    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
+        super().__init__(nodes, load)
+        c, h, w = nodes[0].input_shape
+        self.x = empty(h, w, load.images, c)
+        self.share = np.full(h * w, 1 / (h * w), np.float32)
+        if load.training:
+            self.dx = empty(h, w, load.images, c)
+
+    def target(self, slot: int) -> Parts:
+        return whole(self.x)
+
+    def forward(self, slot: int, out: Parts) -> None:
+        ((_, _, y),) = out
+        np.matmul(self.share, self.x.reshape(self.share.size, -1), out=y.reshape(-1))
+
+    def backward(self, slot: int, dy: Parts) -> Parts:
+        ((_, _, dy_rows),) = dy
+        np.multiply(dy_rows, self.share[0], out=self.dx[0, 0])
+        self.dx.reshape(self.share.size, -1)[1:] = self.dx[0, 0].reshape(-1)
+        return whole(self.dx)

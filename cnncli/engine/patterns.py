@@ -1,0 +1,51 @@
+"""The table of kernels, tried from the top: the first that matches runs the layers it covers."""
+
+from collections.abc import Sequence
+
+from cnncli.engine.kernels.activation import (
+    DropoutKernel,
+    LeakyReLUKernel,
+    ReLUKernel,
+    SigmoidKernel,
+    TanhKernel,
+)
+from cnncli.engine.kernels.base import Kernel, Load
+from cnncli.engine.kernels.batchnorm import AffineKernel, BatchNormKernel
+from cnncli.engine.kernels.conv_rows import ConvRows
+from cnncli.engine.kernels.first_conv import FirstConv, FirstConvPool
+from cnncli.engine.kernels.linear import FlatInput, FlattenKernel, LinearKernel
+from cnncli.engine.kernels.plain_layer import PlainLayer
+from cnncli.engine.kernels.pool import AvgPool, GlobalAvg, MaxPool
+from cnncli.engine.kernels.winograd_conv import WinogradConv, WinogradConvPool
+from cnncli.engine.nodes import Node
+
+PATTERNS: tuple[type[Kernel], ...] = (
+    FirstConvPool,
+    FirstConv,
+    WinogradConvPool,
+    WinogradConv,
+    ConvRows,
+    MaxPool,
+    AvgPool,
+    GlobalAvg,
+    FlatInput,
+    FlattenKernel,
+    LinearKernel,
+    BatchNormKernel,
+    AffineKernel,
+    ReLUKernel,
+    LeakyReLUKernel,
+    TanhKernel,
+    SigmoidKernel,
+    DropoutKernel,
+    PlainLayer,
+)
+
+
+def match(nodes: Sequence[Node], load: Load) -> tuple[type[Kernel], int]:
+    """Return the first kernel that matches the head of `nodes`, and how many of them it covers."""
+    for kernel in PATTERNS:
+        count = kernel.match(nodes, load)
+        if count:
+            return kernel, count
+    raise AssertionError("PlainLayer matches everything")

@@ -1,0 +1,90 @@
+"""Runs a network as its layers are written: one thread, one batch at a time, nothing fused."""
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from cnncli.engine.executor import BatchResult, Key, check_finite
+from cnncli.optim.clipping import clip_gradients
+from cnncli.randomness import stream
+from cnncli.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from cnncli.nn.network import Network
+    from cnncli.optim.optimizers import Optimizer
+
+
+class PlainExecutor:
+    """The oracle of every faster executor: it calls the network's own forward and backward."""
+
+    def __init__(self, network: "Network") -> None:
+        self._network = network
+
+    @property
+    def network(self) -> "Network":
+        """The network whose parameters and buffers are read and written."""
+        return self._network
+
+    def forward(self, x: FloatArray) -> FloatArray:
+        """Return the logits (N, K) of x (N, C, H, W) in evaluation mode."""
+        return self._network.forward(self._cast(x), training=False)
+
+    def loss_and_gradients(
+        self, x: FloatArray, labels: IntArray, *, key: Key = (0, 1, 0), label_smoothing: float = 0.0
+    ) -> BatchResult:
+        """Run forward and backward in training mode; the gradients are left in `network.parameters.grads`.
+
+        Args:
+            x: (N, C, H, W), normalised.
+            labels: (N,), class numbers.
+            key: (seed, epoch, step), which names the random stream of dropout.
+            label_smoothing: the share of every target spread evenly over the classes.
+        """
+        seed, epoch, step = key
+        rng = stream(seed, "dropout", epoch, step)
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # a diverging batch is told by its loss, not by warnings
+            loss, logits = self._network.loss_and_gradients(
+                self._cast(x), labels, rng=rng, label_smoothing=label_smoothing
+            )
+        return BatchResult(float(loss), int((logits.argmax(axis=1) == labels).sum()))
+
+    def train_step(
+        self,
+        x: FloatArray,
+        labels: IntArray,
+        optimizer: "Optimizer",
+        learning_rate: float,
+        *,
+        key: Key,
+        label_smoothing: float = 0.0,
+        max_gradient_norm: float | None = None,
+    ) -> BatchResult:
+        """Run one batch and update the parameters.
+
+        Raises:
+            DivergenceError: the loss or a gradient is not finite; the parameters are as they were.
+        """
+        result = self.loss_and_gradients(x, labels, key=key, label_smoothing=label_smoothing)
+        parameters = self._network.parameters
+        with np.errstate(over="ignore", invalid="ignore"):
+            check_finite(result.loss, parameters)
+        norm = None if max_gradient_norm is None else clip_gradients(parameters.grads, max_gradient_norm)
+        optimizer.step(learning_rate)
+        return BatchResult(result.loss, result.correct, norm)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _cast(self, x: FloatArray) -> FloatArray:
+        return np.asarray(x, dtype=self._network.dtype)

@@ -1,0 +1,128 @@
+"""Every error a user can cause, as one tree, so that one place can turn it into a message and an exit code.
+
+CnnError                     1  anything below; a message and, where there is one, a hint
+├── UsageError               2  the command line asks for something that makes no sense
+│   ├── ConfigError          2  a config file: file, line, key, value, what would be right
+│   └── ModelError           2  a layer list that cannot be built: which layer, which shape
+├── DataError                1  a data set, a file of one, or a folder of pictures
+│   └── DownloadError        1  no mirror gave the right content
+├── PictureError             1  a picture that cannot be read or has no digit in it
+├── RunError                 1  a run folder: missing, ambiguous, broken
+│   └── CheckpointError      1  a checkpoint that is not whole or does not fit the network
+├── StorageError             1  the disk is full, or a folder may not be written
+├── DivergenceError          1  the loss or a gradient is no longer a finite number
+├── WorkerError              1  a worker of the engine died
+├── GateError                3  the accuracy is below the one asked for
+└── Interrupted            130  Ctrl-C (143 after SIGTERM), with the work saved
+"""
+
+from difflib import get_close_matches
+
+
+class CnnError(Exception):
+    """A failure with a message for the user.
+
+    Args:
+        message: one sentence naming the thing, the place and the value found.
+        hint: what to do about it, or None.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(CnnError):
+    """The command line asks for something that makes no sense."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A config file that cannot be used; the message starts with `file:line:`."""
+
+
+class ModelError(UsageError):
+    """A layer list that cannot be built.
+
+    Args:
+        message: names the layer, its input shape and the value found.
+        hint: what to do about it, or None.
+        place: the position of the layer in the list (from 0) and, where there is one, the option's name.
+    """
+
+    def __init__(self, message: str, hint: str | None = None, place: tuple[int | str, ...] = ()) -> None:
+        super().__init__(message, hint)
+        self.place = place
+
+
+class DataError(CnnError):
+    """A data set that is missing, broken or not what it says."""
+
+
+class DownloadError(DataError):
+    """No mirror gave the right content."""
+
+
+class PictureError(CnnError):
+    """A picture that cannot be read, or has nothing to read in it."""
+
+
+class RunError(CnnError):
+    """A run folder that is missing, ambiguous or broken."""
+
+
+class CheckpointError(RunError):
+    """A checkpoint that is not whole, or does not fit the network."""
+
+
+class StorageError(CnnError):
+    """The disk is full, or a folder may not be written."""
+
+
+class DivergenceError(CnnError):
+    """The loss or a gradient is no longer a finite number.
+
+    Args:
+        message: what became non-finite.
+        hint: what to do about it, or None.
+        tensor: "loss", "logits" or the name of the parameter whose gradient it is.
+    """
+
+    def __init__(self, message: str, hint: str | None = None, tensor: str = "loss") -> None:
+        super().__init__(message, hint)
+        self.tensor = tensor
+
+
+class WorkerError(CnnError):
+    """A worker of the engine died or answered with an error of its own."""
+
+
+class GateError(CnnError):
+    """The accuracy is below the one that was asked for."""
+
+    exit_code = 3
+
+
+class Interrupted(CnnError):
+    """The user or the system asked to stop, and the work was saved.
+
+    Args:
+        message: what was saved and how to go on.
+        signal_number: 2 for Ctrl-C, 15 for SIGTERM; the exit code is 128 more.
+    """
+
+    def __init__(self, message: str, signal_number: int = 2) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+def did_you_mean(word: str, known: list[str]) -> str | None:
+    """Return a hint such as "did you mean 'maxpool'?", or a list of what is known when nothing is near."""
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return "known: " + ", ".join(known) if known else None

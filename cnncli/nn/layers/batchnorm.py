@@ -1,0 +1,145 @@
+"""Batch normalisation: keep the numbers between layers at a steady mean and spread.
+
+N batch, C channels (or features), H W image; M = N·H·W (or N) is how many numbers a channel has in one batch.
+"""
+
+import math
+from collections.abc import Mapping
+from functools import cached_property, partial
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cnncli.errors import ModelError
+from cnncli.nn import checks
+from cnncli.nn.parameters import Parameter
+from cnncli.types import FloatArray, Shape
+
+from .base import BufferView, Layer, ParameterView
+
+
+class BatchNorm(Layer):
+    """Normalise each channel (or feature) to mean 0 and variance 1, then scale and shift it.
+
+        y = gamma · (x − mean) / sqrt(variance + eps) + beta
+
+    In training, mean and (biased) variance are those of the batch, and the running ones move towards them:
+    running = (1 − momentum) · running + momentum · batch, with the unbiased variance, as in PyTorch. In
+    evaluation the running ones are used. A batch with a single number a channel has no spread to learn from:
+    it gives beta, and leaves the running statistics alone.
+
+    Args:
+        num_features: C.
+        momentum: how far the running statistics move with each batch, from 0 to 1.
+        eps: added to the variance, so that a constant channel is not divided by zero.
+        dtype: of parameters and buffers.
+
+    Raises:
+        ModelError: when an argument makes no sense.
+
+    Source: Ioffe and Szegedy, Batch Normalization (2015), algorithms 1 and 2.
+    """
+
+    kind = "batchnorm"
+    per_sample = False
+    option_names: ClassVar[Mapping[str, str]] = {"momentum": "momentum", "eps": "eps"}
+    gamma = ParameterView()
+    beta = ParameterView()
+    running_mean = BufferView()
+    running_var = BufferView()
+
+    def __init__(
+        self,
+        num_features: int,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        super().__init__()
+        self.num_features = checks.whole("num_features", num_features)
+        just_above_1 = math.nextafter(1, 2)
+        self.momentum = checks.number("momentum", momentum, 0, just_above_1, "a number from 0 to 1")
+        self.eps = checks.number("eps", eps, float(np.finfo(np.float32).tiny), 1, "a small positive number")
+        shape = (self.num_features,)
+        ones, zeros = partial(np.ones, shape, dtype), partial(np.zeros, shape, dtype)
+        self.parameters["gamma"] = Parameter.drawn(shape, dtype, ones, decay=False)
+        self.parameters["beta"] = Parameter.drawn(shape, dtype, zeros, decay=False)
+
+    @cached_property
+    def buffers(self) -> dict[str, FloatArray]:
+        # made when first looked at, as the parameters are: a size that is refused takes no memory
+        dtype = self.parameters["gamma"].dtype
+        return {
+            "running_mean": np.zeros(self.num_features, dtype),
+            "running_var": np.ones(self.num_features, dtype),
+        }
+
+    def forward(
+        self,
+        x: FloatArray,
+        *,
+        training: bool = False,
+        rng: np.random.Generator | None = None,
+        keep: bool = False,
+    ) -> FloatArray:
+        axes, wide = self._layout(x)
+        if training:
+            mean = x.mean(axis=axes)
+            normal = x - mean.reshape(wide)
+            variance = (normal * normal).mean(axis=axes)
+            self._update_running(mean, variance, M=x.size // self.num_features)
+        else:
+            mean, variance = self.running_mean, self.running_var
+            normal = x - mean.reshape(wide)
+        inverse_std = 1 / np.sqrt(variance + self.eps)
+        normal *= inverse_std.reshape(wide)
+        self._saved = (normal, inverse_std, training) if training or keep else None
+        y: FloatArray = normal * self.gamma.reshape(wide)
+        y += self.beta.reshape(wide)
+        return y
+
+    def backward(self, dy: FloatArray) -> FloatArray:
+        normal, inverse_std, training = self._take()
+        axes, wide = self._layout(dy)
+        M = dy.size // self.num_features
+        dgamma, dbeta = (dy * normal).sum(axis=axes), dy.sum(axis=axes)
+        self.parameters["gamma"].grad = dgamma
+        self.parameters["beta"].grad = dbeta
+        dx = dy
+        if training:  # mean and variance depend on x too, which takes away what they would absorb
+            dx = dx - (dbeta / M).reshape(wide) - normal * (dgamma / M).reshape(wide)
+        scaled: FloatArray = dx * (self.gamma * inverse_std).reshape(wide)
+        return scaled
+
+    def _layout(self, x: FloatArray) -> tuple[tuple[int, ...], Shape]:
+        """Return the axes to average over, and the shape that spreads one number a channel over x."""
+        if x.ndim == 4:
+            return (0, 2, 3), (1, -1, 1, 1)
+        return (0,), (1, -1)
+
+    def _update_running(self, mean: FloatArray, variance: FloatArray, M: int) -> None:
+        if M < 2:
+            return
+        self.running_mean += self.momentum * (mean - self.running_mean)
+        self.running_var += self.momentum * (variance * (M / (M - 1)) - self.running_var)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) not in (1, 3) or input_shape[0] != self.num_features:
+            raise ModelError(f"needs {self.num_features} channels, but its input has shape {input_shape}")
+        return input_shape
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        size = 1  # one for each number, once the four vectors are folded into one scale and one shift
+        for length in input_shape:
+            size *= length
+        return size
+
+    def options(self) -> dict[str, object]:
+        return {"momentum": self.momentum, "eps": self.eps}
+
+    @classmethod
+    def context(cls, input_shape: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> dict[str, Any]:
+        return {"num_features": input_shape[0], "dtype": dtype}

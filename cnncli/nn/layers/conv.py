@@ -1,0 +1,175 @@
+"""Convolution, as one matrix product over unfolded images.
+
+N batch, C channels in, F filters, H W image, KH KW kernel, OH OW output.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cnncli.errors import ModelError
+from cnncli.nn import checks
+from cnncli.nn.checks import Pair
+from cnncli.nn.initializers import INITIALIZERS
+from cnncli.nn.parameters import Parameter
+from cnncli.types import FloatArray, Shape
+
+from .base import Layer, ParameterView, Window
+from .windows import Pads, check_image, check_padding, crop, output_image, pad, resolve, taps
+
+
+class Conv2D(Layer):
+    """Slide F filters over an image: what every framework calls convolution, and is cross-correlation.
+
+        y[n, f, a, b] = bias[f] + sum over c, i, j of
+            weight[f, c, i, j] · x[n, c, a·SH + i − top, b·SW + j − left]
+
+    Args:
+        in_channels: C.
+        out_channels: F.
+        kernel_size: KH = KW, or (KH, KW), in pixels.
+        stride: in pixels, one number or (vertical, horizontal).
+        padding: zeros around the image: pixels, (vertical, horizontal), "valid" (none) or "same" (the output
+            has ceil(H / SH) rows; an odd number of extra rows has the extra one at the bottom).
+        bias: whether each filter has one.
+        init: how weights start: "he" or "glorot".
+        rng: where they are drawn from; None for a fresh generator.
+        dtype: of the parameters.
+
+    Raises:
+        ModelError: when an argument makes no sense.
+
+    Example:
+        >>> Conv2D(3, 64, 3).parameters["weight"].shape
+        (64, 3, 3, 3)
+    """
+
+    kind = "conv"
+    option_names: ClassVar[Mapping[str, str]] = {
+        "filters": "out_channels",
+        "kernel": "kernel_size",
+        "stride": "stride",
+        "padding": "padding",
+        "bias": "bias",
+        "init": "init",
+    }
+    weight = ParameterView()
+    bias = ParameterView()
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: int | str | Pair = 0,
+        bias: bool = True,
+        init: str = "he",
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        super().__init__()
+        self.in_channels = checks.whole("in_channels", in_channels)
+        self.out_channels = checks.whole("filters", out_channels)
+        self.kernel_size = checks.pair("kernel", kernel_size)
+        self.stride = checks.pair("stride", stride)
+        self.padding = check_padding(padding)
+        self.init = checks.choice("init", init, tuple(INITIALIZERS))
+        KH, KW = self.kernel_size
+        shape = (self.out_channels, self.in_channels, KH, KW)
+        fans = (self.in_channels * KH * KW, self.out_channels * KH * KW)
+        # a generator of its own: what this layer draws does not depend on when its weight is first looked at
+        (rng,) = (rng or np.random.default_rng()).spawn(1)
+        draw = partial(INITIALIZERS[self.init], shape, *fans, rng, dtype)
+        self.parameters["weight"] = Parameter.drawn(shape, dtype, draw)
+        if checks.flag("bias", bias):
+            zeros = partial(np.zeros, self.out_channels, dtype)
+            self.parameters["bias"] = Parameter.drawn((self.out_channels,), dtype, zeros, decay=False)
+
+    def forward(
+        self,
+        x: FloatArray,
+        *,
+        training: bool = False,
+        rng: np.random.Generator | None = None,
+        keep: bool = False,
+    ) -> FloatArray:
+        N, F = len(x), self.out_channels
+        _, OH, OW = self.output_shape(x.shape[1:])
+        columns = self._unfold(x)  # (C·KH·KW, N·OH·OW)
+        y = self.weight.reshape(F, -1) @ columns  # (F, N·OH·OW)
+        if "bias" in self.parameters:
+            y += self.bias[:, np.newaxis]
+        self._saved = (columns, x.shape) if training or keep else None
+        # shown as (N, F, OH, OW), left in memory with the filters outermost: the layers after this one keep
+        # that order, so `backward` gets its dy in the order of its own products without a copy
+        return y.reshape(F, N, OH, OW).swapaxes(0, 1)
+
+    def backward(self, dy: FloatArray) -> FloatArray:
+        columns, x_shape = self._take()
+        output = dy.shape[2:]
+        dy = dy.swapaxes(0, 1).reshape(self.out_channels, -1)  # (F, N·OH·OW)
+        self.parameters["weight"].grad = (dy @ columns.T).reshape(self.weight.shape)
+        if "bias" in self.parameters:
+            dy.sum(axis=1, out=self.parameters["bias"].grad)
+        del columns  # as large as the dcolumns that come next
+        dcolumns = self.weight.reshape(self.out_channels, -1).T @ dy  # (C·KH·KW, N·OH·OW)
+        return self._fold(dcolumns, x_shape, output)
+
+    def _unfold(self, x: FloatArray) -> FloatArray:
+        """Return what each window sees as a column: (N, C, H, W) -> (C·KH·KW, N·OH·OW)."""
+        SH, SW = self.stride
+        padded = pad(x, self.pads(x.shape[1:]))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, self.kernel_size, axis=(2, 3))
+        windows = windows[:, :, ::SH, ::SW]  # (N, C, OH, OW, KH, KW), no copy yet
+        rows = self.in_channels * self.kernel_size[0] * self.kernel_size[1]
+        return windows.transpose(1, 4, 5, 0, 2, 3).reshape(rows, -1)
+
+    def _fold(self, dcolumns: FloatArray, x_shape: Shape, output: Pair) -> FloatArray:
+        """Add each column's entries to the pixels they were read from: the transpose of `_unfold`."""
+        N, C, H, W = x_shape
+        pads = self.pads(x_shape[1:])
+        dpadded: FloatArray = np.zeros((C, N, H + sum(pads[0]), W + sum(pads[1])), dcolumns.dtype).swapaxes(
+            0, 1
+        )
+        dwindows = dcolumns.reshape(C, -1, N, *output)  # (C, KH·KW, N, OH, OW)
+        for index, tap in enumerate(taps(self.kernel_size, self.stride, output)):
+            dpadded[tap] += dwindows[:, index].swapaxes(0, 1)
+        return crop(dpadded, pads)
+
+    def pads(self, input_shape: Shape) -> Pads:
+        """Return the zeros around one image (C, H, W) as ((top, bottom), (left, right))."""
+        return resolve(self.padding, input_shape, self.kernel_size, self.stride)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        check_image(input_shape)
+        if input_shape[0] != self.in_channels:
+            raise ModelError(f"needs {self.in_channels} channels, but its input has shape {input_shape}")
+        pads = self.pads(input_shape)
+        return output_image(input_shape, self.out_channels, self.kernel_size, self.stride, pads)
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        F, OH, OW = self.output_shape(input_shape)
+        return F * OH * OW * self.in_channels * self.kernel_size[0] * self.kernel_size[1]
+
+    def window(self) -> Window:
+        return Window(self.kernel_size, self.stride, self.padding)
+
+    def options(self) -> dict[str, object]:
+        return {
+            "filters": self.out_channels,
+            "kernel": checks.plain(self.kernel_size),
+            "stride": checks.plain(self.stride),
+            "padding": self.padding if isinstance(self.padding, str) else checks.plain(self.padding),
+            "bias": "bias" in self.parameters,
+            "init": self.init,
+        }
+
+    @classmethod
+    def context(cls, input_shape: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> dict[str, Any]:
+        check_image(input_shape)
+        return {"in_channels": input_shape[0], "rng": rng, "dtype": dtype}

@@ -1,0 +1,119 @@
+"""The dense layer: every output looks at every input."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cnncli.errors import ModelError
+from cnncli.nn import checks
+from cnncli.nn.initializers import INITIALIZERS
+from cnncli.nn.parameters import Parameter
+from cnncli.types import FloatArray, Shape
+
+from .base import Layer, ParameterView
+
+
+class Linear(Layer):
+    """y = x · weightᵀ + bias.
+
+    Args:
+        in_features: how many numbers a sample has.
+        out_features: how many numbers come out.
+        bias: whether each output has one.
+        init: how weights start: "he" or "glorot".
+        rng: where they are drawn from; None for a fresh generator.
+        dtype: of the parameters.
+
+    Raises:
+        ModelError: when an argument makes no sense.
+
+    Example:
+        >>> sum(p.size for p in Linear(784, 100).parameters.values())
+        78500
+    """
+
+    kind = "linear"
+    option_names: ClassVar[Mapping[str, str]] = {"units": "out_features", "bias": "bias", "init": "init"}
+    main_option = "units"
+    weight = ParameterView()
+    bias = ParameterView()
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        init: str = "he",
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        super().__init__()
+        self.in_features = checks.whole("in_features", in_features)
+        self.out_features = checks.whole("units", out_features)
+        self.init = checks.choice("init", init, tuple(INITIALIZERS))
+        shape = (self.out_features, self.in_features)
+        (rng,) = (rng or np.random.default_rng()).spawn(1)  # as in Conv2D
+        draw = partial(INITIALIZERS[self.init], shape, self.in_features, self.out_features, rng, dtype)
+        self.parameters["weight"] = Parameter.drawn(shape, dtype, draw)
+        if checks.flag("bias", bias):
+            zeros = partial(np.zeros, self.out_features, dtype)
+            self.parameters["bias"] = Parameter.drawn((self.out_features,), dtype, zeros, decay=False)
+
+    def forward(
+        self,
+        x: FloatArray,
+        *,
+        training: bool = False,
+        rng: np.random.Generator | None = None,
+        keep: bool = False,
+    ) -> FloatArray:
+        y: FloatArray = x @ self.weight.T  # (N, in) · (in, out) -> (N, out)
+        if "bias" in self.parameters:
+            y += self.bias
+        self._saved = x if training or keep else None
+        return y
+
+    def backward(self, dy: FloatArray) -> FloatArray:
+        x = self._take()
+        np.matmul(dy.T, x, out=self.parameters["weight"].grad)  # (out, N) · (N, in) -> (out, in)
+        if "bias" in self.parameters:
+            dy.sum(axis=0, out=self.parameters["bias"].grad)
+        dx: FloatArray = dy @ self.weight  # (N, out) · (out, in) -> (N, in)
+        return dx
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        check_vector(input_shape)
+        if input_shape[0] != self.in_features:
+            raise ModelError(f"needs {self.in_features} numbers, but its input has shape {input_shape}")
+        return (self.out_features,)
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        return self.in_features * self.out_features
+
+    def window(self) -> None:
+        return None
+
+    def options(self) -> dict[str, object]:
+        return {"units": self.out_features, "bias": "bias" in self.parameters, "init": self.init}
+
+    @classmethod
+    def context(cls, input_shape: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> dict[str, Any]:
+        check_vector(input_shape)
+        return {"in_features": input_shape[0], "rng": rng, "dtype": dtype}
+
+
+def check_vector(input_shape: Shape) -> None:
+    """Refuse a shape that is no vector.
+
+    Raises:
+        ModelError: when it is not (features,).
+    """
+    if len(input_shape) != 1:
+        raise ModelError(
+            f"needs a vector, but its input has shape {input_shape}",
+            "put flatten or globalavgpool before it",
+        )

@@ -1,0 +1,205 @@
+"""Pooling: shrink an image by keeping the maximum or the mean of each window.
+
+N batch, C channels, H W image, KH KW window, OH OW output.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from cnncli.errors import ModelError
+from cnncli.nn import checks
+from cnncli.nn.checks import Pair
+from cnncli.types import FloatArray, Shape
+
+from .base import Layer, Window
+from .windows import Pads, check_image, crop, output_image, pad, resolve, taps
+
+
+class _Pool(Layer):
+    """What maximum and average pooling share: everything but the arithmetic."""
+
+    option_names: ClassVar[Mapping[str, str]] = {
+        "size": "pool_size",
+        "stride": "stride",
+        "padding": "padding",
+    }
+    main_option = "size"
+
+    def __init__(
+        self, pool_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0
+    ) -> None:
+        super().__init__()
+        self.pool_size = checks.pair("size", pool_size)
+        self.stride = self.pool_size if stride is None else checks.pair("stride", stride)
+        self.padding = checks.pair("padding", padding, minimum=0)
+        if any(border >= size for border, size in zip(self.padding, self.pool_size, strict=True)):
+            raise ModelError(
+                f"padding: a border of {checks.plain(self.padding)} around windows of "
+                f"{checks.plain(self.pool_size)} gives windows that see no pixel",
+                "use a padding smaller than the window",
+                place=("padding",),
+            )
+
+    def pads(self, input_shape: Shape) -> Pads:
+        """Return the border around one image (C, H, W) as ((top, bottom), (left, right))."""
+        return resolve(self.padding, input_shape, self.pool_size, self.stride)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        check_image(input_shape)
+        pads = self.pads(input_shape)
+        return output_image(input_shape, input_shape[0], self.pool_size, self.stride, pads)
+
+    def window(self) -> Window:
+        return Window(self.pool_size, self.stride, self.padding)
+
+    def options(self) -> dict[str, object]:
+        return {
+            "size": checks.plain(self.pool_size),
+            "stride": checks.plain(self.stride),
+            "padding": checks.plain(self.padding),
+        }
+
+
+class MaxPool2D(_Pool):
+    """Keep the largest pixel of each window; of equal ones the first in row-major order wins.
+
+        y[n, c, a, b] = max over i, j of x[n, c, a·SH + i − top, b·SW + j − left]
+
+    Args:
+        pool_size: KH = KW, or (KH, KW), in pixels.
+        stride: in pixels; None for the pool size, so that windows touch and do not overlap.
+        padding: pixels of −infinity around the image, fewer than the window is large.
+
+    Raises:
+        ModelError: when an argument makes no sense.
+
+    Example:
+        >>> MaxPool2D(2).forward(np.array([[[[1., 3], [5, 6]]]]))
+        array([[[[6.]]]])
+    """
+
+    kind = "maxpool"
+
+    def forward(
+        self,
+        x: FloatArray,
+        *,
+        training: bool = False,
+        rng: np.random.Generator | None = None,
+        keep: bool = False,
+    ) -> FloatArray:
+        _, OH, OW = self.output_shape(x.shape[1:])
+        padded = pad(x, self.pads(x.shape[1:]), fill=-np.inf)
+        first, *others = taps(self.pool_size, self.stride, (OH, OW))
+        y = padded[first].copy(order="K")
+        winner = np.zeros_like(y, np.min_scalar_type(len(others)))  # which tap y was taken from
+        for index, tap in enumerate(others, start=1):
+            if training or keep:
+                # only a strictly larger pixel takes over, so the first of equal ones stays
+                np.copyto(winner, index, where=padded[tap] > y)
+            np.maximum(y, padded[tap], out=y)
+        self._saved = (winner, x.shape) if training or keep else None
+        return y
+
+    def backward(self, dy: FloatArray) -> FloatArray:
+        winner, x_shape = self._take()
+        pads = self.pads(x_shape[1:])
+        N, C, H, W = x_shape
+        dpadded = np.zeros((N, C, H + sum(pads[0]), W + sum(pads[1])), dy.dtype)
+        for index, tap in enumerate(taps(self.pool_size, self.stride, dy.shape[2:])):
+            dpadded[tap] += dy * (winner == index)
+        return crop(dpadded, pads)
+
+
+class AvgPool2D(_Pool):
+    """Keep the mean of each window; the zeros of the padding count as pixels.
+
+        y[n, c, a, b] = 1 / (KH·KW) · sum over i, j of x[n, c, a·SH + i − top, b·SW + j − left]
+
+    Args:
+        pool_size: KH = KW, or (KH, KW), in pixels.
+        stride: in pixels; None for the pool size, so that windows touch and do not overlap.
+        padding: pixels of zeros around the image, fewer than the window is large.
+
+    Raises:
+        ModelError: when an argument makes no sense.
+
+    Example:
+        >>> AvgPool2D(2).forward(np.array([[[[1., 3], [5, 7]]]]))
+        array([[[[4.]]]])
+    """
+
+    kind = "avgpool"
+
+    def forward(
+        self,
+        x: FloatArray,
+        *,
+        training: bool = False,
+        rng: np.random.Generator | None = None,
+        keep: bool = False,
+    ) -> FloatArray:
+        _, OH, OW = self.output_shape(x.shape[1:])
+        padded = pad(x, self.pads(x.shape[1:]))
+        first, *others = taps(self.pool_size, self.stride, (OH, OW))
+        y = padded[first].copy(order="K")
+        for tap in others:
+            y += padded[tap]
+        y /= self.pool_size[0] * self.pool_size[1]
+        self._saved = x.shape if training or keep else None
+        return y
+
+    def backward(self, dy: FloatArray) -> FloatArray:
+        x_shape = self._take()
+        pads = self.pads(x_shape[1:])
+        N, C, H, W = x_shape
+        share = dy / (self.pool_size[0] * self.pool_size[1])
+        dpadded = np.zeros((N, C, H + sum(pads[0]), W + sum(pads[1])), dy.dtype)
+        for tap in taps(self.pool_size, self.stride, dy.shape[2:]):
+            dpadded[tap] += share
+        return crop(dpadded, pads)
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        C, OH, OW = self.output_shape(input_shape)
+        return C * OH * OW * self.pool_size[0] * self.pool_size[1]
+
+
+class GlobalAvgPool(Layer):
+    """Keep the mean of each channel: (C, H, W) -> (C,), in place of a big dense layer.
+
+        y[n, c] = 1 / (H·W) · sum over a, b of x[n, c, a, b]
+
+    Source: Lin et al., Network In Network (2013), section 3.2.
+    """
+
+    kind = "globalavgpool"
+
+    def forward(
+        self,
+        x: FloatArray,
+        *,
+        training: bool = False,
+        rng: np.random.Generator | None = None,
+        keep: bool = False,
+    ) -> FloatArray:
+        self._saved = x.shape if training or keep else None
+        y: FloatArray = x.mean(axis=(2, 3))
+        return y
+
+    def backward(self, dy: FloatArray) -> FloatArray:
+        x_shape = self._take()
+        share = dy / (x_shape[2] * x_shape[3])
+        return np.broadcast_to(share[:, :, np.newaxis, np.newaxis], x_shape)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        check_image(input_shape)
+        return input_shape[:1]
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        C, H, W = input_shape
+        return C * H * W
+
+    def window(self) -> None:
+        return None

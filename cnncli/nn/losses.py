@@ -1,0 +1,77 @@
+"""From logits to a loss and its gradient. N batch, K classes."""
+
+import numpy as np
+
+from cnncli.errors import ModelError
+from cnncli.types import FloatArray, IntArray
+
+
+def log_softmax(logits: FloatArray) -> FloatArray:
+    """Return log(softmax(logits)) without ever taking the logarithm of a probability that rounded to zero.
+
+        log_softmax(z)ₖ = z'ₖ − log(sum over j of exp(z'ⱼ)),  with z' = z − max(z)
+
+    Args:
+        logits: (N, K).
+
+    Returns:
+        (N, K), finite for finite logits of any size.
+    """
+    with np.errstate(invalid="ignore"):  # a logit that is not finite gives nan, which the caller reports
+        shifted: FloatArray = logits - logits.max(axis=1, keepdims=True)
+        shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """Return the probabilities (N, K) that belong to logits (N, K): exp(zₖ) / sum over j of exp(zⱼ)."""
+    with np.errstate(invalid="ignore"):
+        exponentials: FloatArray = np.exp(logits - logits.max(axis=1, keepdims=True))
+        exponentials /= exponentials.sum(axis=1, keepdims=True)
+    return exponentials
+
+
+def cross_entropy(
+    logits: FloatArray, labels: IntArray, label_smoothing: float = 0.0
+) -> tuple[float, FloatArray]:
+    """Return the mean cross-entropy between the labels and softmax(logits), and its gradient.
+
+        loss = −1/N · sum over n, k of target[n, k] · log_softmax(logits)[n, k]
+        dlogits = (softmax(logits) − target) / N
+        target = (1 − s) · onehot(labels) + s / K
+
+    Args:
+        logits: (N, K).
+        labels: (N,), whole numbers from 0 to K − 1.
+        label_smoothing: s, from 0 to 1.
+
+    Returns:
+        The loss, and dlogits (N, K) in the dtype of the logits.
+
+    Raises:
+        ModelError: when a label has no logit.
+
+    Source: label smoothing: Szegedy et al., Rethinking the Inception Architecture (2015), section 7.
+    """
+    N, K = logits.shape
+    if labels.min() < 0 or labels.max() >= K:
+        raise ModelError(
+            f"the network tells {K} classes apart, but a label is "
+            f"{labels.min() if labels.min() < 0 else labels.max()}",
+            "the last layer must have as many units as the data set has classes",
+        )
+    each = np.arange(N)
+    log_probabilities = log_softmax(logits)
+    loss = -(1 - label_smoothing) * log_probabilities[each, labels].mean(dtype=np.float64)
+    if label_smoothing:
+        loss -= label_smoothing * log_probabilities.mean(dtype=np.float64)
+    dlogits = np.exp(log_probabilities, out=log_probabilities)
+    dlogits -= label_smoothing / K
+    dlogits[each, labels] -= 1 - label_smoothing
+    dlogits /= N
+    return float(loss), dlogits
+
+
+def accuracy(logits: FloatArray, labels: IntArray) -> float:
+    """Return the share, from 0 to 1, of samples whose largest logit (N, K) is at their label (N,)."""
+    return float((logits.argmax(axis=1) == labels).mean())

@@ -1,0 +1,181 @@
+"""The numbers a network learns: one named parameter each, all of them views into one flat vector."""
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnncli.types import FloatArray, Shape
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+
+
+class Parameter:
+    """An array a layer learns, with its gradient.
+
+    Assigning to `value` or `grad` copies into the array and never rebinds it, so that a view handed out once
+    (to an optimizer, to another process) stays valid.
+
+    Args:
+        value: the start value, copied.
+        decay: whether weight decay applies (not to biases and to BatchNorm's gamma and beta).
+
+    Example:
+        >>> p = Parameter(np.zeros(2, np.float32))
+        >>> before = p.value
+        >>> p.value = np.array([1, 2])
+        >>> before
+        array([1., 2.], dtype=float32)
+    """
+
+    def __init__(self, value: FloatArray, decay: bool = True) -> None:
+        value = np.array(value)
+        self.shape: Shape = value.shape
+        self.dtype: np.dtype[Any] = value.dtype
+        self.decay = decay
+        self._draw: Callable[[], FloatArray] | None = None
+        self._value: FloatArray | None = value
+        self._grad: FloatArray | None = None
+
+    @classmethod
+    def drawn(
+        cls, shape: Shape, dtype: npt.DTypeLike, draw: Callable[[], FloatArray], decay: bool = True
+    ) -> "Parameter":
+        """Return a parameter that takes memory only when its value is first looked at.
+
+        So the size of a whole model is known, and can be refused, before any of it is allocated.
+
+        Args:
+            shape: the shape `draw` will give.
+            dtype: the dtype `draw` will give.
+            draw: called at most once.
+            decay: whether weight decay applies.
+        """
+        parameter = cls.__new__(cls)
+        parameter.shape, parameter.dtype, parameter.decay = shape, np.dtype(dtype), decay
+        parameter._draw, parameter._value, parameter._grad = draw, None, None
+        return parameter
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        size = 1
+        for (
+            length
+        ) in self.shape:  # not np.prod: it would wrap around for a shape that is refused for its size
+            size *= length
+        return size
+
+    @property
+    def value(self) -> FloatArray:
+        if self._value is None:
+            assert self._draw is not None
+            self._value, self._draw = self._draw(), None
+        return self._value
+
+    @value.setter
+    def value(self, new: npt.ArrayLike) -> None:
+        self._copy(new, self.value)
+
+    @property
+    def grad(self) -> FloatArray:
+        if self._grad is None:
+            self._grad = np.zeros(self.shape, self.dtype)
+        return self._grad
+
+    @grad.setter
+    def grad(self, new: npt.ArrayLike) -> None:
+        self._copy(new, self.grad)
+
+    def _copy(self, new: npt.ArrayLike, into: FloatArray) -> None:
+        new = np.asarray(new)
+        if new.shape != self.shape:
+            raise ValueError(f"expected an array of shape {self.shape}, found {new.shape}")
+        np.copyto(into, new, casting="same_kind")
+
+    def twin(self) -> "Parameter":
+        """Return a parameter with the same value array and a gradient of its own."""
+        twin = copy(self)
+        twin._value, twin._draw, twin._grad = self.value, None, None
+        return twin
+
+    def _bind(self, value_view: FloatArray, grad_view: FloatArray) -> None:
+        """Move into memory that an owner provides: copy the content there and use it from now on."""
+        value_view[...] = self.value if self._draw is None else self._draw()
+        grad_view[...] = 0 if self._grad is None else self._grad
+        self._draw, self._value, self._grad = None, value_view, grad_view
+
+
+class FlatParameters:
+    """All parameters of a network as named views into one flat vector, their gradients into another.
+
+    An optimizer is then a few vector operations, a sum over workers is one sum, and a checkpoint is one name
+    for each view.
+
+    Args:
+        named: the parameters in the order in which they are packed, without gaps.
+        dtype: of a network without parameters; others have that of their parameters.
+
+    Attributes:
+        values, grads: vectors of `size` numbers that start on a 64-byte boundary.
+        slices: where each parameter lies in them.
+        decay: 1 where weight decay applies, 0 elsewhere, as a vector of the same size.
+    """
+
+    def __init__(self, named: Mapping[str, Parameter], dtype: npt.DTypeLike | None = None) -> None:
+        self.named = dict(named)
+        dtypes: set[np.dtype[Any]] = {parameter.dtype for parameter in self.named.values()}
+        if dtype is not None or not dtypes:
+            dtypes.add(np.dtype(np.float32 if dtype is None else dtype))
+        if len(dtypes) > 1:
+            raise ValueError(f"one network, one dtype; found {', '.join(sorted(map(str, dtypes)))}")
+        (self.dtype,) = dtypes
+        self.slices: dict[str, slice] = {}
+        start = 0
+        for name, parameter in self.named.items():
+            self.slices[name] = slice(start, start + parameter.size)
+            start += parameter.size
+        self.size = start
+        self.decay: FloatArray = np.zeros(self.size, self.dtype)
+        for name, parameter in self.named.items():
+            self.decay[self.slices[name]] = parameter.decay
+        self.move_to(aligned_zeros(self.size, self.dtype), aligned_zeros(self.size, self.dtype))
+
+    def move_to(self, values: FloatArray, grads: FloatArray) -> None:
+        """Copy everything into these two vectors and rebind every view to them (say, to shared memory).
+
+        Args:
+            values: (size,) of this dtype, contiguous.
+            grads: the same.
+
+        Raises:
+            ValueError: when a vector has another shape or dtype, or gaps.
+        """
+        for vector in (values, grads):
+            if vector.shape != (self.size,) or vector.dtype != self.dtype or not vector.flags.c_contiguous:
+                raise ValueError(
+                    f"expected a contiguous vector of {self.size} {self.dtype}, "
+                    f"found shape {vector.shape} of {vector.dtype}"
+                )
+        for name, parameter in self.named.items():
+            where = self.slices[name]
+            parameter._bind(values[where].reshape(parameter.shape), grads[where].reshape(parameter.shape))
+        self.values, self.grads = values, grads
+
+    def __getstate__(self) -> dict[str, object]:
+        # a copy or a pickle of a view is no view: only the parameters travel, and are packed again on arrival
+        return {"named": self.named, "dtype": self.dtype}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+
+def aligned_zeros(size: int, dtype: npt.DTypeLike) -> FloatArray:
+    """Return a vector of zeros whose first number lies on a 64-byte boundary."""
+    length = size * np.dtype(dtype).itemsize
+    raw = np.zeros(length + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    vector: FloatArray = raw[start : start + length].view(dtype)
+    return vector

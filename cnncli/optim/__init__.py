@@ -1,0 +1,22 @@
+"""How parameters move: optimizers, learning-rate schedules, gradient clipping, weight averaging."""
+
+from cnncli.optim.averaging import AVERAGES, ExponentialAverage, make_average
+from cnncli.optim.clipping import clip_gradients
+from cnncli.optim.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Optimizer, make_optimizer
+from cnncli.optim.schedules import SCHEDULES, Schedule, make_schedule
+
+__all__ = [
+    "AVERAGES",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "ExponentialAverage",
+    "Optimizer",
+    "Schedule",
+    "clip_gradients",
+    "make_average",
+    "make_optimizer",
+    "make_schedule",
+]

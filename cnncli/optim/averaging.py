@@ -1,0 +1,112 @@
+"""Weight averaging: the mean of the recent weights often does better than the last ones themselves."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnncli.optim.optimizers import CHUNK, check_arrays
+from cnncli.optim.options import check_names, look_up, number
+from cnncli.types import FloatArray
+
+if TYPE_CHECKING:
+    from cnncli.nn.network import Network
+
+
+class ExponentialAverage:
+    """An exponential moving average of all parameters and buffers.
+
+    average += (1 - d) · (value - average),   d = min(decay, (1 + n) / (10 + n)) at the n-th update
+
+    The smaller d of the first updates lets the average forget the random start quickly.
+
+    Args:
+        network: whose parameters and buffers are followed.
+        decay: how much of the average stays at each update; 0.999 looks back about 1,000 steps.
+
+    Source: Polyak and Juditsky, 1992; the growing decay as in the moving average of TensorFlow 1.
+    """
+
+    def __init__(self, network: "Network", *, decay: float = 0.999) -> None:
+        self.network = network
+        self.decay = number("decay", decay, at_least=0, below=1)
+        self.update_count = 0
+        self.values: FloatArray = network.parameters.values.copy()
+        self.buffers: dict[str, FloatArray] = {
+            name: buffer.copy() for name, buffer in network.buffers.items()
+        }
+
+    def update(self) -> None:
+        """Take in the network's present weights and buffers."""
+        self.update_count += 1
+        keep = min(self.decay, (1 + self.update_count) / (10 + self.update_count))
+        current = self.network.parameters.values
+        for start in range(0, current.size, CHUNK):
+            part = slice(start, start + CHUNK)
+            difference = current[part] - self.values[part]
+            difference *= 1 - keep
+            self.values[part] += difference
+        for name, buffer in self.buffers.items():
+            buffer += (1 - keep) * (self.network.buffers[name] - buffer)
+
+    @contextmanager
+    def applied(self, network: "Network") -> Iterator[None]:
+        """Give the network the averaged weights for the length of a `with` block, then its own again."""
+        own_values = network.parameters.values.copy()
+        own_buffers = {name: buffer.copy() for name, buffer in network.buffers.items()}
+        self._write(network, self.values, self.buffers)
+        try:
+            yield
+        finally:
+            self._write(network, own_values, own_buffers)
+
+    @staticmethod
+    def _write(network: "Network", values: FloatArray, buffers: Mapping[str, FloatArray]) -> None:
+        network.parameters.values[...] = values
+        for name, buffer in buffers.items():
+            network.buffers[name][...] = buffer
+
+    def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return copies under the network's own names, and the update count as a 0-d array."""
+        flat = self.network.parameters
+        arrays: dict[str, np.ndarray[Any, Any]] = {
+            name: self.values[flat.slices[name]].reshape(parameter.value.shape).copy()
+            for name, parameter in flat.named.items()
+        }
+        arrays.update((name, buffer.copy()) for name, buffer in self.buffers.items())
+        arrays["update_count"] = np.array(self.update_count, dtype=np.int64)
+        return arrays
+
+    def load_state_dict(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Take over a saved average, in place.
+
+        Raises:
+            CheckpointError: arrays are missing, left over or of another shape; nothing was changed.
+        """
+        check_arrays("the average", {name: array.shape for name, array in self.state_dict().items()}, arrays)
+        flat = self.network.parameters
+        for name in flat.named:
+            self.values[flat.slices[name]] = arrays[name].ravel()
+        for name, buffer in self.buffers.items():
+            buffer[...] = arrays[name]
+        self.update_count = int(arrays["update_count"])
+
+
+AVERAGES: dict[str, Callable[..., ExponentialAverage]] = {"ema": ExponentialAverage}
+
+
+def make_average(name: str, options: Mapping[str, Any], network: "Network") -> ExponentialAverage:
+    """Build an average by its name in a config.
+
+    Raises:
+        ModelError: an unknown name, option or value; the place is (option,).
+    """
+    build = look_up(AVERAGES, "average", name)
+    check_names(f"average {name}", build, options)
+    return build(network, **options)
+
+
+def averaged_weights(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the network's part of a saved average: everything but the update count."""
+    return {name: array for name, array in arrays.items() if name != "update_count"}

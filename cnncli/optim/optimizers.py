@@ -1,0 +1,297 @@
+"""Optimizers: how a gradient moves the weights, on one flat vector and in chunks that stay in cache."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnncli.errors import CheckpointError, ModelError
+from cnncli.optim.options import check_names, flag, look_up, number
+from cnncli.types import FloatArray
+
+if TYPE_CHECKING:
+    from cnncli.nn.parameters import FlatParameters
+
+CHUNK = 32_768  # elements: five float32 chunks of this size fit the usual second-level cache
+
+Allocate = Callable[[int, np.dtype[Any]], FloatArray]
+
+
+class Optimizer(ABC):
+    """Owns the state of one training: flat vectors beside the flat parameter vector, and a step count.
+
+    A step is `advance()` once, then `apply(...)` on every element, in any slices and from any threads: each
+    element is treated alike, so slices give the same bits as the whole.
+
+    Args:
+        parameters: whose values are moved and whose gradients are read.
+        state: the names of the vectors it keeps beside the parameters.
+        weight_decay: pulls weights towards zero; biases, gammas and betas are spared.
+    """
+
+    def __init__(
+        self, parameters: "FlatParameters", state: tuple[str, ...] = (), *, weight_decay: float = 0.0
+    ) -> None:
+        self.parameters = parameters
+        self.weight_decay = number("weight_decay", weight_decay, at_least=0)
+        self.step_count = 0
+        dtype = parameters.values.dtype
+        self.state: dict[str, FloatArray] = {name: np.zeros(parameters.size, dtype=dtype) for name in state}
+
+    def step(self, learning_rate: float) -> None:
+        """Move all parameters by their gradients."""
+        self.advance()
+        self.apply(self.parameters.values, self.parameters.grads, learning_rate)
+
+    def advance(self) -> None:
+        """Count one more step; call it once before the slices of that step are applied."""
+        self.step_count += 1
+
+    def apply(
+        self,
+        values: FloatArray,
+        grads: FloatArray,
+        learning_rate: float,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> None:
+        """Move values[start:stop] in place.
+
+        Args:
+            values: (P,), the whole parameter vector.
+            grads: (P,), the whole gradient vector; it is only read.
+            learning_rate: of this step.
+            start: the first element.
+            stop: one past the last element; None for the end.
+        """
+        stop = values.size if stop is None else stop
+        size = min(CHUNK, max(stop - start, 0))
+        a, b = (
+            np.empty(size, values.dtype),
+            np.empty(size, values.dtype),
+        )  # own to this call: threads may share self
+        for low in range(start, stop, CHUNK):
+            part = slice(low, min(low + CHUNK, stop))
+            n = part.stop - low
+            self._update(values[part], grads[part], learning_rate, part, a[:n], b[:n])
+
+    @abstractmethod
+    def _update(
+        self, p: FloatArray, g: FloatArray, learning_rate: float, part: slice, a: FloatArray, b: FloatArray
+    ) -> None:
+        """Move the chunk p by its gradient g; a and b are scratch of the same length, `part` is its place."""
+
+    def _decayed(self, p: FloatArray, g: FloatArray, part: slice, out: FloatArray) -> FloatArray:
+        """Return g + weight_decay · p, written to `out`, or g itself when there is no decay."""
+        if self.weight_decay == 0:
+            return g
+        np.multiply(p, self.parameters.decay[part], out=out)
+        out *= self.weight_decay
+        out += g
+        return out
+
+    def move_to(self, allocate: Allocate) -> None:
+        """Move the state vectors into memory given by `allocate(size, dtype)`, for example shared memory."""
+        for name, vector in self.state.items():
+            home = allocate(vector.size, vector.dtype)
+            home[...] = vector
+            self.state[name] = home
+
+    def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return copies of the state vectors, and the step count as a 0-d array."""
+        copies: dict[str, np.ndarray[Any, Any]] = {name: vector.copy() for name, vector in self.state.items()}
+        copies["step_count"] = np.array(self.step_count, dtype=np.int64)
+        return copies
+
+    def load_state_dict(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Take over a saved state, in place.
+
+        Raises:
+            CheckpointError: arrays are missing, left over or of another shape; nothing was changed.
+        """
+        expected: dict[str, tuple[int, ...]] = {name: vector.shape for name, vector in self.state.items()}
+        expected["step_count"] = ()
+        check_arrays(f"optimizer {type(self).__name__}", expected, arrays)
+        for name, vector in self.state.items():
+            vector[...] = arrays[name]
+        self.step_count = int(arrays["step_count"])
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum as PyTorch counts it.
+
+    g  = grad + weight_decay · p
+    v  = momentum · v + g
+    p -= lr · v                       (nesterov: p -= lr · (g + momentum · v))
+
+    Args:
+        parameters: what is trained.
+        momentum: 0 for none; 0.9 is usual.
+        nesterov: look ahead along the momentum.
+        weight_decay: L2 strength.
+
+    Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.
+    """
+
+    def __init__(
+        self,
+        parameters: "FlatParameters",
+        *,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
+        self.momentum = number("momentum", momentum, at_least=0, below=1)
+        self.nesterov = flag("nesterov", nesterov)
+        if self.nesterov and self.momentum == 0:
+            raise ModelError("nesterov: needs a momentum above 0", place=("nesterov",))
+        super().__init__(parameters, ("momentum",) if self.momentum else (), weight_decay=weight_decay)
+
+    def _update(
+        self, p: FloatArray, g: FloatArray, learning_rate: float, part: slice, a: FloatArray, b: FloatArray
+    ) -> None:
+        g = self._decayed(p, g, part, out=a)
+        if self.momentum:
+            v = self.state["momentum"][part]
+            v *= self.momentum
+            v += g
+            if self.nesterov:
+                np.multiply(v, self.momentum, out=b)
+                b += g
+                g = b
+            else:
+                g = v
+        np.multiply(g, learning_rate, out=b)
+        p -= b
+
+
+class Adam(Optimizer):
+    """Adam: momentum divided by the running size of the gradient, both corrected for starting at zero.
+
+    m  = beta1 · m + (1 - beta1) · g
+    v  = beta2 · v + (1 - beta2) · g²
+    p -= lr · (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
+
+    Weight decay is L2: added to the gradient, as in the paper; see AdamW.
+
+    Args:
+        parameters: what is trained.
+        betas: how long the two averages remember.
+        eps: keeps the division finite.
+        weight_decay: L2 strength.
+
+    Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015.
+    """
+
+    def __init__(
+        self,
+        parameters: "FlatParameters",
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise ModelError(f"betas: expected two numbers, found {betas!r}", place=("betas",))
+        self.beta1 = number("betas", betas[0], at_least=0, below=1)
+        self.beta2 = number("betas", betas[1], at_least=0, below=1)
+        self.eps = number("eps", eps, above=0)
+        super().__init__(parameters, ("first_moment", "second_moment"), weight_decay=weight_decay)
+
+    def _update(
+        self, p: FloatArray, g: FloatArray, learning_rate: float, part: slice, a: FloatArray, b: FloatArray
+    ) -> None:
+        self._moments(p, self._decayed(p, g, part, out=a), learning_rate, part, b)
+
+    def _moments(
+        self, p: FloatArray, g: FloatArray, learning_rate: float, part: slice, b: FloatArray
+    ) -> None:
+        m, v = self.state["first_moment"][part], self.state["second_moment"][part]
+        m *= self.beta1
+        np.multiply(g, 1 - self.beta1, out=b)
+        m += b
+        v *= self.beta2
+        np.multiply(g, g, out=b)
+        b *= 1 - self.beta2
+        v += b
+        # sqrt(v / c2) + eps = (sqrt(v) + eps · sqrt(c2)) / sqrt(c2): a scalar instead of one more pass.
+        c1, c2 = 1 - self.beta1**self.step_count, 1 - self.beta2**self.step_count
+        np.sqrt(v, out=b)
+        b += self.eps * c2**0.5
+        np.divide(m, b, out=b)
+        b *= learning_rate * c2**0.5 / c1
+        p -= b
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: p *= 1 - lr · weight_decay, before the step and outside the averages.
+
+    Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
+    """
+
+    def __init__(
+        self,
+        parameters: "FlatParameters",
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(parameters, betas=betas, eps=eps, weight_decay=weight_decay)
+
+    def _update(
+        self, p: FloatArray, g: FloatArray, learning_rate: float, part: slice, a: FloatArray, b: FloatArray
+    ) -> None:
+        if self.weight_decay:
+            np.multiply(p, self.parameters.decay[part], out=a)
+            a *= learning_rate * self.weight_decay
+            p -= a
+        self._moments(p, g, learning_rate, part, b)
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+
+
+def make_optimizer(name: str, options: Mapping[str, Any], parameters: "FlatParameters") -> Optimizer:
+    """Build an optimizer by its name in a config.
+
+    Args:
+        name: "sgd", "adam", "adamw".
+        options: its keyword arguments; the learning rate is not one of them, each step is given its own.
+        parameters: what is trained.
+
+    Raises:
+        ModelError: an unknown name, option or value; the place is (option,).
+    """
+    build = look_up(OPTIMIZERS, "optimizer", name)
+    check_names(f"optimizer {name}", build, options)
+    return build(parameters, **options)
+
+
+def check_arrays(
+    what: str, expected: Mapping[str, tuple[int, ...]], found: Mapping[str, np.ndarray[Any, Any]]
+) -> None:
+    """Compare saved arrays with the expected names and shapes.
+
+    Raises:
+        CheckpointError: one sentence each for missing, extra and misshapen arrays.
+    """
+    missing = [name for name in expected if name not in found]
+    extra = [name for name in found if name not in expected]
+    misshapen = [
+        f"{name} is {found[name].shape}, expected {shape}"
+        for name, shape in expected.items()
+        if name in found and found[name].shape != shape
+    ]
+    sentences = []
+    if missing:
+        sentences.append(f"missing: {', '.join(missing)}.")
+    if extra:
+        sentences.append(f"not expected: {', '.join(extra)}.")
+    if misshapen:
+        sentences.append(f"of another shape: {'; '.join(misshapen)}.")
+    if sentences:
+        raise CheckpointError(
+            f"the saved state does not fit {what}. " + " ".join(s[0].upper() + s[1:] for s in sentences)
+        )

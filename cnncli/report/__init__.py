@@ -1,0 +1,8 @@
+"""Pictures of a run and of a data set; matplotlib is imported when the first one is drawn."""
+
+from cnncli.report.confusion import draw_confusion
+from cnncli.report.curves import draw_curves
+from cnncli.report.mistakes import Mistake, draw_mistakes, find_mistakes
+from cnncli.report.samples import draw_samples
+
+__all__ = ["Mistake", "draw_confusion", "draw_curves", "draw_mistakes", "draw_samples", "find_mistakes"]

@@ -1,0 +1,18 @@
+"""Run folders: taking a name, finding a run again, and the files in it."""
+
+from cnncli.runs.folder import KILLED, Run
+from cnncli.runs.lookup import create_run, find_run, latest_finished, list_runs
+from cnncli.runs.machine import machine_facts
+from cnncli.runs.metrics_file import COLUMNS, Row
+
+__all__ = [
+    "COLUMNS",
+    "KILLED",
+    "Row",
+    "Run",
+    "create_run",
+    "find_run",
+    "latest_finished",
+    "list_runs",
+    "machine_facts",
+]

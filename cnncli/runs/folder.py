@@ -1,0 +1,179 @@
+"""What is in a run folder, and what its run.json says."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnncli.errors import RunError, StorageError
+from cnncli.runs.lock import exclusive
+from cnncli.runs.machine import is_alive, process_identity
+from cnncli.runs.metrics_file import Row, append_row, read_rows, rewrite_rows, truncate_rows
+from cnncli.storage import remove_abandoned, storing, write_text_atomic
+
+STATUSES = ("running", "done", "failed", "interrupted")
+KILLED = "interrupted (killed)"
+"""The status of a run that says it is running while its process is gone."""
+
+ALL_PARTS = ("run.json", "config.yaml", "checkpoint")
+
+_MAX_INFO_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder; see docs for what is in it.
+
+    Args:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    @property
+    def config_path(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def info_path(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.csv"
+
+    @property
+    def curves_path(self) -> Path:
+        return self.path / "curves.png"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def best_path(self) -> Path:
+        return self.checkpoints / "best.npz"
+
+    @property
+    def last_path(self) -> Path:
+        return self.checkpoints / "last.npz"
+
+    @property
+    def eval_dir(self) -> Path:
+        return self.path / "eval"
+
+    def read_info(self) -> dict[str, Any]:
+        """Return what run.json says, {} when there is none.
+
+        Raises:
+            RunError: it is not a JSON object.
+        """
+        with storing(self.info_path, "read"):
+            try:
+                with open(self.info_path, "rb") as file:
+                    text = file.read(_MAX_INFO_BYTES)
+            except FileNotFoundError:
+                return {}
+        try:
+            info = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise RunError(f"{self.info_path} is damaged: {error}") from error
+        if not isinstance(info, dict):
+            raise RunError(f"{self.info_path} is damaged: it is not a JSON object")
+        return info
+
+    def write_info(self, **fields: Any) -> dict[str, Any]:
+        """Set fields of run.json, keep its others, and return them all.
+
+        With status="running" the process that says so is noted too, so that a run whose process was killed is
+        not taken for one under way for ever.
+
+        Raises:
+            StorageError: the disk is full, ...; the file is as it was.
+        """
+        info = {**self.read_info(), **fields}
+        if "status" in fields:
+            info.pop("process", None)
+            if fields["status"] == "running":
+                info["process"] = process_identity()
+        text = json.dumps(info, indent=2, ensure_ascii=False, default=_plain)
+        write_text_atomic(self.info_path, text.encode("utf-8", errors="replace").decode() + "\n")
+        return info
+
+    def status(self) -> str:
+        """Return running, done, failed, interrupted, "interrupted (killed)", or unknown."""
+        try:
+            info = self.read_info()
+        except (RunError, StorageError):
+            return "unknown"
+        status = info.get("status")
+        if status not in STATUSES:
+            return "unknown"
+        process = info.get("process")
+        if status == "running" and isinstance(process, dict) and not is_alive(process):
+            return KILLED
+        return str(status)
+
+    def missing(self, parts: Iterable[str] = ALL_PARTS) -> list[str]:
+        """Return those of the parts (of ALL_PARTS) that the folder lacks."""
+        present = {
+            "run.json": self.info_path.is_file(),
+            "config.yaml": self.config_path.is_file(),
+            "checkpoint": self.best_path.is_file() or self.last_path.is_file(),
+        }
+        return [part for part in parts if not present[part]]
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from training this run for the length of a `with` block.
+
+        Raises:
+            RunError: another process does already; names it.
+        """
+        with exclusive(self.path / ".lock", self.name):
+            remove_abandoned(self.path)
+            remove_abandoned(self.checkpoints)
+            yield
+
+    def read_metrics(self) -> list[Row]:
+        """Return the rows of metrics.csv, [] when there is none; raises RunError."""
+        return read_rows(self.metrics_path)
+
+    def append_metrics(self, row: Mapping[str, Any]) -> None:
+        """Add one epoch to metrics.csv and flush it; raises StorageError."""
+        append_row(self.metrics_path, row)
+
+    def rewrite_metrics(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Replace all rows of metrics.csv, whole or not at all; raises StorageError."""
+        rewrite_rows(self.metrics_path, rows)
+
+    def truncate_metrics(self, after_epoch: int) -> list[Row]:
+        """Drop the rows of later epochs from metrics.csv; return those that are left."""
+        return truncate_rows(self.metrics_path, after_epoch)
+
+    def clear(self) -> None:
+        """Remove what an earlier training of this name left; files that are not ours stay."""
+        for path in (self.info_path, self.config_path, self.metrics_path, self.curves_path):
+            path.unlink(missing_ok=True)
+        for path in (self.best_path, self.last_path):
+            path.unlink(missing_ok=True)
+        for path in self.eval_dir.glob("*"):
+            if path.suffix in (".json", ".png", ".csv"):
+                path.unlink()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(f"a {type(value).__name__} is not a JSON value")

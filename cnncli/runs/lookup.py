@@ -1,0 +1,185 @@
+"""How a training finds a name of its own, and how the other commands find its folder again."""
+
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cnncli.errors import RunError, StorageError, UsageError, did_you_mean
+from cnncli.runs.folder import ALL_PARTS, Run
+from cnncli.storage import make_folder, storing, take_folder
+
+_MAX_NAME = 100
+_NUMBERED = re.compile(r"run-(\d{1,9})")
+
+
+def create_run(
+    runs_dir: str | os.PathLike[str] = "runs", name: str | None = None, exist_ok: bool = False
+) -> Run:
+    """Create a run folder that nobody else has, even when many processes ask at once.
+
+    Without a name it is run-N, N being one more than the highest there is.
+
+    Args:
+        runs_dir: the folder that holds the runs; it is created when missing.
+        name: the name of the run, or None.
+        exist_ok: take a folder of that name that exists, and remove the earlier run's files from it.
+
+    Raises:
+        UsageError: the name cannot be one.
+        RunError: the name is taken, or that run is being trained.
+        StorageError: the folder cannot be created.
+    """
+    if name is not None:
+        _check_name(name)
+    parent = Path(runs_dir)
+    make_folder(parent)
+    run = _take_number(parent) if name is None else _take_name(parent, name, exist_ok)
+    try:
+        make_folder(run.checkpoints)
+        make_folder(run.eval_dir)
+        run.write_info(name=run.name, status="running", created=datetime.now(UTC).isoformat())
+    except StorageError:
+        for folder in (run.checkpoints, run.eval_dir, run.path):  # leave no empty shell on a full disk
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+    return run
+
+
+def list_runs(runs_dir: str | os.PathLike[str] = "runs") -> list[Run]:
+    """Return the runs in a folder, oldest first; other files and folders there are ignored."""
+    parent = Path(runs_dir)
+    with storing(parent, "read"):
+        try:
+            names = os.listdir(parent)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+    runs = [Run(parent / name) for name in names if not name.startswith(".")]
+    return sorted((run for run in runs if len(run.missing()) < len(ALL_PARTS)), key=_age)
+
+
+def latest_finished(runs_dir: str | os.PathLike[str] = "runs") -> Run | None:
+    """Return the latest run that was trained to its end and has a checkpoint, or None."""
+    for run in reversed(list_runs(runs_dir)):
+        if run.status() == "done" and not run.missing(["checkpoint"]):
+            return run
+    return None
+
+
+def find_run(text: str, runs_dir: str | os.PathLike[str] = "runs", needs: Sequence[str] = ALL_PARTS) -> Run:
+    """Find the run that a user means.
+
+    Args:
+        text: a name, a path, the beginning of one name only, or "latest".
+        runs_dir: where names are looked up.
+        needs: what the folder must have, of ALL_PARTS.
+
+    Raises:
+        RunError: there is no such run, there are several, or it lacks something.
+    """
+    run = _look_up(text, Path(runs_dir))
+    missing = run.missing(needs)
+    if missing:
+        hint = None
+        if missing == ["checkpoint"]:
+            hint = f"its status is {run.status()}; the first checkpoint is saved during the first epoch"
+        raise RunError(f"{run.path} has no {' and no '.join(missing)}", hint)
+    return run
+
+
+def _look_up(text: str, runs_dir: Path) -> Run:
+    bare = text.rstrip("/" + os.sep)
+    path = Path(text).expanduser()
+    if bare and bare not in (".", "..") and not set(bare) & {"/", os.sep}:
+        if (runs_dir / bare).is_dir():
+            return Run(runs_dir / bare)
+        found = _look_up_name(bare, runs_dir)
+        if found is not None:
+            return found
+    if path.is_dir() and text:
+        return Run(path)
+    if path.is_file():
+        raise RunError(f"{text} is a file; a run is a folder", _hint_for_file(path))
+    runs = list_runs(runs_dir)
+    if not runs:
+        raise RunError(f"there is no run {text!r}: {runs_dir} holds no runs yet", "train one: cnn train")
+    raise RunError(f"there is no run {text!r} in {runs_dir}", _nearest(text, [run.name for run in runs]))
+
+
+def _look_up_name(text: str, runs_dir: Path) -> Run | None:
+    runs = list_runs(runs_dir)
+    if text == "latest":
+        return runs[-1] if runs else None
+    # run-1 is the whole name of a run that does not exist, and not the beginning of run-12.
+    if _NUMBERED.fullmatch(text):
+        return None
+    matches = [run for run in runs if run.path.name.startswith(text)]
+    if len(matches) > 1:
+        names = ", ".join(run.path.name for run in matches[-8:])
+        more = f" and {len(matches) - 8} older ones" if len(matches) > 8 else ""
+        raise RunError(f"{text!r} may be any of {names}{more}", "type more of the name")
+    return matches[0] if matches else None
+
+
+def _take_number(parent: Path) -> Run:
+    with storing(parent, "read"):
+        numbers = [int(match[1]) for match in map(_NUMBERED.fullmatch, os.listdir(parent)) if match]
+    number = max(numbers, default=0) + 1
+    while not take_folder(parent / f"run-{number}"):
+        number += 1
+    return Run(parent / f"run-{number}")
+
+
+def _take_name(parent: Path, name: str, exist_ok: bool) -> Run:
+    run = Run(parent / name)
+    if take_folder(run.path):
+        return run
+    if not exist_ok or not run.path.is_dir():
+        raise RunError(
+            f"{run.path} exists already",
+            f"choose another --name, replace it with --exist-ok, or go on with --resume {name}",
+        )
+    with run.lock(), storing(run.path):
+        run.clear()
+    return run
+
+
+def _check_name(name: str) -> None:
+    """Refuse names that are no single folder, that the commands read otherwise, or that shells mangle."""
+    if name.lower() == "latest":
+        raise UsageError("a run cannot be called 'latest': that word means the newest run")
+    if len(name) > _MAX_NAME:
+        raise UsageError(f"a run's name has at most {_MAX_NAME} characters, this one has {len(name)}")
+    if not re.fullmatch(r"\w([\w.+=@-]*[\w+=@-])?", name):
+        raise UsageError(
+            f"{name!r} cannot be the name of a run",
+            "use letters, digits, and - _ . + = @ between them; give the folder with --runs-dir",
+        )
+
+
+def _age(run: Run) -> tuple[str, list[tuple[int, str]]]:
+    """Sort by the time of creation, then by name with numbers as numbers."""
+    try:
+        created = datetime.fromisoformat(str(run.read_info().get("created")))
+        stamp = created.astimezone(UTC)
+    except (RunError, StorageError, ValueError):
+        stamp = datetime.fromtimestamp(os.stat(run.path).st_mtime, UTC)
+    parts = re.split(r"(\d+)", run.path.name)
+    return stamp.isoformat(), [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
+
+
+def _nearest(text: str, names: list[str]) -> str | None:
+    hint = did_you_mean(text, names)
+    if hint and hint.startswith("known") and len(names) > 8:
+        return f"the latest are {', '.join(names[-8:])}"
+    return hint
+
+
+def _hint_for_file(path: Path) -> str | None:
+    for folder in path.resolve().parents[:2]:
+        if not Run(folder).missing(["run.json"]):
+            return f"did you mean {folder}?"
+    return None

@@ -1,0 +1,125 @@
+"""What a run notes about the machine and the process it ran in, so that its figures can be judged later."""
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def machine_facts() -> dict[str, Any]:
+    """Return what run.json says about software, hardware and command line; takes some 10 ms, for `git`."""
+    return {
+        "command_line": list(sys.argv),
+        "cnncli": _own_version(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": blas_name(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpu_count": os.cpu_count(),
+        "cpus_usable": usable_cpus(),
+        "git_commit": git_commit(),
+        "host": socket.gethostname(),
+    }
+
+
+def usable_cpus() -> int:
+    """Return how many processors this process may run on (a container or `taskset` may allow fewer)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def blas_name() -> str:
+    """Return the library that multiplies matrices for NumPy, such as "openblas 0.3.30 (Haswell)"."""
+    from threadpoolctl import threadpool_info
+
+    for library in threadpool_info():
+        if library.get("user_api") == "blas":
+            detail = f" ({library['architecture']})" if library.get("architecture") else ""
+            return f"{library['internal_api']} {library.get('version') or ''}".rstrip() + detail
+    build = np.show_config(mode="dicts") or {}
+    return str(build.get("Build Dependencies", {}).get("blas", {}).get("name", "unknown"))
+
+
+def git_commit(folder: Path | None = None) -> str | None:
+    """Return the commit checked out in a folder (by default the working directory), None outside of git."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=2,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    commit = answer.stdout.decode("ascii", errors="replace").strip()
+    return commit if answer.returncode == 0 and commit else None
+
+
+def process_identity() -> dict[str, Any]:
+    """Return what tells this process from every other, also from a later one that gets its number."""
+    pid = os.getpid()
+    return {"pid": pid, "start": _start_time(pid), "boot": _boot_id(), "host": socket.gethostname()}
+
+
+def is_alive(identity: dict[str, Any]) -> bool:
+    """Tell whether the process of a `process_identity` still runs; True when it cannot be known.
+
+    It cannot be known for a process of another machine. A number that was given to another process since
+    then, or that is from before the last start of this machine, does not count.
+    """
+    pid = identity.get("pid")
+    if identity.get("host") != socket.gethostname() or not isinstance(pid, int) or pid <= 0:
+        return True
+    if identity.get("boot") != _boot_id():
+        return False
+    if os.name != "posix":
+        return True  # there, os.kill is no question but an order
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    start = _start_time(pid)
+    return start is None or start == identity.get("start")
+
+
+@cache
+def _boot_id() -> str | None:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+
+
+def _start_time(pid: int) -> int | None:
+    """Return a process's start in clock ticks since the machine started, or None when that is not told.
+
+    Source: field 22 of /proc/<pid>/stat, proc_pid_stat(5).
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    after_name = text[
+        text.rfind(b")") + 1 :
+    ].split()  # the name may hold spaces and brackets; field 3 follows
+    if after_name[:1] == [b"Z"]:
+        return -1  # dead, and not yet collected by its parent
+    return int(after_name[19])
+
+
+def _own_version() -> str:
+    import cnncli
+
+    return cnncli.__version__

@@ -1,0 +1,149 @@
+"""A trained network as it comes out of a checkpoint, ready to be used without any config being read."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from cnncli.checkpoint import Checkpoint, load_checkpoint
+from cnncli.errors import CheckpointError, ModelError, RunError
+from cnncli.nn.build import build_network
+from cnncli.nn.layers import LAYERS
+from cnncli.nn.network import Network
+from cnncli.optim.averaging import averaged_weights
+from cnncli.runs import Run
+from cnncli.types import Shape
+
+Spec = list[tuple[str, dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with its weights, and what has to be known to use it.
+
+    Attributes:
+        network: in evaluation, with the averaged weights where the training kept an average.
+        classes: the name of each output.
+        normalize: mean and standard deviation that its inputs are normalised by, or None.
+        name: the run's name, or the file's.
+        path: the checkpoint.
+        checkpoint: "best" or "last"; the file's name without .npz when it is neither.
+        meta: the checkpoint's JSON part: config, dataset, seed, best epoch, ...
+    """
+
+    network: Network
+    classes: tuple[str, ...]
+    normalize: tuple[float, float] | None
+    name: str
+    path: Path
+    checkpoint: str
+    meta: dict[str, Any]
+
+
+def load_model(source: Run | str | Path, checkpoint: Literal["best", "last"] = "best") -> Model:
+    """Load a trained network.
+
+    Args:
+        source: a run, its folder, or a checkpoint file.
+        checkpoint: which of a run's two; the last one stands in for a best one that is not there yet.
+
+    Raises:
+        RunError: the folder has no checkpoint.
+        CheckpointError: the file is damaged, or describes no network that fits its arrays.
+
+    Example:
+        >>> model = load_model("runs/run-3")  # doctest: +SKIP
+        >>> model.network.predict(x).shape  # doctest: +SKIP
+        (8, 10)
+    """
+    path = _find(source, checkpoint)
+    saved = load_checkpoint(path)
+    meta = saved.meta
+    shape: Shape = tuple(meta["input_shape"])
+    spec = _read_spec(meta.get("model"), path)
+    try:
+        _check_size(spec, shape, saved, path)
+        network = build_network(spec, shape, rng=np.random.default_rng(0), dtype=_read_dtype(meta, path))
+    except ModelError as error:
+        raise CheckpointError(f"{path} describes a network that cannot be built: {error.message}") from error
+    network.load_state(averaged_weights(saved.average) if saved.average else saved.network)
+    classes = tuple(meta["classes"])
+    if network.output_shape != (len(classes),):
+        raise CheckpointError(
+            f"{path} names {len(classes)} classes for the {network.output_shape[0]} outputs of its network"
+        )
+    named = meta.get("run")
+    return Model(
+        network=network,
+        classes=classes,
+        normalize=_read_normalize(meta.get("normalize"), path),
+        name=named if isinstance(named, str) else path.stem,
+        path=path,
+        checkpoint=path.stem,
+        meta=meta,
+    )
+
+
+def _find(source: Run | str | Path, checkpoint: str) -> Path:
+    run = source if isinstance(source, Run) else None
+    if run is None:
+        path = Path(source)  # type: ignore[arg-type]
+        if not path.is_dir():
+            return path
+        run = Run(path)
+    candidates = [run.last_path] if checkpoint == "last" else [run.best_path, run.last_path]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise RunError(
+        f"{run.name} has no {'last' if checkpoint == 'last' else 'best'} checkpoint yet",
+        hint="the first one is saved during the first epoch of its training",
+    )
+
+
+def _read_spec(value: object, path: Path) -> Spec:
+    """Return the layer list as pairs; a file may say anything, so its form is checked here."""
+    spec: Spec = []
+    for entry in value if isinstance(value, Sequence) and not isinstance(value, str) else [None]:
+        kind, options = (
+            next(iter(entry.items())) if isinstance(entry, Mapping) and len(entry) == 1 else (0, 0)
+        )
+        if not isinstance(kind, str) or not isinstance(options, Mapping):
+            raise CheckpointError(f"{path} has no list of the layers of its network")
+        spec.append((kind, dict(options)))
+    return spec
+
+
+def _check_size(spec: Spec, shape: Shape, saved: Checkpoint, path: Path) -> None:
+    """Refuse a layer list with more parameters than the file has numbers, before they are allocated."""
+    held = sum(array.size for array in saved.network.values())
+    declared, rng = 0, np.random.default_rng(0)
+    for kind, options in spec:
+        if kind not in LAYERS:
+            return  # building will say so
+        layer = LAYERS[kind].from_options(options, shape, rng=rng, dtype=np.float32, place=())
+        shape = layer.output_shape(shape)
+        declared += sum(prod(parameter.shape) for parameter in layer.parameters.values())
+        if declared > held:
+            raise CheckpointError(f"{path} describes a larger network than the {held:,} numbers it holds")
+
+
+def _read_dtype(meta: Mapping[str, Any], path: Path) -> str:
+    dtype = meta.get("dtype", "float32")
+    if dtype not in ("float32", "float64"):
+        raise CheckpointError(f"{path} is of the unknown type {dtype!r}")
+    return str(dtype)
+
+
+def _read_normalize(value: object, path: Path) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    numbers = value if isinstance(value, list) else []
+    right = len(numbers) == 2 and all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
+    if not right or numbers[1] <= 0:
+        raise CheckpointError(f"{path} has no mean and standard deviation, but {value!r:.80}")
+    return float(numbers[0]), float(numbers[1])

@@ -1,0 +1,209 @@
+"""Builds all a training needs from its config, and refuses what cannot work before any time is spent."""
+
+import zlib
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from cnncli.data.augment import make_augmentation
+from cnncli.data.batches import Batches
+from cnncli.data.datasets import Dataset, Split, load_dataset
+from cnncli.data.splits import stratified_split
+from cnncli.errors import CnnError, ModelError, UsageError
+from cnncli.memory import available_bytes
+from cnncli.nn.build import build_network
+from cnncli.nn.network import Network
+from cnncli.optim import ExponentialAverage, Optimizer, Schedule, make_average, make_optimizer, make_schedule
+from cnncli.randomness import stream
+from cnncli.types import IntArray
+
+if TYPE_CHECKING:
+    from cnncli.config import Config
+
+_PLAIN_COPIES = 3  # kept for the backward pass, their gradients, and the windows of a convolution
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All parts of one training, ready to run.
+
+    Attributes:
+        config: what they were built from.
+        dataset: the whole set.
+        validation: the images held out of the training set; empty when there are none.
+        batches: the training images that are left, normalised and augmented.
+        network: with its random start weights.
+        optimizer, schedule, average: as the config names them.
+        normalize: mean and standard deviation, or None.
+        data_checksum: of the training images and labels that are used; a resume must find the same.
+    """
+
+    config: "Config"
+    dataset: Dataset
+    validation: Split
+    batches: Batches
+    network: Network
+    optimizer: Optimizer
+    schedule: Schedule
+    average: ExponentialAverage | None
+    normalize: tuple[float, float] | None
+    data_checksum: int
+
+
+def prepare(config: "Config", *, data_dir: str | Path | None = None) -> Prepared:
+    """Load the data and build network, batches, optimizer, schedule and average.
+
+    Args:
+        config: what to train and how.
+        data_dir: where data sets live, in place of config.data.dir.
+
+    Raises:
+        ConfigError: a part of the config cannot be built; names file and line.
+        DataError: the data set is missing or broken.
+        CnnError: the training does not fit into memory.
+    """
+    dataset = _load(config, data_dir)
+    train, validation = _split(config, dataset)
+    network = _build(config, dataset)
+    _check_memory(config, network)
+    settings, normalize = config.train, config.data.mean_std
+    try:
+        augment = make_augmentation(config.data.augment)
+    except ModelError as error:
+        raise config.model_error(error, "data.augment") from error
+    batches = Batches(
+        dataset.train.images,
+        dataset.train.labels,
+        batch_size=settings.batch_size,
+        seed=config.seed,
+        normalize=normalize,
+        augment=augment,
+        drop_last=settings.drop_last,
+        dtype=network.dtype,
+        indices=train,
+    )
+    optimizer, schedule, average = _build_optimization(config, network, len(batches))
+    images, labels = (np.ascontiguousarray(part) for part in (dataset.train.images, dataset.train.labels))
+    return Prepared(
+        config=config,
+        dataset=dataset,
+        validation=Split(dataset.train.images[validation], dataset.train.labels[validation]),
+        batches=batches,
+        network=network,
+        optimizer=optimizer,
+        schedule=schedule,
+        average=average,
+        normalize=normalize,
+        data_checksum=zlib.crc32(train.data, zlib.crc32(labels.data, zlib.crc32(images.data))),
+    )
+
+
+def select_split(
+    dataset: Dataset,
+    split: Literal["train", "val", "test"],
+    *,
+    seed: int,
+    validation: int | float,
+    limit: int | None = None,
+) -> Split:
+    """Return the images that a training used for training, validation or test.
+
+    The validation images are drawn first, from the whole training set and by the seed alone; a limit then
+    keeps the first ones of the rest. So a run's validation images are found again from these few numbers.
+
+    Args:
+        dataset: the whole set.
+        split: which part.
+        seed, validation, limit: as in the config of the training.
+
+    Raises:
+        UsageError: the set cannot give that many validation images.
+    """
+    if split == "test":
+        return dataset.test
+    train, held_out = split_indices(dataset, seed=seed, validation=validation, limit=limit)
+    chosen = train if split == "train" else held_out
+    return Split(dataset.train.images[chosen], dataset.train.labels[chosen])
+
+
+def split_indices(
+    dataset: Dataset, *, seed: int, validation: int | float, limit: int | None = None
+) -> tuple[IntArray, IntArray]:
+    """Return where in the training set the training and the validation images lie; see `select_split`."""
+    train, held_out = stratified_split(dataset.train.labels, validation, stream(seed, "split"))
+    return train[:limit], held_out
+
+
+def _load(config: "Config", data_dir: str | Path | None) -> Dataset:
+    try:
+        return load_dataset(config.data.dataset, config.data.dir if data_dir is None else data_dir)
+    except UsageError as error:
+        raise config.error(("data", "dataset"), error.message, error.hint) from error
+
+
+def _split(config: "Config", dataset: Dataset) -> tuple[IntArray, IntArray]:
+    data = config.data
+    try:
+        return split_indices(dataset, seed=config.seed, validation=data.validation, limit=data.limit)
+    except UsageError as error:
+        raise config.error(("data", "validation"), error.message, error.hint) from error
+
+
+def _build(config: "Config", dataset: Dataset) -> Network:
+    try:
+        network = build_network(
+            config.model,
+            dataset.input_shape,
+            rng=stream(config.seed, "init"),
+            dtype=np.dtype(config.engine.dtype),
+        )
+    except ModelError as error:
+        raise config.model_error(error) from error
+    outputs, classes = network.output_shape[0], len(dataset.classes)
+    if outputs != classes:
+        raise config.error(
+            ("model", len(config.model) - 1),
+            f"the network tells {outputs} classes apart, but {dataset.name} has {classes}",
+            f"let the last layer have {classes} units: linear: {classes}",
+        )
+    return network
+
+
+def _build_optimization(
+    config: "Config", network: Network, steps_per_epoch: int
+) -> tuple[Optimizer, Schedule, ExponentialAverage | None]:
+    settings = config.train
+    section = "train.optimizer"
+    try:
+        optimizer = make_optimizer(settings.optimizer.name, settings.optimizer.options, network.parameters)
+        section = "train.schedule"
+        schedule = make_schedule(
+            settings.schedule.name,
+            settings.schedule.options,
+            base_lr=settings.optimizer.lr,
+            total_steps=settings.epochs * steps_per_epoch,
+            steps_per_epoch=steps_per_epoch,
+            warmup_epochs=settings.warmup_epochs,
+        )
+        section = "train.average"
+        average = settings.average and make_average(settings.average.name, settings.average.options, network)
+    except ModelError as error:
+        raise config.model_error(error, section) from error
+    return optimizer, schedule, average or None
+
+
+def _check_memory(config: "Config", network: Network) -> None:
+    """Refuse a batch whose activations do not fit into memory; for the weights, building has done so."""
+    numbers = sum(prod(shape) for shape in network.shapes) + prod(network.input_shape)
+    copies = _PLAIN_COPIES if config.engine.kind == "plain" else 1
+    sample = copies * numbers * network.dtype.itemsize
+    needed, available = sample * config.train.batch_size, available_bytes()
+    if needed > available:
+        raise CnnError(
+            f"a batch of {config.train.batch_size} images takes about {needed / 1e9:,.1f} GB in this "
+            f"network, and {available / 1e9:,.1f} GB are available",
+            hint=f"use a smaller batch: --set train.batch_size={max(available // (2 * sample), 1)}",
+        )

@@ -1,0 +1,151 @@
+"""What a training leaves behind for people and scripts: its result, its evaluations, its pictures."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cnncli.data.datasets import Split
+from cnncli.report import draw_confusion, draw_curves, draw_mistakes, find_mistakes
+from cnncli.runs import Run
+from cnncli.storage import make_folder, write_text_atomic
+from cnncli.training.evaluate import Evaluation
+from cnncli.training.fit import TrainingState
+from cnncli.training.prepare import Prepared
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The end of a training: the document of `cnn train --json`.
+
+    Attributes:
+        run: the run's name.
+        path: its folder.
+        status: "done".
+        epochs: how many were trained; fewer than asked for when it stopped early.
+        best_epoch: the one whose weights were kept.
+        val_accuracy: of that epoch; None without validation.
+        test_accuracy, test_loss: of those weights, measured once at the end; None without test images.
+        seconds: of the whole training, evaluation included.
+        images_per_second: in training alone.
+        parameters: how many numbers were learnt.
+    """
+
+    run: str
+    path: str
+    status: str
+    epochs: int
+    best_epoch: int | None
+    val_accuracy: float | None
+    test_accuracy: float | None
+    test_loss: float | None
+    seconds: float
+    images_per_second: float
+    parameters: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document as a dict."""
+        return asdict(self)
+
+
+def write_results(
+    run: Run, prepared: Prepared, state: TrainingState, measured: Evaluation | None, *, plots: bool = True
+) -> TrainResult:
+    """Write eval/test.json and the pictures of a finished training, and return its result.
+
+    Args:
+        run: its folder.
+        prepared: its data and network.
+        state: where it ended.
+        measured: the best weights on the test images; None when there are none.
+        plots: draw curves.png and the pictures of the evaluation.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    if measured is not None:
+        document = evaluation_document(
+            measured,
+            run=run.name,
+            checkpoint="best",
+            dataset=prepared.dataset.name,
+            split="test",
+            classes=prepared.dataset.classes,
+        )
+        test = prepared.dataset.test
+        write_evaluation(run.eval_dir, document, measured, test, prepared.dataset.classes, plots=plots)
+    if plots:
+        draw_curves(state.history, run.curves_path, title=run.name, best_epoch=state.best_epoch)
+    return TrainResult(
+        run=run.name,
+        path=str(run.path),
+        status="done",
+        epochs=state.epoch - 1,
+        best_epoch=state.best_epoch,
+        val_accuracy=state.best_accuracy,
+        test_accuracy=measured.accuracy if measured else None,
+        test_loss=measured.loss if measured else None,
+        seconds=state.elapsed,
+        images_per_second=state.images_per_second,
+        parameters=prepared.network.get_num_parameters(),
+    )
+
+
+def evaluation_document(
+    evaluation: Evaluation, *, run: str, checkpoint: str, dataset: str, split: str, classes: Sequence[str]
+) -> dict[str, Any]:
+    """Return the document of `cnn eval --json`: what was measured on what, and the figures."""
+    where = {"run": run, "checkpoint": checkpoint, "dataset": dataset, "split": split}
+    return {**where, **evaluation.to_json(classes)}
+
+
+def write_evaluation(
+    folder: Path,
+    document: dict[str, Any],
+    evaluation: Evaluation,
+    images: Split,
+    classes: Sequence[str],
+    *,
+    plots: bool = True,
+) -> list[Path]:
+    """Write <split>.json into a folder, and <split>-confusion.png and <split>-mistakes.png beside it.
+
+    Args:
+        folder: usually a run's eval folder; created when it is missing.
+        document: from `evaluation_document`.
+        evaluation: what the pictures show.
+        images: what was evaluated.
+        classes: the K names.
+        plots: draw the pictures.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    make_folder(folder)
+    split = document["split"]
+    text = folder / f"{split}.json"
+    write_text_atomic(text, json.dumps(document, indent=2) + "\n")
+    if not plots:
+        return [text]
+    wrong = evaluation.count - int(evaluation.confusion.trace())
+    what = f"{document['run']} on {document['dataset']}, {split}"
+    confusion = draw_confusion(
+        evaluation.confusion,
+        classes,
+        folder / f"{split}-confusion.png",
+        title=f"{what}: {evaluation.accuracy:.2%} of {evaluation.count:,}",
+    )
+    mistakes = find_mistakes(evaluation.probabilities, images.labels)
+    few = "the mistakes" if wrong == len(mistakes) else f"the {len(mistakes)} surest of {wrong} mistakes"
+    gallery = draw_mistakes(
+        mistakes,
+        images.images,
+        classes,
+        folder / f"{split}-mistakes.png",
+        title=f"{what}: {few if wrong else 'no mistakes'}",
+    )
+    return [text, confusion, gallery]

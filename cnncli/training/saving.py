@@ -1,0 +1,171 @@
+"""Between a training in memory and its checkpoints: what is written, and what a resume insists on."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnncli.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from cnncli.errors import CheckpointError, RunError, UsageError
+from cnncli.runs import Run
+from cnncli.training.fit import TrainingState
+from cnncli.training.prepare import Prepared
+
+if TYPE_CHECKING:
+    from cnncli.config import Config, TrainConfig
+
+CHANGEABLE = (
+    "train.epochs",
+    "train.patience",
+    "train.save_every",
+    "train.eval_batch_size",
+    "data.dir",
+    "engine.kind",
+    "engine.workers",
+)
+"""What a resume may say otherwise: how long, how often saved, where the data is, how it is computed."""
+
+
+def save_last(run: Run, prepared: Prepared, state: TrainingState) -> None:
+    """Write last.npz: all that a resume needs.
+
+    Raises:
+        StorageError: it cannot be written; the one before is untouched.
+    """
+    average = prepared.average.state_dict() if prepared.average else {}
+    arrays = Checkpoint(
+        network=prepared.network.state(),
+        optimizer=prepared.optimizer.state_dict(),
+        average=average,
+        meta=_meta(run, prepared, state),
+    )
+    save_checkpoint(run.last_path, arrays)
+
+
+def save_best(run: Run, prepared: Prepared, state: TrainingState) -> None:
+    """Write best.npz: the weights that validation judged, the averaged ones when there is an average.
+
+    Raises:
+        StorageError: it cannot be written; the one before is untouched.
+    """
+    if prepared.average is None:
+        weights = prepared.network.state()
+    else:
+        with prepared.average.applied(prepared.network):
+            weights = prepared.network.state()
+    save_checkpoint(run.best_path, Checkpoint(weights, meta=_meta(run, prepared, state)))
+
+
+def restore(run: Run, prepared: Prepared) -> TrainingState:
+    """Bring a prepared training to the point that last.npz holds, to the bit; without one, to the start.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged or does not fit.
+        RunError: the config or the data are not those the run began with.
+    """
+    if not run.last_path.exists():
+        return TrainingState()  # it was stopped before the first checkpoint: the start is where it stood
+    saved = load_checkpoint(run.last_path)
+    training = saved.meta.get("training")
+    if not isinstance(training, dict):
+        raise CheckpointError(f"{run.last_path} has no position to go on from", "train a new run")
+    _check_same_config(run, saved.meta["config"], prepared.config)
+    if training.pop("data_checksum", None) != prepared.data_checksum:
+        raise RunError(
+            f"the training images are not those that {run.name} began with",
+            hint="bring the old data set back, or train a new run",
+        )
+    try:
+        state = TrainingState.from_json({**training, "history": saved.meta.get("history", [])})
+    except TypeError as error:
+        raise CheckpointError(f"{run.last_path} holds a position of another kind: {error}") from error
+    prepared.network.load_state(saved.network)
+    prepared.optimizer.load_state_dict(saved.optimizer)
+    if prepared.average is not None:
+        prepared.average.load_state_dict(saved.average)
+    first_epoch = state.history[0]["epoch"] if state.history else 1
+    if first_epoch > 1:  # the checkpoint holds the end of a long history, metrics.csv all of it
+        earlier = [dict(row) for row in run.read_metrics() if (row["epoch"] or 0) < first_epoch]
+        state.history[:0] = earlier
+    return state
+
+
+def check_something_left(run: Run, state: TrainingState, settings: "TrainConfig", was_done: bool) -> None:
+    """Refuse a resume that has nothing to do, and say what would give it something.
+
+    A run that was trained but not measured (`was_done` is false) still has its final evaluation to do.
+
+    Raises:
+        RunError: the run is finished, or stopped early.
+        UsageError: it has more epochs behind it than it is asked for.
+    """
+    done = state.epoch - 1
+    if settings.epochs < done:
+        raise UsageError(
+            f"{run.name} has {done} epochs behind it, more than the {settings.epochs} asked for",
+            hint=f"ask for more in all: {resume_command(run)} --epochs {done + 10}",
+        )
+    if not was_done or not state.finished(settings.epochs, settings.patience):
+        return
+    if state.epoch <= settings.epochs:
+        raise RunError(
+            f"{run.name} stopped early after epoch {done}: none was better for {state.waited} epochs",
+            hint=f"allow it more: {resume_command(run)} --set train.patience={2 * state.waited}",
+        )
+    raise RunError(
+        f"{run.name} is finished: {done} of {settings.epochs} epochs are done",
+        hint=f"train it for longer: {resume_command(run)} --epochs {2 * done}",
+    )
+
+
+def resume_command(run: Run) -> str:
+    """Return what to type to go on with a run."""
+    folder = run.path.parent
+    elsewhere = "" if folder == Path("runs") else f" --runs-dir {shlex.quote(str(folder))}"
+    return f"cnn train --resume {shlex.quote(run.name)}{elsewhere}"
+
+
+def _meta(run: Run, prepared: Prepared, state: TrainingState) -> dict[str, Any]:
+    """Return the JSON part of a checkpoint; predict and eval need nothing but this and the arrays."""
+    config = prepared.config
+    training = state.to_json()
+    history = training.pop("history")
+    return {
+        "config": config.to_dict(),
+        "model": prepared.network.spec(),
+        "input_shape": list(prepared.network.input_shape),
+        "classes": list(prepared.dataset.classes),
+        "dataset": config.data.dataset,
+        "normalize": prepared.normalize,
+        "dtype": str(prepared.network.dtype),
+        "run": run.name,
+        "seed": config.seed,
+        "epoch": state.epoch,
+        "step": state.step,
+        "global_step": state.global_step,
+        "best": state.best(),
+        "history": history,
+        "training": {**training, "data_checksum": prepared.data_checksum},
+    }
+
+
+def _check_same_config(run: Run, saved: Any, config: "Config") -> None:
+    """Refuse a config that differs in more than CHANGEABLE: the result would be neither run's."""
+    old, new = _flat(saved), _flat(json.loads(json.dumps(config.to_dict())))
+    for key in sorted(old):
+        if old[key] != new.get(key) and not key.startswith(CHANGEABLE):
+            raise RunError(
+                f"{run.name} was begun with {key} = {old[key]}; a resume cannot make it {new.get(key)}",
+                hint="train a new run with the changed config",
+            )
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Turn nested mappings into {"train.optimizer.lr": 0.001, ...}; lists stay whole."""
+    if not isinstance(value, Mapping):
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, entry in value.items():
+        flat |= _flat(entry, f"{prefix}.{key}" if prefix else str(key))
+    return flat

@@ -1,0 +1,288 @@
+"""Runs one training inside its run folder: saves it, stops it, goes on with it, measures it at the end."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cnncli.checkpoint import load_checkpoint, network_hash
+from cnncli.engine import Executor, compile
+from cnncli.errors import CnnError, Interrupted, RunError
+from cnncli.runs import Run, machine_facts
+from cnncli.storage import make_folder, write_text_atomic
+from cnncli.training.evaluate import Evaluation, evaluate
+from cnncli.training.fit import EpochRecord, StepRecord, TrainingState, fit
+from cnncli.training.prepare import Prepared, prepare
+from cnncli.training.results import TrainResult, write_results
+from cnncli.training.saving import check_something_left, restore, resume_command, save_best, save_last
+
+if TYPE_CHECKING:
+    from cnncli.config import Config
+    from cnncli.types import ByteArray, IntArray
+
+Stop = Callable[[], int | None]
+"""Polled often; the number of a signal when the training should stop (2 for Ctrl-C, 15 for SIGTERM)."""
+
+
+class _Stop(Exception):
+    """Carries a signal from where it was noticed to where the work is saved."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number
+
+
+def train_run(
+    config: "Config | None",
+    run: Run,
+    *,
+    resume: bool = False,
+    epochs: int | None = None,
+    stop: Stop | None = None,
+    data_dir: str | Path | None = None,
+    prepared: Prepared | None = None,
+    plots: bool = True,
+) -> Iterator[StepRecord | EpochRecord | TrainResult]:
+    """Train in a run folder, yielding a record after each batch and each epoch, and the result at the end.
+
+    The folder is up to date whenever a record is yielded: metrics.csv after each epoch, last.npz after each
+    epoch and every so often within one, best.npz when validation improves. A caller that stops listening
+    leaves a run that can be resumed. The test images are looked at once, at the end, with the best weights.
+
+    A run that was trained to its end goes on when it is given more epochs. The schedule is then computed anew
+    for the new total length, from the step reached: a cosine that had come down goes up again to where the
+    longer one would be. run.json records the extension.
+
+    Args:
+        config: what to train and how; None in a resume for the run's own config.yaml.
+        run: the folder, from `create_run` or `find_run`.
+        resume: go on from last.npz, to the same bits as without the interruption.
+        epochs: in place of config.train.epochs.
+        stop: asked after each batch; a signal number makes it save and raise Interrupted.
+        data_dir: where data sets live, in place of config.data.dir.
+        prepared: from `prepare` with the same config, for a caller that wants to know before it makes a run
+            folder whether everything can be built.
+        plots: draw curves.png and the pictures of the test evaluation.
+
+    Raises:
+        Interrupted: `stop` asked for it; all is saved, and the message says how to go on.
+        DivergenceError: the loss or a gradient is not finite; the checkpoints are those from before.
+        RunError: another process trains this run, or there is nothing left to train.
+        ConfigError, DataError, StorageError: see `prepare` and `save_checkpoint`.
+
+    Example:
+        >>> for record in train_run(load_config("mnist.yaml"), create_run()):  # doctest: +SKIP
+        ...     print(record)
+    """
+    with run.lock():
+        if not resume and run.last_path.exists():
+            raise RunError(f"{run.name} holds a training already", f"go on with it: {resume_command(run)}")
+        if config is None:
+            from cnncli.config import load_config
+
+            config = load_config(run.config_path)
+        if epochs is not None:
+            config = config.with_overrides([f"train.epochs={epochs}"])
+        if prepared is not None and prepared.config != config:
+            raise ValueError("prepared was built from another config")
+        yield from _Session(config, run, resume, stop, plots).run_guarded(prepared, data_dir)
+
+
+class _Session:
+    """One process's part of a training."""
+
+    def __init__(self, config: "Config", run: Run, resume: bool, stop: Stop | None, plots: bool) -> None:
+        self.config = config
+        self.run = run
+        self.resume = resume
+        self.plots = plots
+        self.state = TrainingState()
+        self.prepared: Prepared
+        self._stop = stop
+        self._phase: Literal["preparing", "training", "measuring", "done"] = "preparing"
+        self._saved_at = (0, 0.0)  # global step, monotonic seconds
+
+    def run_guarded(
+        self, prepared: Prepared | None, data_dir: str | Path | None
+    ) -> Iterator[StepRecord | EpochRecord | TrainResult]:
+        """Run it, and leave the right status behind however it ends."""
+        try:
+            yield from self._run(prepared, data_dir)
+        except _Stop as stop:
+            self._write_status("interrupted")
+            raise Interrupted(self._how_to_go_on(), stop.signal_number) from None
+        except (GeneratorExit, KeyboardInterrupt):
+            with suppress(CnnError):
+                self._write_status("interrupted")
+            raise
+        except BaseException as error:
+            with suppress(CnnError):
+                self._write_status("failed", error=str(error))
+            raise
+
+    def _run(
+        self, prepared: Prepared | None, data_dir: str | Path | None
+    ) -> Iterator[StepRecord | EpochRecord | TrainResult]:
+        config, run = self.config, self.run
+        was_done = run.read_info().get("status") == "done"
+        make_folder(run.checkpoints)
+        self.prepared = prepared or prepare(config, data_dir=data_dir)
+        with compile(
+            self.prepared.network,
+            config.engine.kind,
+            batch_size=config.train.batch_size,
+            workers=config.engine.workers,
+        ) as executor:
+            if self.resume:
+                self.state = restore(run, self.prepared)
+                check_something_left(run, self.state, config.train, was_done)
+            self._begin(extended=was_done)
+            try:
+                yield from self._train(executor)
+            except _Stop:  # noticed between two batches, where state and arrays agree
+                self._save_last()
+                raise
+            except GeneratorExit:  # the caller listens no more, between two records: they agree there too
+                with suppress(CnnError):
+                    self._save_last()
+                raise
+            self._phase = "measuring"
+            result = self._finish(executor)
+            self._phase = "done"
+        yield result
+
+    def _train(self, executor: Executor) -> Iterator[StepRecord | EpochRecord]:
+        settings, prepared = self.config.train, self.prepared
+        self._poll()
+        for record in fit(
+            executor,
+            prepared.batches,
+            prepared.optimizer,
+            prepared.schedule,
+            epochs=settings.epochs,
+            seed=self.config.seed,
+            state=self.state,
+            validate=self._validation(executor),
+            label_smoothing=settings.label_smoothing,
+            clip_norm=settings.clip_norm,
+            average=prepared.average,
+            patience=settings.patience,
+        ):
+            if isinstance(record, EpochRecord):
+                self._save_epoch(record)
+            else:
+                self._save_if_due()
+            yield record
+            self._poll()
+
+    def _begin(self, extended: bool) -> None:
+        """Write what is known before the first batch."""
+        run, config, state = self.run, self.config, self.state
+        write_text_atomic(run.config_path, config.to_yaml())
+        run.rewrite_metrics(state.history)
+        info = run.read_info()
+        if extended:
+            extension = {"after_epoch": state.epoch - 1, "epochs": config.train.epochs}
+            info["extensions"] = [*info.get("extensions", []), extension]
+        info |= {
+            "status": "running",
+            "error": None,
+            "seed": config.seed,
+            "dataset": config.data.dataset,
+            "epochs": config.train.epochs,
+            "parameters": self.prepared.network.get_num_parameters(),
+            "train_images": self.prepared.batches.count,
+            "validation_images": len(self.prepared.validation),
+            **machine_facts(),
+            **self._progress(),
+        }
+        run.write_info(**info)
+        self._phase = "training"
+        self._saved_at = (state.global_step, time.monotonic())
+
+    def _validation(self, executor: Executor) -> Callable[[], Evaluation] | None:
+        held_out = self.prepared.validation
+        if len(held_out) == 0:
+            return None
+        return lambda: self._evaluate(executor, held_out.images, held_out.labels)
+
+    def _evaluate(self, executor: Executor, images: "ByteArray", labels: "IntArray") -> Evaluation:
+        return evaluate(
+            executor,
+            images,
+            labels,
+            batch_size=self.config.train.eval_batch_size,
+            normalize=self.prepared.normalize,
+            on_batch=lambda done, count: self._poll(),
+        )
+
+    def _save_epoch(self, record: EpochRecord) -> None:
+        """Write an epoch's row and checkpoints; killed between any two writes, a resume ends the same."""
+        if record.best:
+            save_best(self.run, self.prepared, self.state)
+        self.run.append_metrics(record.row())
+        self._save_last()
+        self.run.write_info(**self._progress())
+
+    def _save_if_due(self) -> None:
+        every = self.config.train.save_every
+        step, at = self._saved_at
+        if (every.steps is not None and self.state.global_step - step >= every.steps) or (
+            every.seconds is not None and time.monotonic() - at >= every.seconds
+        ):
+            self._save_last()
+
+    def _save_last(self) -> None:
+        save_last(self.run, self.prepared, self.state)
+        self._saved_at = (self.state.global_step, time.monotonic())
+
+    def _write_status(self, status: str, **fields: object) -> None:
+        """Set the status, unless this process has not changed the run, or has brought it to its end."""
+        begun = self._phase != "preparing" or not self.resume
+        if begun and self._phase != "done":
+            self.run.write_info(status=status, **fields, **self._progress())
+
+    def _finish(self, executor: Executor) -> TrainResult:
+        """Measure the best weights on the test images, and write the end down."""
+        run, state, prepared = self.run, self.state, self.prepared
+        final_hash = network_hash(prepared.network.state())
+        prepared.network.load_state(load_checkpoint(run.best_path).network)
+        test = prepared.dataset.test
+        measured = self._evaluate(executor, test.images, test.labels) if len(test) else None
+        result = write_results(run, prepared, state, measured, plots=self.plots)
+        run.write_info(
+            status="done",
+            stopped_early=state.epoch <= self.config.train.epochs,
+            test_accuracy=result.test_accuracy,
+            test_loss=result.test_loss,
+            weights_sha256=final_hash,
+            **self._progress(),
+        )
+        return result
+
+    def _poll(self) -> None:
+        signal_number = self._stop() if self._stop is not None else None
+        if signal_number is not None:
+            raise _Stop(signal_number)
+
+    def _progress(self) -> dict[str, object]:
+        """The fields of run.json that change on the way."""
+        state = self.state
+        return {
+            "epochs_done": state.epoch - 1,
+            "steps_done": state.global_step,
+            "best_epoch": state.best_epoch,
+            "val_accuracy": state.best_accuracy,
+            "val_loss": state.best_loss,
+            "seconds": round(state.elapsed, 3),
+            "images_per_second": round(state.images_per_second, 1),
+        }
+
+    def _how_to_go_on(self) -> str:
+        state = self.state
+        if state.finished(self.config.train.epochs, self.config.train.patience):
+            where = "stopped before the final evaluation"
+        else:
+            where = f"stopped in epoch {state.epoch} after step {state.step} of {len(self.prepared.batches)}"
+        return f"{where}; go on with: {resume_command(self.run)}"

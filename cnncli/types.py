@@ -1,0 +1,16 @@
+"""The array types that signatures speak of; imported from anywhere, imports nothing of ours."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating[Any]]
+"""float32 by default, float64 where a check needs it."""
+
+IntArray = npt.NDArray[np.integer[Any]]
+ByteArray = npt.NDArray[np.uint8]
+BoolArray = npt.NDArray[np.bool_]
+
+Shape = tuple[int, ...]
+"""The shape of one sample, without the batch axis: (C, H, W) or (features,)."""

@@ -1,0 +1,130 @@
+"""`cnn inspect` explains whatever it is pointed at, for people and as JSON."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from cnncli.cli.app import app
+
+CONFIG = """
+data: {dataset: synthetic}
+model: [{conv: {filters: 4, kernel: 3, stride: 2, padding: same}}, relu, {maxpool: 2}, flatten, {linear: 10}]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _stand_in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def cnn(*args: str):
+    return CliRunner().invoke(app, ["inspect", *args], prog_name="cnn")
+
+
+def document(*args: str) -> dict:
+    result = cnn(*args, "--json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_without_a_target_it_is_the_reference_network() -> None:
+    found = document()
+    assert found["kind"] == "config"
+    assert found["parameters"] == 421_642
+    assert found["input_shape"] == [1, 28, 28]
+    assert [layer["parameters"] for layer in found["layers"] if layer["parameters"]] == [
+        320,
+        18_496,
+        401_536,
+        1_290,
+    ]
+
+
+def test_a_layer_tells_shape_work_and_receptive_field() -> None:
+    Path("mine.yaml").write_text(CONFIG)
+    conv, relu, pool, flatten, linear = document("mine.yaml")["layers"]
+    assert conv == {
+        "name": "conv1",
+        "type": "conv",
+        "output_shape": [4, 14, 14],
+        "parameters": 40,
+        "multiply_adds": 14 * 14 * 4 * 9,
+        "activation_bytes": 4 * 14 * 14 * 4,
+        "receptive_field": [3, 3],
+    }
+    assert (relu["receptive_field"], pool["receptive_field"]) == ([3, 3], [5, 5])
+    assert (flatten["output_shape"], linear["receptive_field"]) == ([196], None)
+
+
+def test_the_table_has_the_totals() -> None:
+    Path("mine.yaml").write_text(CONFIG)
+    result = cnn("mine.yaml")
+    assert result.exit_code == 0
+    rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line.strip()}
+    assert rows["conv1"] == "conv1 4, 14, 14 40 2.0 % 7,056 3.1 KiB 3x3".split()
+    assert rows["total"] == "total 2,010 100.0 % 9,016 7.7 KiB".split()
+    assert "config mine.yaml" in result.stderr
+
+
+def test_a_model_that_cannot_be_built_names_the_line() -> None:
+    Path("mine.yaml").write_text(CONFIG.replace("maxpool: 2", "maxpool: 20"))
+    result = cnn("mine.yaml")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[1].startswith("error: mine.yaml:3: ")
+
+
+def test_a_set_tells_its_counts() -> None:
+    found = document("synthetic")
+    assert found["kind"] == "dataset"
+    assert (found["train"], found["test"]) == (6000, 1000)
+    assert sum(found["counts"]["train"]) == 6000
+    assert len(found["counts"]["test"]) == len(found["classes"]) == 10
+
+
+def test_a_set_is_drawn_in_the_terminal_and_as_a_sheet() -> None:
+    result = cnn("synthetic", "--save", "sheet.png")
+    assert result.exit_code == 0
+    assert "wrote sheet.png" in result.stderr
+    assert "█" in result.stdout
+    with Image.open("sheet.png") as sheet:
+        assert sheet.format == "PNG" and min(sheet.size) > 300
+
+
+def test_a_folder_of_pictures_is_a_set() -> None:
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        for index in range(10):
+            path = Path("pets", name, f"{index}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 255, (28, 28), dtype=np.uint8)).save(path)
+    found = document("pets")
+    assert (found["kind"], found["classes"], found["train"] + found["test"]) == (
+        "dataset",
+        ["cat", "dog"],
+        20,
+    )
+
+
+def test_what_nothing_is_called_is_a_usage_error_with_a_guess() -> None:
+    result = cnn("fashon-mnist")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "error: fashon-mnist is no config, run, data set or picture",
+        "hint: did you mean 'fashion-mnist'?",
+    ]
+
+
+def test_a_set_that_is_not_here_says_how_to_get_it() -> None:
+    result = cnn("kmnist")
+    assert result.exit_code == 1
+    assert "cnn download kmnist" in result.stderr
+
+
+def test_only_pictures_can_be_saved() -> None:
+    result = cnn("mnist.yaml", "--save", "x.png")
+    assert result.exit_code == 2
+    assert not Path("x.png").exists()

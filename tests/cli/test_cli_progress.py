@@ -1,0 +1,95 @@
+"""What is seen of a training while it runs: bars on a terminal, lines elsewhere."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+import cnncli.cli.progress as progress
+from cnncli.cli.progress import BarDisplay, LineDisplay, QuietDisplay, counting, make_display
+from cnncli.training.fit import EpochRecord, StepRecord
+
+STEP = StepRecord(1, 5, 10, 0.5, 0.875, 1e-3, 6543.2)
+EPOCH = EpochRecord(1, 10, 3.0, 1e-3, 0.4, 0.9, 0.3, 0.95, True)
+NO_VALIDATION = EpochRecord(2, 20, 6.0, 1e-3, 0.3, 0.92, None, None, True)
+
+
+@pytest.fixture
+def terminal(monkeypatch) -> Console:
+    console = Console(file=io.StringIO(), force_terminal=True, width=110, color_system=None)
+    monkeypatch.setattr(progress, "err", lambda: console)
+    return console
+
+
+def shown(console: Console) -> str:
+    return console.file.getvalue()
+
+
+def test_a_terminal_gets_bars_that_go_and_lines_that_stay(terminal) -> None:
+    with make_display(2) as display:
+        assert isinstance(display, BarDisplay)
+        display.tell("data tiny")
+        display.step(STEP)
+        display._progress.refresh()
+        assert "5/10" in shown(terminal)
+        assert "loss 0.5000  acc 87.50 %  lr 1.00e-03" in shown(terminal)
+        assert "6,543 img/s" in shown(terminal)
+        display.epoch(EPOCH)
+        display.epoch(NO_VALIDATION)
+        display.stopping()
+        display._progress.refresh()
+        assert "saving; once more ends it at once" in shown(terminal)
+    without_codes = re.sub(r"\x1b\[[0-9?]*[A-Za-z]|\r", "\n", shown(terminal))
+    kept = {line.split()[0]: line.split()[1:] for line in without_codes.splitlines() if line.strip()}
+    assert kept["data"] == ["tiny"]
+    assert kept["1/2"][:8] == "0.4000 90.00 % 0.3000 95.00 % 1.00e-03 6,543".split()
+    assert kept["2/2"][:5] == "0.3000 92.00 % - -".split()
+    assert shown(terminal).count("train loss") == 1
+
+
+def test_a_narrow_terminal_is_not_overflown(monkeypatch) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    monkeypatch.setattr(progress, "err", lambda: console)
+    with make_display(10) as display:
+        display.step(StepRecord(10, 430, 430, 0.5, 1.0, 1e-3, 16543.2))
+        with console.capture() as captured:
+            console.print(display._progress.get_renderable())
+    assert max(len(line.rstrip()) for line in captured.get().splitlines()) < 80
+    assert "acc 100.00 %" in captured.get()
+
+
+def test_elsewhere_an_epoch_is_one_line_of_names_and_values(capsys) -> None:
+    with make_display(2) as display:
+        assert isinstance(display, LineDisplay)
+        display.step(STEP)
+        display.epoch(EPOCH)
+        display.epoch(NO_VALIDATION)
+        display.stopping()
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(
+        "epoch 1/2 train_loss=0.4000 train_accuracy=0.9000 val_loss=0.3000 val_accuracy=0.9500"
+        " lr=0.001 images_per_second=6543 seconds="
+    )
+    assert first.endswith(" best")
+    assert "val_" not in second
+
+
+def test_quiet_shows_nothing(capsys) -> None:
+    with make_display(2, quiet=True) as display:
+        assert isinstance(display, QuietDisplay)
+        display.tell("x")
+        display.step(STEP)
+        display.epoch(EPOCH)
+        display.stopping()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_counting_is_a_bar_on_a_terminal_only(terminal, monkeypatch, capsys) -> None:
+    with counting("evaluating") as on_batch:
+        on_batch(500, 1000)
+    assert "evaluating" in shown(terminal)
+    monkeypatch.undo()
+    with counting("evaluating") as on_batch:
+        on_batch(500, 1000)
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,18 @@
+"""Fixtures that any test may ask for."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """The folder with the four published MNIST files, or a skip that says why."""
+    named = os.environ.get("CNNCLI_TEST_MNIST")
+    if not named:
+        pytest.skip("CNNCLI_TEST_MNIST does not name a folder with the MNIST files")
+    folder = Path(named)
+    if not (folder / "train-images-idx3-ubyte.gz").is_file():
+        pytest.skip(f"{folder} holds no train-images-idx3-ubyte.gz")
+    return folder

@@ -1,0 +1,157 @@
+"""The cases every layer is tested on: one list for each entry of LAYERS.
+
+A new layer needs a list here (a test fails without it), and is then checked against finite differences, for
+its shapes, dtypes and options, and through save and load. Shapes are those of a whole batch, (N, C, H, W) or
+(N, features), and small, because the oracles are slow.
+"""
+
+from itertools import cycle, product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnncli.nn.layers import LAYERS, Layer
+
+
+class Case(NamedTuple):
+    """One layer on one batch shape."""
+
+    kind: str
+    shape: tuple[int, ...]
+    options: dict[str, Any]
+
+    def __str__(self) -> str:
+        options = ",".join(f"{name}={value}" for name, value in self.options.items())
+        return f"{self.kind}({options})-{'x'.join(map(str, self.shape))}".replace(" ", "")
+
+    def layer(self, dtype: Any = np.float64, seed: int = 0) -> Layer:
+        """Return the layer with parameters and buffers that are not at their start values."""
+        rng = np.random.default_rng(seed)
+        layer = LAYERS[self.kind].from_options(self.options, self.shape[1:], rng=rng, dtype=dtype)
+        for parameter in layer.parameters.values():
+            parameter.value = rng.uniform(-1, 1, parameter.shape)
+        for buffer in layer.buffers.values():
+            buffer[...] = rng.uniform(0.5, 1.5, buffer.shape)
+        return layer
+
+    def x(self, dtype: Any = np.float64) -> np.ndarray:
+        """Return a batch whose numbers are all different, evenly spaced and none of them zero.
+
+        So no finite difference steps over the kink of a ReLU or swaps the maximum of a window.
+        """
+        size = int(np.prod(self.shape))
+        values = (np.arange(size) - size // 2 + 0.5) / max(size, 2) * 4
+        return np.random.default_rng(1).permutation(values).reshape(self.shape).astype(dtype)
+
+    def dy(self, y: np.ndarray) -> np.ndarray:
+        """Return a gradient for the output y."""
+        return np.random.default_rng(2).uniform(-1, 1, y.shape).astype(y.dtype)
+
+
+# batch 1, one channel, one pixel, one row, one column, wide and tall
+IMAGES = [
+    (1, 1, 1, 1), (1, 1, 5, 5), (2, 3, 4, 4), (3, 1, 6, 4), (1, 4, 3, 7), (4, 2, 2, 2), (2, 2, 1, 9),
+    (2, 2, 9, 1), (5, 3, 1, 1), (1, 7, 2, 3), (2, 1, 7, 7), (3, 2, 5, 3), (1, 2, 8, 5), (6, 1, 3, 3),
+    (2, 5, 3, 2), (1, 1, 1, 6), (1, 1, 6, 1), (2, 3, 5, 6), (7, 1, 2, 5), (1, 3, 7, 4),
+]  # fmt: skip
+VECTORS = [
+    (1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (1, 7), (7, 1), (4, 5), (5, 4), (2, 9), (9, 2), (3, 8), (8, 3),
+    (6, 6), (1, 16), (16, 1), (4, 10), (10, 4), (2, 13), (13, 2),
+]  # fmt: skip
+EVERYTHING = [*IMAGES, *VECTORS]
+
+
+def elementwise(kind: str, *options: dict[str, Any]) -> list[Case]:
+    """Cases of a layer that takes any shape, its options dealt out in turn."""
+    return [Case(kind, shape, some) for shape, some in zip(EVERYTHING, cycle(options or ({},)), strict=False)]
+
+
+def convolutions() -> list[Case]:
+    """Kernels times strides and paddings on images that take turns, then what is odder still."""
+    kernels = [1, 2, 3, 5, (1, 3), (3, 1), (2, 4)]
+    moves = [
+        {}, {"padding": "same"}, {"stride": 2, "padding": 1}, {"stride": 3, "padding": "same"},
+        {"stride": 2, "padding": "valid"}, {"stride": (1, 2), "padding": (2, 0)}, {"padding": 3},
+    ]  # fmt: skip
+    images = cycle([(1, 1, 5, 5), (2, 2, 6, 5), (1, 3, 5, 8), (3, 1, 7, 6), (2, 1, 5, 9)])
+    made = [
+        Case("conv", shape, {"filters": 1 + i % 3, "kernel": kernel, **move})
+        for i, ((kernel, move), shape) in enumerate(zip(product(kernels, moves), images, strict=False))
+    ]
+    odd: list[tuple[tuple[int, ...], dict[str, Any]]] = [
+        ((1, 1, 1, 1), {"filters": 1, "kernel": 1}),
+        ((2, 1, 1, 1), {"filters": 2, "kernel": 3, "padding": "same"}),
+        ((1, 2, 1, 1), {"filters": 2, "kernel": 3, "padding": 3}),  # some windows see only padding
+        ((2, 2, 3, 4), {"filters": 3, "kernel": (3, 4)}),  # the kernel is the image
+        ((1, 1, 2, 2), {"filters": 1, "kernel": 5, "padding": 2}),  # the kernel is larger than the image
+        ((2, 3, 4, 4), {"filters": 2, "kernel": 3, "bias": False}),
+        ((2, 3, 4, 4), {"filters": 2, "kernel": 3, "padding": 1, "init": "glorot"}),
+        ((1, 2, 7, 7), {"filters": 2, "kernel": 3, "stride": 3}),  # an unseen border row and column
+        ((1, 1, 8, 8), {"filters": 1, "kernel": 2, "stride": 3}),  # unseen pixels between windows
+        ((2, 1, 6, 6), {"filters": 2, "kernel": 3, "stride": 5, "padding": 2}),
+        ((1, 2, 6, 7), {"filters": 1, "kernel": (5, 2), "stride": (2, 3), "padding": "same"}),
+        ((2, 2, 1, 8), {"filters": 2, "kernel": (1, 3), "padding": "same"}),
+    ]
+    return made + [Case("conv", shape, options) for shape, options in odd]
+
+
+def poolings(kind: str) -> list[Case]:
+    """Windows times strides and paddings, overlapping, touching and with gaps."""
+    windows: list[dict[str, Any]] = [
+        {"_": 2}, {"size": 2}, {"size": 3}, {"size": 1}, {"size": (2, 3)}, {"size": (3, 1)},
+        {"size": 4, "stride": 2}, {"size": 2, "stride": 1}, {"size": 3, "stride": 1},
+        {"size": 3, "stride": 2}, {"size": 2, "stride": 3}, {"size": 2, "padding": 1},
+        {"size": 3, "stride": 2, "padding": 1}, {"size": 3, "stride": 1, "padding": 1},
+        {"size": 3, "stride": (1, 2), "padding": (1, 0)}, {"size": 5, "stride": 3, "padding": 2},
+        {"size": (2, 4), "stride": (3, 1), "padding": (1, 2)},
+        # padding > window / 2
+        {"size": 3, "stride": 2, "padding": 2}, {"size": 4, "stride": 1, "padding": 3},
+        {"size": (1, 5), "stride": 1, "padding": (0, 4)},
+    ]  # fmt: skip
+    images = [(1, 1, 5, 5), (2, 3, 4, 7), (3, 2, 6, 6)]
+    made = [Case(kind, images[i % 3], options) for i, options in enumerate(windows)]
+    made += [Case(kind, images[(i + 1) % 3], options) for i, options in enumerate(windows)]
+    odd: list[tuple[tuple[int, ...], dict[str, Any]]] = [
+        ((1, 1, 1, 1), {"size": 1}),
+        ((1, 2, 1, 1), {"size": 3, "padding": 1}),
+        ((2, 1, 3, 4), {"size": (3, 4)}),  # the window is the image
+        ((2, 1, 9, 2), {"size": 2, "stride": 4}),
+        ((1, 1, 1, 8), {"size": (1, 2)}),
+    ]
+    return made + [Case(kind, shape, options) for shape, options in odd]
+
+
+def dense() -> list[Case]:
+    """Every vector shape, wide and narrow."""
+    options: list[dict[str, Any]] = [
+        {"_": 3},
+        {"units": 1},
+        {"units": 5, "bias": False},
+        {"units": 2, "init": "glorot"},
+    ]
+    doubled = [*VECTORS, *((n + 1, f + 2) for n, f in VECTORS), (1, 30), (30, 1)]
+    return [Case("linear", shape, some) for shape, some in zip(doubled, cycle(options), strict=False)]
+
+
+CASES: dict[str, list[Case]] = {
+    "conv": convolutions(),
+    "maxpool": poolings("maxpool"),
+    "avgpool": poolings("avgpool"),
+    "globalavgpool": [
+        Case("globalavgpool", shape, {})
+        for n, c, h, w in IMAGES
+        for shape in ((n, c, h, w), (n + 1, c + 1, w, h + 1))
+    ],
+    "relu": elementwise("relu"),
+    "leaky_relu": elementwise("leaky_relu", {}, {"slope": 0.2}, {"_": 0.5}, {"slope": 0}),
+    "tanh": elementwise("tanh"),
+    "sigmoid": elementwise("sigmoid"),
+    "flatten": elementwise("flatten"),
+    "linear": dense(),
+    "batchnorm": elementwise("batchnorm", {}, {"momentum": 0.3}, {"eps": 1e-3}, {"momentum": 1, "eps": 0.1}),
+    "dropout": elementwise("dropout", {"_": 0.5}, {"rate": 0.1}, {"rate": 0}, {"rate": 0.9}),
+}
+
+ALL_CASES = [case for cases in CASES.values() for case in cases]
+FIRST_CASES = [case for cases in CASES.values() for case in (cases[5], cases[-1])]
+"""Two of each kind, for what does not depend on the shape."""

@@ -1,0 +1,78 @@
+"""The README says what is true: its commands exist, its code runs, its links lead somewhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    line.split("#")[0].split()
+    for kind, block in BLOCKS
+    if kind == "sh"
+    for line in block.splitlines()
+    if line.startswith("cnn ")
+]
+
+
+def cnn(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cnncli", *arguments], capture_output=True, text=True, cwd=cwd, timeout=120
+    )
+
+
+def test_the_readme_has_commands_and_code():
+    assert len(COMMANDS) >= 6
+    assert [kind for kind, _ in BLOCKS].count("python") == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_of_the_readme_has_the_options_it_is_given(command: list[str], tmp_path: Path):
+    done = cnn(command[1], "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for option in (word for word in command if word.startswith("--")):
+        assert option in done.stdout
+
+
+@pytest.mark.parametrize("code", [block for kind, block in BLOCKS if kind == "python"])
+def test_the_code_of_the_readme_runs(code: str, tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_recipe_of_the_readme_is_there_and_none_is_left_out():
+    named = set(re.findall(r"`([\w-]+\.yaml)`", README))
+    assert {path.name for path in (ROOT / "configs").glob("*.yaml")} == named
+
+
+def test_every_link_of_the_readme_leads_somewhere():
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
+def test_inspecting_the_reference_network_says_what_the_readme_says(tmp_path: Path):
+    done = cnn("inspect", "mnist.yaml", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "421,642" in done.stdout and "421,642 parameters" in README
+
+
+def test_training_on_the_built_in_digits_then_reading_a_picture(tmp_path: Path):
+    from PIL import Image, ImageDraw
+
+    options = ["--set", "data.limit=1500", "--set", "data.validation=200", "--epochs", "2", "--json"]
+    trained = cnn("train", "--config", "synthetic.yaml", *options, cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    picture = Image.new("L", (300, 300), 255)
+    ImageDraw.Draw(picture).line([(190, 40), (190, 170)], fill=0, width=14)  # a one, off centre
+    picture.save(tmp_path / "digit.png")
+    done = cnn("predict", "digit.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert cnn("eval", "latest", "--json", cwd=tmp_path).returncode == 0

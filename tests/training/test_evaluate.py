@@ -1,0 +1,130 @@
+"""Evaluation and its figures, alone and as an ensemble."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnncli.data.batches import to_input
+from cnncli.engine import PlainExecutor
+from cnncli.errors import DataError
+from cnncli.nn import Network, build_network, softmax
+from cnncli.training.evaluate import evaluate
+from cnncli.training.metrics import ClassMetrics, confusion_matrix, per_class
+
+
+def small_network(seed: int, units: int = 3) -> Network:
+    rng = np.random.default_rng(seed)
+    return build_network([("flatten", {}), ("linear", {"units": units})], (1, 8, 8), rng=rng)
+
+
+def test_the_confusion_matrix_has_true_rows_and_predicted_columns() -> None:
+    labels, predictions = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 2, 0, 2])
+    assert confusion_matrix(labels, predictions, 3).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 2]]
+
+
+def test_every_pair_of_classes_is_counted_in_its_own_cell() -> None:
+    rng = np.random.default_rng(0)
+    labels, predictions = rng.integers(0, 7, 500), rng.integers(0, 7, 500)
+    expected = np.zeros((7, 7), int)
+    for label, prediction in zip(labels, predictions, strict=True):
+        expected[label, prediction] += 1
+    assert np.array_equal(confusion_matrix(labels.astype(np.uint8), predictions, 7), expected)
+
+
+def test_precision_recall_and_f1_of_each_class() -> None:
+    first, second, third = per_class(np.array([[1, 1, 0], [0, 1, 0], [1, 0, 2]]))
+    assert first == ClassMetrics(precision=1 / 2, recall=1 / 2, f1=1 / 2, support=2)
+    assert second == ClassMetrics(precision=1 / 2, recall=1.0, f1=2 / 3, support=1)
+    assert third == ClassMetrics(precision=1.0, recall=2 / 3, f1=4 / 5, support=3)
+
+
+def test_a_class_that_is_neither_there_nor_answered_counts_as_zero() -> None:
+    assert per_class(np.array([[4, 0], [0, 0]]))[1] == ClassMetrics(0.0, 0.0, 0.0, 0)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 10, 1000])
+def test_the_figures_do_not_depend_on_the_batch_size(
+    tiny_pictures: Callable[..., Any], batch_size: int
+) -> None:
+    images, labels = tiny_pictures(10)
+    network = small_network(0)
+    found = evaluate(PlainExecutor(network), images, labels, batch_size=batch_size, normalize=(0.1, 0.5))
+    p = softmax(network.forward(to_input(images, (0.1, 0.5))))
+    assert found.count == 10
+    assert found.loss == pytest.approx(-np.log(p[np.arange(10), labels]).mean(), rel=1e-5)
+    assert found.accuracy == (p.argmax(axis=1) == labels).mean()
+    np.testing.assert_allclose(found.probabilities, p, rtol=1e-5)
+    assert np.array_equal(found.predictions, p.argmax(axis=1))
+    assert found.confusion.sum() == 10
+
+
+def test_a_hopeless_answer_has_a_large_but_finite_loss() -> None:
+    network = small_network(0)
+    network.layers[1].bias = np.array(
+        [0.0, 500.0, 0.0]
+    )  # class 0 has a probability of exp(-500), float32's 0
+    images, labels = np.zeros((2, 8, 8), np.uint8), np.array([0, 0])
+    assert evaluate(PlainExecutor(network), images, labels).loss == pytest.approx(500.0, rel=1e-3)
+
+
+def test_an_ensemble_answers_with_the_mean_probabilities(tiny_pictures: Callable[..., Any]) -> None:
+    images, labels = tiny_pictures(30)
+    networks = [small_network(1), small_network(2)]
+    normalizes = [None, (0.2, 0.4)]
+    found = evaluate([PlainExecutor(n) for n in networks], images, labels, normalize=normalizes, batch_size=7)
+    p = np.mean(
+        [softmax(n.forward(to_input(images, m))) for n, m in zip(networks, normalizes, strict=True)], axis=0
+    )
+    np.testing.assert_allclose(found.probabilities, p, rtol=1e-5)
+    assert found.loss == pytest.approx(-np.log(p[np.arange(30), labels]).mean(), rel=1e-5)
+    assert found.accuracy == (p.argmax(axis=1) == labels).mean()
+
+
+def test_an_ensemble_of_twice_the_same_is_the_same(tiny_pictures: Callable[..., Any]) -> None:
+    images, labels = tiny_pictures(30)
+    one = PlainExecutor(small_network(1))
+    alone, twice = evaluate(one, images, labels), evaluate([one, one], images, labels)
+    np.testing.assert_allclose(alone.probabilities, twice.probabilities, rtol=1e-6)
+    assert alone.loss == pytest.approx(twice.loss, rel=1e-5)
+
+
+def test_an_ensemble_whose_members_all_give_zero_has_a_finite_loss() -> None:
+    network = small_network(0)
+    network.layers[1].bias = np.array([0.0, 500.0, 0.0])
+    executor = PlainExecutor(network)
+    found = evaluate([executor, executor], np.zeros((2, 8, 8), np.uint8), np.array([0, 0]))
+    assert 80 < found.loss < 110 and math.isfinite(found.loss)
+
+
+def test_members_with_other_classes_and_labels_without_an_output_are_refused(
+    tiny_pictures: Callable[..., Any],
+) -> None:
+    images, labels = tiny_pictures(6)
+    three, four = PlainExecutor(small_network(0)), PlainExecutor(small_network(0, units=4))
+    with pytest.raises(DataError, match="members with the same classes"):
+        evaluate([three, four], images, labels)
+    with pytest.raises(DataError, match="labels go from 0 to 7, but the network tells 3 classes apart"):
+        evaluate(three, images, np.array([0, 1, 2, 3, 7, 0]))
+    with pytest.raises(DataError, match="no images"):
+        evaluate(three, images[:0], labels[:0])
+
+
+def test_progress_is_told_before_and_after_each_batch(tiny_pictures: Callable[..., Any]) -> None:
+    told = []
+    images, labels = tiny_pictures(10)
+    executor = PlainExecutor(small_network(0))
+    evaluate(executor, images, labels, batch_size=4, on_batch=lambda done, count: told.append((done, count)))
+    assert told == [(0, 10), (4, 10), (8, 10), (10, 10)]
+
+
+def test_the_document_is_plain_json(tiny_pictures: Callable[..., Any]) -> None:
+    images, labels = tiny_pictures(9)
+    document = evaluate(PlainExecutor(small_network(0)), images, labels).to_json(["a", "b", "c"])
+    assert json.loads(json.dumps(document)) == document
+    assert set(document) == {"count", "accuracy", "loss", "per_class", "confusion"}
+    assert document["per_class"][1]["class"] == "b"
+    assert set(document["per_class"][1]) == {"class", "precision", "recall", "f1", "support"}

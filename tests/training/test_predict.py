@@ -1,0 +1,168 @@
+"""Reading pictures: what is found, what is said about it, and that one bad picture stops no other."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from cnncli.errors import UsageError
+from cnncli.nn import Network, build_network
+from cnncli.training.model import Model
+from cnncli.training.predict import (
+    PicturePrediction,
+    iter_predictions,
+    predict_pictures,
+    predictions_document,
+)
+
+
+def model_of(network: Network, classes: tuple[str, ...], normalize: Any = None) -> Model:
+    return Model(network, classes, normalize, "run-7", Path("best.npz"), "best", {})
+
+
+def constant_model(probabilities: list[float], shape: tuple[int, ...] = (1, 28, 28)) -> Model:
+    """A network that answers the same to everything."""
+    k = len(probabilities)
+    network = build_network([("flatten", {}), ("linear", {"units": k})], shape, rng=np.random.default_rng(0))
+    network.layers[1].weight = np.zeros((k, int(np.prod(shape))))
+    network.layers[1].bias = np.log(probabilities)
+    return model_of(network, tuple(map(str, range(k))))
+
+
+def ink_model() -> Model:
+    """A network that tells a wide digit ("0") from a narrow one ("1") by the ink outside the middle columns."""
+    network = build_network(
+        [("flatten", {}), ("linear", {"units": 2})], (1, 28, 28), rng=np.random.default_rng(0)
+    )
+    outside = np.ones((28, 28))
+    outside[:, 10:19] = 0
+    network.layers[1].weight = np.stack([outside.ravel(), np.zeros(784)])
+    network.layers[1].bias = np.array([0.0, 6.0])
+    return model_of(network, ("0", "1"))
+
+
+def draw(path: Path, digits: str, rows: int = 1) -> Path:
+    """Draw rings for 0 and strokes for 1 on white paper."""
+    picture = Image.new("L", (100 * len(digits) + 60, 160 * rows + 40), 255)
+    pen = ImageDraw.Draw(picture)
+    for row in range(rows):
+        for place, digit in enumerate(digits):
+            left, top = 40 + 100 * place, 30 + 160 * row
+            if digit == "0":
+                pen.ellipse((left, top, left + 70, top + 110), outline=0, width=12)
+            else:
+                pen.line((left + 35, top, left + 35, top + 110), fill=0, width=12)
+    picture.save(path)
+    return path
+
+
+def test_one_digit(tmp_path: Path) -> None:
+    path = draw(tmp_path / "a.png", "0")
+    (found,) = predict_pictures([path], ink_model(), top=2)
+    assert (found.path, found.text, found.error) == (str(path), "0", None)
+    (digit,) = found.digits
+    assert digit.label == "0" and digit.probability > 0.99
+    assert [name for name, _ in digit.top] == ["0", "1"]
+    assert sum(p for _, p in digit.top) == pytest.approx(1, rel=1e-5)
+    assert digit.pixels.shape == (28, 28) and digit.pixels.dtype == np.uint8
+    left, top, right, bottom = digit.box
+    assert abs(left - 40) < 6 and abs(top - 30) < 6 and abs(right - 110) < 6 and abs(bottom - 140) < 6
+
+
+def test_several_digits_make_a_text_line_by_line(tmp_path: Path) -> None:
+    (found,) = predict_pictures([draw(tmp_path / "a.png", "0110", rows=2)], ink_model())
+    assert found.text == "0110\n0110"
+    assert len(found.digits) == 8
+
+
+def test_normalisation_is_applied(tmp_path: Path) -> None:
+    path = draw(tmp_path / "a.png", "0")
+    plain = ink_model()
+    shifted = model_of(plain.network, plain.classes, normalize=(0.0, 100.0))  # inputs 100 times smaller
+    assert predict_pictures([path], plain)[0].text == "0"
+    assert predict_pictures([path], shifted)[0].text == "1"
+
+
+def test_a_picture_that_cannot_be_read_has_its_error_and_stops_no_other(tmp_path: Path) -> None:
+    blank = tmp_path / "blank.png"
+    Image.new("L", (50, 50), 255).save(blank)
+    text = tmp_path / "notes.png"
+    text.write_text("no picture")
+    good = draw(tmp_path / "good.png", "1")
+    found = predict_pictures([tmp_path / "missing.png", blank, text, good], ink_model())
+    assert [bool(prediction.error) for prediction in found] == [True, True, True, False]
+    assert "does not exist" in (found[0].error or "")
+    assert "blank" in (found[1].error or "")
+    assert found[3].text == "1"
+    assert found[0].digits == () and found[0].text == ""
+
+
+def test_content_from_elsewhere_has_a_name() -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (28, 28), 0).save(buffer, "PNG")
+    (found,) = predict_pictures([("stdin", buffer.getvalue())], constant_model([0.9, 0.1]), raw=True)
+    assert (found.path, found.text) == ("stdin", "0")
+    (broken,) = predict_pictures([("stdin", b"nothing")], constant_model([0.9, 0.1]))
+    assert (broken.error or "").startswith("stdin is ")
+
+
+def test_an_unsure_answer_is_called_so(tmp_path: Path) -> None:
+    one = draw(tmp_path / "one.png", "1")
+    (found,) = predict_pictures([one], constant_model([0.2, 0.45, 0.35]))
+    assert "unsure what this is (1 45%, 2 35%, 0 20%)" in found.warnings
+    (sure,) = predict_pictures([one], constant_model([0.2, 0.55, 0.25]))
+    assert not any("unsure" in warning for warning in sure.warnings)
+    (many,) = predict_pictures([draw(tmp_path / "two.png", "10")], constant_model([0.2, 0.45, 0.35]))
+    assert "unsure of 2 of the 2: no. 1 (1 45%), no. 2 (1 45%)" in many.warnings
+
+
+def test_top_is_no_longer_than_there_are_classes(tmp_path: Path) -> None:
+    path = draw(tmp_path / "a.png", "1")
+    model = constant_model([0.2, 0.5, 0.3])
+    assert [len(predict_pictures([path], model, top=n)[0].digits[0].top) for n in (1, 2, 9)] == [1, 2, 3]
+    assert predict_pictures([path], model, top=9)[0].digits[0].top[1][0] == "2"
+
+
+def test_the_document_is_the_one_of_predict_json(tmp_path: Path) -> None:
+    model = ink_model()
+    document = predictions_document(
+        model, predict_pictures([draw(tmp_path / "a.png", "01"), "none.png"], model)
+    )
+    assert json.loads(json.dumps(document)) == document
+    assert set(document) == {"model", "images"} and document["model"] == "run-7"
+    good, bad = document["images"]
+    assert set(good) == set(bad) == {"path", "text", "digits", "warnings", "error"}
+    assert set(good["digits"][0]) == {"class", "probability", "box", "top"}
+    assert good["error"] is None and bad["digits"] == []
+    assert [entry[0] for entry in good["digits"][0]["top"]] == ["0", "1"]
+
+
+def test_a_colour_network_gets_the_picture_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "red.png"
+    Image.new("RGB", (40, 20), (255, 0, 0)).save(path)
+    (found,) = predict_pictures([path], constant_model([0.9, 0.1], shape=(3, 8, 10)))
+    assert found.digits[0].pixels.shape == (8, 10, 3)
+    assert (found.digits[0].pixels == [255, 0, 0]).all()
+    assert found.digits[0].box == (0, 0, 40, 20)
+    assert "run-7 was trained on 8x10 colour pictures: this one was resized as a whole" in found.warnings
+
+
+def test_a_network_that_takes_no_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"takes inputs of shape \(2, 8, 8\)"):
+        predict_pictures([draw(tmp_path / "a.png", "1")], constant_model([0.9, 0.1], shape=(2, 8, 8)))
+
+
+def test_long_class_names_are_told_apart(tmp_path: Path) -> None:
+    model = constant_model([0.9, 0.1])
+    named = model_of(model.network, ("Ankle boot", "Bag"))
+    assert predict_pictures([draw(tmp_path / "a.png", "11")], named)[0].text == "Ankle boot Ankle boot"
+
+
+def test_predictions_come_one_at_a_time(tmp_path: Path) -> None:
+    predictions = iter_predictions(iter([draw(tmp_path / "a.png", "1"), "none.png"]), ink_model())
+    assert isinstance(next(predictions), PicturePrediction)
+    assert next(predictions).error
