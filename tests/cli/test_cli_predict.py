@@ -1,0 +1,333 @@
+"""`cnn predict` as a user meets it: drawn digits of every kind, files and folders, and pictures that are none."""
+
+import csv
+import io
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+# Each digit as the strokes of a pen, in a box of width 0.6 and height 1.
+STROKES = {
+    "0": [[(0.3 + 0.27 * math.sin(a / 16 * math.tau), 0.5 - 0.48 * math.cos(a / 16 * math.tau)) for a in range(17)]],
+    "1": [[(0.3, 0.0), (0.3, 1.0)]],
+    "2": [[(0.05, 0.2), (0.15, 0.05), (0.35, 0.0), (0.53, 0.12), (0.53, 0.32), (0.05, 1.0), (0.6, 1.0)]],
+    "3": [
+        [(0.05, 0.08), (0.3, 0.0), (0.53, 0.12), (0.5, 0.36), (0.25, 0.48)],
+        [(0.25, 0.48), (0.55, 0.62), (0.55, 0.85), (0.32, 1.0), (0.03, 0.92)],
+    ],
+    "4": [[(0.1, 0.0), (0.02, 0.52), (0.58, 0.52)], [(0.47, 0.1), (0.47, 1.0)]],
+    "5": [
+        [(0.52, 0.0), (0.1, 0.0), (0.08, 0.42), (0.35, 0.42), (0.55, 0.6)],
+        [(0.55, 0.6), (0.53, 0.85), (0.3, 1.0), (0.03, 0.92)],
+    ],
+    "6": [
+        [(0.45, 0.0), (0.15, 0.3), (0.04, 0.65), (0.1, 0.92), (0.3, 1.0), (0.52, 0.9)],
+        [(0.52, 0.9), (0.55, 0.7), (0.42, 0.55), (0.2, 0.58), (0.06, 0.72)],
+    ],
+    "7": [[(0.0, 0.0), (0.58, 0.0), (0.22, 1.0)]],
+    "8": [
+        [(0.3, 0.46), (0.1, 0.3), (0.12, 0.1), (0.3, 0.0), (0.48, 0.1), (0.5, 0.3), (0.3, 0.46)],
+        [(0.3, 0.46), (0.06, 0.68), (0.08, 0.92), (0.3, 1.0), (0.52, 0.92), (0.54, 0.68), (0.3, 0.46)],
+    ],
+    "9": [
+        [(0.52, 0.28), (0.42, 0.45), (0.2, 0.47), (0.07, 0.3), (0.15, 0.08), (0.35, 0.0), (0.52, 0.12)],
+        [(0.52, 0.12), (0.52, 0.28), (0.45, 1.0)],
+    ],
+}  # fmt: skip
+
+
+def pen(picture: Image.Image, digit: str, at: tuple[int, int], height: int, width: int, ink: object) -> None:
+    """Draw a digit with round ends; `at` is its upper left corner."""
+    brush = ImageDraw.Draw(picture)
+    for stroke in STROKES[digit]:
+        points = [(at[0] + x * height, at[1] + y * height) for x, y in stroke]
+        brush.line(points, fill=ink, width=width, joint="curve")
+        for x, y in (points[0], points[-1]):
+            brush.ellipse([x - width / 2, y - width / 2, x + width / 2, y + width / 2], fill=ink)
+
+
+def drawn(digit: str, mode: str = "L", ink: object = 0, paper: object = 255) -> Image.Image:
+    """A digit of 150 pixels in a picture of 300x300, off centre."""
+    picture = Image.new(mode, (300, 300), paper)
+    pen(picture, digit, (165, 40), 150, 14, ink)
+    return picture
+
+
+def black_on_white(digit: str) -> Image.Image:
+    return drawn(digit)
+
+
+def white_on_black(digit: str) -> Image.Image:
+    return drawn(digit, ink=255, paper=0)
+
+
+def blue_on_yellow(digit: str) -> Image.Image:
+    return drawn(digit, "RGB", (30, 40, 160), (250, 240, 170))
+
+
+def transparent(digit: str) -> Image.Image:
+    return drawn(digit, "RGBA", (0, 0, 0, 255), (0, 0, 0, 0))
+
+
+def palette(digit: str) -> Image.Image:
+    return drawn(digit, "RGB", (200, 0, 0), (255, 255, 255)).convert("P", palette=Image.Palette.ADAPTIVE)
+
+
+def sixteen_bits(digit: str) -> Image.Image:
+    return Image.fromarray(np.asarray(drawn(digit)).astype(np.uint16) * 257)
+
+
+def cmyk(digit: str) -> Image.Image:
+    return drawn(digit, "RGB", (20, 20, 20), (255, 255, 255)).convert("CMYK")
+
+
+def in_shadow(digit: str) -> Image.Image:
+    """The light falls off to a third from left to right, and the camera is noisy."""
+    light = np.linspace(1, 0.35, 300)[None, :] * np.linspace(1, 0.9, 300)[:, None]
+    noise = np.random.default_rng(0).normal(0, 4, (300, 300))
+    grey = np.asarray(drawn(digit, ink=60, paper=240), np.float64) * light + noise
+    return Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+
+
+def on_squared_paper(digit: str) -> Image.Image:
+    picture = Image.new("RGB", (300, 300), (250, 250, 250))
+    brush = ImageDraw.Draw(picture)
+    for place in range(10, 300, 30):
+        brush.line([(place, 0), (place, 300)], fill=(190, 205, 230), width=1)
+        brush.line([(0, place), (300, place)], fill=(190, 205, 230), width=1)
+    pen(picture, digit, (165, 40), 150, 12, (30, 30, 60))
+    return picture
+
+
+def in_a_frame(digit: str) -> Image.Image:
+    picture = drawn(digit)
+    ImageDraw.Draw(picture).rectangle([0, 0, 299, 299], outline=0, width=6)
+    return picture
+
+
+def one_pixel_lines(digit: str) -> Image.Image:
+    picture = Image.new("L", (300, 300), 255)
+    pen(picture, digit, (60, 70), 160, 1, 0)
+    return picture
+
+
+def felt_pen(digit: str) -> Image.Image:
+    picture = Image.new("L", (300, 300), 255)
+    pen(picture, digit, (80, 60), 170, 28, 0)
+    return picture
+
+
+def tiny_in_a_large_picture(digit: str) -> Image.Image:
+    picture = Image.new("L", (2400, 1800), 255)
+    pen(picture, digit, (1500, 300), 160, 14, 0)
+    return picture
+
+
+LOOKS = [
+    black_on_white,
+    white_on_black,
+    blue_on_yellow,
+    transparent,
+    palette,
+    sixteen_bits,
+    cmyk,
+    in_shadow,
+    on_squared_paper,
+    in_a_frame,
+    one_pixel_lines,
+    felt_pen,
+    tiny_in_a_large_picture,
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def reader(cnn: Callable[..., object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs with one in it: a small network that has learned the built-in digits."""
+    runs = tmp_path_factory.mktemp("reader") / "runs"
+    options = [
+        "--epochs",
+        "6",
+        "--set",
+        "data.limit=6000",
+        "--set",
+        "data.validation=200",
+        "--no-plots",
+        "--quiet",
+    ]
+    result = cnn("train", "-c", "synthetic", *options, "--runs-dir", str(runs))
+    assert result.exit_code == 0, result.stderr
+    return runs
+
+
+@pytest.fixture
+def read(cnn: Callable[..., object], reader: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Call `cnn predict` in an empty folder, with that run."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: str, stdin: bytes | None = None):
+        return cnn("predict", *args, "--runs-dir", str(reader), stdin=stdin)
+
+    return call
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.__name__)
+def test_a_drawn_digit_is_read(read, look: Callable[[str], Image.Image]) -> None:
+    for digit in STROKES:
+        picture = look(digit)
+        picture.save(f"{digit}.tif" if picture.mode in ("CMYK", "I;16") else f"{digit}.png")
+    result = read(".", "--json")
+    images = json.loads(result.stdout)["images"]
+    assert [image["error"] for image in images] == [None] * 10
+    assert [image["text"] for image in images] == list("0123456789")
+    assert result.exit_code == 0
+
+
+def test_a_photo_taken_sideways_is_turned(read) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera's top was on the right: turn by 90 degrees clockwise to see it upright
+    drawn("7").rotate(90).save("sideways.jpg", exif=exif)
+    assert json.loads(read("sideways.jpg", "--json").stdout)["images"][0]["text"] == "7"
+
+
+def test_a_number_is_read_from_left_to_right_and_a_page_line_by_line(read) -> None:
+    page = Image.new("L", (700, 500), 255)
+    for row, number in enumerate(["3142", "7085"]):
+        for place, digit in enumerate(number):
+            pen(page, digit, (60 + 150 * place, 50 + 230 * row + 9 * (place % 2)), 140, 13, 0)
+    page.save("page.png")
+    (image,) = json.loads(read("page.png", "--json").stdout)["images"]
+    assert image["text"] == "3142\n7085"
+    assert len(image["digits"]) == 8
+    for digit in image["digits"]:
+        left, top, right, bottom = digit["box"]
+        assert 0 <= left < right <= 700 and 0 <= top < bottom <= 500
+
+
+def test_the_answer_is_drawn_with_what_the_network_saw(read) -> None:
+    drawn("3").save("digit.png")
+    result = read("digit.png", "--top", "2")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("digit.png: 3 (")
+    assert sum("%" in line for line in lines[1:]) == 2  # a bar for each of the best two
+    assert 14 <= len(lines) <= 29  # 28 rows, one or two of them in a line of text
+    assert max(map(len, lines)) <= 80
+    assert "model run-1" in result.stderr
+
+
+def test_many_pictures_get_a_line_each(read) -> None:
+    for digit in "01234":
+        drawn(digit).save(f"{digit}.png")
+    result = read("[0-4].png")
+    assert [line.split("(")[0] for line in result.stdout.splitlines()] == [f"{d}.png: {d} " for d in "01234"]
+
+
+def test_files_folders_and_stdin_in_the_order_given(read) -> None:
+    Path("scans/deep").mkdir(parents=True)
+    drawn("4").save("scans/b.png")
+    drawn("0").save("scans/deep/a.JPG")
+    drawn("1").save("scans/.hidden.png")
+    Path("scans/notes.txt").write_text("no picture")
+    drawn("6").save("z.png")
+    content = io.BytesIO()
+    drawn("7").save(content, "PNG")
+    result = read("z.png", "scans", "-", "--json", stdin=content.getvalue())
+    found = [(image["path"], image["text"]) for image in json.loads(result.stdout)["images"]]
+    assert found == [("z.png", "6"), ("scans/b.png", "4"), ("scans/deep/a.JPG", "0"), ("stdin", "7")]
+
+
+def test_a_table_and_the_inputs_as_files(read) -> None:
+    drawn("3").save("a.png")
+    Path("b.png").write_bytes(b"\x89PNG but no more")
+    result = read("a.png", "b.png", "--csv", "out.csv", "--save-input", "seen")
+    assert result.exit_code == 1
+    good, bad = csv.DictReader(Path("out.csv").read_text().splitlines())
+    assert (good["path"], good["class"], good["error"]) == ("a.png", "3", "")
+    assert float(good["probability"]) > 0.5
+    assert bad["path"] == "b.png" and "picture" in bad["error"]
+    (seen,) = Path("seen").iterdir()
+    assert seen.name == "a.png"
+    with Image.open(seen) as picture:
+        assert (picture.size, picture.mode) == ((28, 28), "L")
+    assert json.loads(read("seen/a.png", "--raw", "--json").stdout)["images"][0]["text"] == "3"
+
+
+def test_one_bad_picture_stops_no_other(read) -> None:
+    drawn("1").save("good.png")
+    Image.new("L", (300, 300), 255).save("blank.png")
+    Path("words.png").write_text("this is no picture")
+    whole = io.BytesIO()
+    drawn("2").save(whole, "PNG")
+    Path("cut.png").write_bytes(whole.getvalue()[:-200])
+    Path("empty.png").touch()
+    Path("folder.png").mkdir()
+    drawn("5").save("folder.png/inside.png")
+    names = ["blank.png", "words.png", "cut.png", "empty.png", "missing.png", "good.png", "folder.png"]
+    result = read(*names, "--json")
+    assert result.exit_code == 1
+    errors = {image["path"]: image["error"] for image in json.loads(result.stdout)["images"]}
+    assert errors["good.png"] is None and errors["folder.png/inside.png"] is None
+    for name, words in [
+        ("blank.png", "blank"),
+        ("words.png", "is not a picture"),
+        ("cut.png", "is damaged"),
+        ("empty.png", "is empty"),
+        ("missing.png", "does not exist"),
+    ]:
+        assert words in errors[name]
+        assert f"error: {name}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("sources", "words"),
+    [
+        (["hollow"], "there is no picture in hollow"),
+        (["*.webp"], "no file matches *.webp"),
+        (["-"], "there is nothing on stdin"),
+    ],
+)
+def test_nothing_to_read_is_an_error(read, sources: list[str], words: str) -> None:
+    Path("hollow").mkdir()
+    result = read(*sources, stdin=b"")
+    assert result.exit_code == 1
+    assert words in result.stderr and not result.stdout
+
+
+def test_a_picture_of_too_many_pixels_is_refused_by_its_header(read) -> None:
+    Image.new("1", (30_000, 30_000)).save("bomb.png")
+    result = read("bomb.png")
+    assert result.exit_code == 1
+    assert "bomb.png is too large" in result.stderr
+
+
+def test_dark_on_light_can_be_said(read) -> None:
+    drawn("2", ink=255, paper=0).save("light.png")
+    wrong, right = (read("light.png", "--invert", choice, "--json") for choice in ("yes", "no"))
+    assert json.loads(right.stdout)["images"][0]["text"] == "2"
+    (image,) = json.loads(wrong.stdout)["images"]
+    assert image["error"] or image["text"] != "2"
+
+
+def test_without_a_trained_run_the_way_to_one_is_named(cnn, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    drawn("1").save("digit.png")
+    result = cnn("predict", "digit.png")
+    assert result.exit_code == 1
+    assert "there is no finished run in runs" in result.stderr and "cnn train" in result.stderr
+
+
+def test_the_run_can_be_named_or_be_a_checkpoint_file(read, reader: Path) -> None:
+    drawn("1").save("digit.png")
+    shutil.copy(reader / "run-1" / "checkpoints" / "best.npz", "taken.npz")
+    for name in ("run-1", "latest", "taken.npz"):
+        assert json.loads(read("digit.png", "--run", name, "--json").stdout)["images"][0]["text"] == "1"
+    refused = read("digit.png", "--run", "run-11")
+    assert refused.exit_code == 1
+    assert "run-11" in refused.stderr and "run-1" in refused.stderr
