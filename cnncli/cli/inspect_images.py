@@ -7,7 +7,7 @@ import numpy as np
 from rich.text import Text
 
 from cnncli.cli.console import note, out, print_json, table
-from cnncli.cli.drawing import in_rows, picture, side_by_side, write_png
+from cnncli.cli.drawing import in_rows, picture, write_png
 from cnncli.data.datasets import load_dataset
 from cnncli.data.pictures import find_digits, read_picture
 from cnncli.randomness import stream
@@ -64,7 +64,7 @@ def show_dataset(name: str, data_dir: Path, save: Path | None, *, as_json: bool)
     )
     if dataset.input_shape[0] == 1:
         console.print()
-        for line in side_by_side([picture(pixels, console) for pixels in _one_each(dataset)]):
+        for line in in_rows([picture(pixels, console) for pixels in _one_each(dataset)], console.width):
             console.print(line, soft_wrap=True)
 
 

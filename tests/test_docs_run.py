@@ -1,0 +1,94 @@
+"""The tutorial's commands and the code of the other pages run as they are written, in an empty folder."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """Return (language, content) of the fenced blocks of a page."""
+    return re.findall(r"```(\w+)\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, cwd=cwd, env=environment, timeout=300
+    )
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """An empty folder with a picture of a digit in it."""
+    picture = Image.new("L", (300, 300), 255)
+    ImageDraw.Draw(picture).line([(150, 60), (150, 240)], fill=0, width=16)
+    picture.save(tmp_path / "digit.png")
+    return tmp_path
+
+
+def test_the_tutorial_runs_from_top_to_bottom(place: Path):
+    commands = 0
+    for language, content in blocks("tutorial.md"):
+        if language == "yaml":
+            (place / content.split()[1]).write_text(content)  # its first line is "# NAME"
+            continue
+        for line in content.splitlines():
+            program, *arguments = shlex.split(line)
+            assert program == "cnn"
+            done = run("-m", "cnncli", *arguments, cwd=place)
+            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+            assert max(map(len, done.stdout.splitlines()), default=0) <= 80, line
+            commands += 1
+    assert commands == 9
+    runs = sorted(path.name for path in (place / "runs").iterdir())
+    assert runs == ["first", "turned", "wider"]
+    assert len((place / "runs/first/metrics.csv").read_text().splitlines()) == 1 + 3
+
+
+def test_the_figures_of_the_tutorial_are_those_of_its_config(place: Path):
+    (config,) = [content for language, content in blocks("tutorial.md") if language == "yaml"]
+    (place / "first.yaml").write_text(config)
+    shown = run("-m", "cnncli", "inspect", "first.yaml", cwd=place).stdout
+    text = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+    assert re.search(r"conv1.*\b80\b.*56,448", shown), shown
+    assert "80 parameters" in text and "56,448 multiply-adds" in text
+
+
+@pytest.mark.parametrize("page", ["api.md", "how-to.md"])
+def test_the_code_of_a_page_runs_as_one_program(page: str, place: Path):
+    code = "\n".join(content for language, content in blocks(page) if language == "python")
+    done = run("-W", "error", "-c", code, cwd=place)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
+def test_every_link_of_a_page_leads_somewhere(page: str):
+    for link in re.findall(r"\]\(([^)#]+)\)", (DOCS / page).read_text(encoding="utf-8")):
+        assert (DOCS / link).exists(), link
+
+
+def test_the_pages_name_every_part_of_the_python_interface():
+    import cnncli
+
+    code = (DOCS / "api.md").read_text(encoding="utf-8")
+    rest = {
+        "__version__",
+        "CnnError",
+        "Config",
+        "Dataset",
+        "Split",
+        "StepRecord",
+        "EpochRecord",
+        "TrainResult",
+    }
+    rest |= {"Network", "Model", "Evaluation", "PicturePrediction", "Run"}  # what the calls return
+    assert set(cnncli.__all__) - rest <= set(re.findall(r"\w+", code))
