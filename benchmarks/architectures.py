@@ -6,12 +6,12 @@ python benchmarks/architectures.py
 from arena import arguments, compare, has_torch, layers_of, save, show, torch_jobs
 
 BASELINE = "PyTorch eager"
-# recipe -> steps of a burst; each at the batch size of its config
+# recipe -> the batch size of its config
 NETWORKS = {
-    "vgg-small.yaml": (128, 10),
-    "lenet5.yaml": (64, 60),
-    "deotte.yaml": (64, 8),
-    "speedrun.yaml": (256, 15),
+    "vgg-small.yaml": 128,
+    "lenet5.yaml": 64,
+    "deotte.yaml": 64,
+    "speedrun.yaml": 256,
 }
 
 
@@ -19,13 +19,12 @@ def main() -> None:
     """Measure, print, and write results/architectures.json."""
     options = arguments(__doc__)
     tables = {}
-    for config, (batch, burst) in NETWORKS.items():
+    for config, batch in NETWORKS.items():
         job = {
             "what": "train",
             "model": layers_of(config),
             "shape": (1, 28, 28),
             "batch": batch,
-            "burst": burst,
         }
         jobs = torch_jobs(job, ("eager", "channels_last")) if has_torch() else {}
         jobs["cnncli"] = {**job, "side": "ours"}

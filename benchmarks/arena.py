@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import platform
+import select
 import statistics
 import subprocess
 import sys
@@ -21,6 +22,9 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
+START_SECONDS = 120
+"""A contestant that has not compiled and warmed up by then is left out, and the table says so."""
+
 TORCH_MODES = ("eager", "channels_last", "compile", "bf16", "bf16+channels_last")
 
 
@@ -63,7 +67,15 @@ class Contestant:
             text=True,
         )
         self._say(json.dumps(job))
-        self.ready = self._hear() == "ready"
+        assert self.process.stdout is not None
+        # select is enough: nothing has been read yet, so nothing can wait in a buffer of our own
+        spoke = select.select([self.process.stdout], [], [], START_SECONDS)[0]
+        self.ready = bool(spoke) and self._hear() == "ready"
+        self.failure = (
+            "" if self.ready else "did not run here" if spoke else f"not ready in {START_SECONDS} s"
+        )
+        if not self.ready:
+            self.process.kill()
 
     def _say(self, line: str) -> None:
         assert self.process.stdin is not None
@@ -96,7 +108,7 @@ def compare(jobs: Mapping[str, Mapping[str, Any]], rounds: int, baseline: str) -
 
     Returns:
         for each name the median and all figures in images a second, and the median ratio to the baseline; a
-        contestant that could not start has an empty entry.
+        contestant that could not start has only its `failure`.
     """
     contestants = [Contestant(name, job) for name, job in jobs.items()]
     running = [one for one in contestants if one.ready]
@@ -108,7 +120,7 @@ def compare(jobs: Mapping[str, Mapping[str, Any]], rounds: int, baseline: str) -
     base = next((one.figures for one in running if one.name == baseline), None)
     table: dict[str, dict[str, Any]] = {}
     for one in contestants:
-        entry: dict[str, Any] = {}
+        entry: dict[str, Any] = {"failure": one.failure}
         if one.figures:
             entry = {
                 "median": round(statistics.median(one.figures)),
@@ -126,10 +138,10 @@ def show(title: str, table: Mapping[str, Mapping[str, Any]], baseline: str) -> N
     print(f"\n{title}")
     print(f"  {'':34s} {'img/s':>8s}   ratio to {baseline}")
     for name, entry in table.items():
-        if entry:
+        if "median" in entry:
             print(f"  {name:34s} {entry['median']:8,d}   {entry.get('ratio', float('nan')):.2f}")
         else:
-            print(f"  {name:34s} {'did not run here':>8s}")
+            print(f"  {name:34s} {entry['failure']}")
 
 
 def machine() -> dict[str, Any]:

@@ -14,13 +14,11 @@ def main() -> None:
     options = arguments(__doc__, rounds=5)
     tables = {}
     for batch in SIZES:
-        burst = max(3, 2560 // batch)
         job = {
             "what": "train",
             "model": layers_of("mnist.yaml"),
             "shape": (1, 28, 28),
             "batch": batch,
-            "burst": burst,
         }
         jobs = torch_jobs(job, ("eager",)) if has_torch() else {}
         jobs["cnncli"] = {**job, "side": "ours"}

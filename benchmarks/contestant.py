@@ -1,9 +1,10 @@
 """One side of a speed comparison, alone in its own process, working in bursts on request.
 
 It reads a line with its job in JSON, prepares everything, answers "ready", and then answers every line "go" with the
-images a second of one burst. Between bursts it sleeps on its standard input and takes no time from the other side.
-Run by arena.py; nothing here is timed that a user's training would not do: batches are gathered from 60,000 images in
-random order, by index.
+images a second of one burst. A burst is as many batches as take about the seconds of the job, so that a slow contestant
+holds up the others no longer than a fast one. Between bursts it sleeps on its standard input and takes no time from
+the other side. Run by arena.py; nothing here is timed that a user's training would not do: batches are gathered from
+10,000 images in random order, by index.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -29,8 +31,12 @@ def pixels(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     return images, rng.integers(0, 10, IMAGES)
 
 
-def ours(job: dict[str, Any]) -> Callable[[], float]:
-    """Return a burst of this project's training or inference."""
+Step = Callable[[], None]
+"""Trains or classifies one batch."""
+
+
+def ours(job: dict[str, Any]) -> Step:
+    """Return one step of this project's training or inference."""
     import cnncli.engine as engine
     from cnncli.data.batches import to_input
     from cnncli.nn.build import build_network
@@ -45,29 +51,25 @@ def ours(job: dict[str, Any]) -> Callable[[], float]:
         optimizer = make_optimizer("adam", {}, network.parameters)
         steps = iter(range(1 << 60))
 
-        def burst() -> float:
-            start = time.perf_counter()
-            for _ in range(job["burst"]):
-                chosen = rng.integers(0, IMAGES, batch)
-                x = to_input(images[chosen], None)
-                executor.train_step(x, labels[chosen], optimizer, 1e-3, key=(0, 1, next(steps)))
-            return job["burst"] * batch / (time.perf_counter() - start)
+        def train() -> None:
+            chosen = rng.integers(0, IMAGES, batch)
+            x = to_input(images[chosen], None)
+            executor.train_step(x, labels[chosen], optimizer, 1e-3, key=(0, 1, next(steps)))
 
-        return burst
+        return train
 
     x = to_input(images, None)  # like PyTorch's side: inference is measured on float input
+    lows = cycle(range(0, IMAGES - batch + 1, batch))
 
-    def infer() -> float:
-        start = time.perf_counter()
-        for low in range(0, IMAGES, batch):
-            executor.forward(x[low : low + batch])
-        return IMAGES / (time.perf_counter() - start)
+    def infer() -> None:
+        low = next(lows)
+        executor.forward(x[low : low + batch])
 
     return infer
 
 
-def torch_side(job: dict[str, Any]) -> Callable[[], float]:
-    """Return a burst of PyTorch's training or inference of the same network, in one of its modes."""
+def torch_side(job: dict[str, Any]) -> Step:
+    """Return one step of PyTorch's training or inference of the same network, in one of its modes."""
     import torch
     from rivals import torch_network
     from torch.nn.functional import cross_entropy
@@ -95,38 +97,43 @@ def torch_side(job: dict[str, Any]) -> Callable[[], float]:
         network.train()
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
 
-        def burst() -> float:
-            start = time.perf_counter()
-            for _ in range(job["burst"]):
-                chosen = torch.randint(0, IMAGES, (batch,))
-                with autocast():
-                    loss = cross_entropy(run(arranged(x[chosen])), labels[chosen])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-            return job["burst"] * batch / (time.perf_counter() - start)
+        def train() -> None:
+            chosen = torch.randint(0, IMAGES, (batch,))
+            with autocast():
+                loss = cross_entropy(run(arranged(x[chosen])), labels[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
 
-        return burst
+        return train
     network.eval()
+    lows = cycle(range(0, IMAGES - batch + 1, batch))
 
-    def infer() -> float:
-        start = time.perf_counter()
+    def infer() -> None:
+        low = next(lows)
         with torch.inference_mode(), autocast():
-            for low in range(0, IMAGES, batch):
-                run(arranged(x[low : low + batch]))
-        return IMAGES / (time.perf_counter() - start)
+            run(arranged(x[low : low + batch]))
 
     return infer
+
+
+def seconds(step: Step, count: int) -> float:
+    """Return how long so many steps take."""
+    start = time.perf_counter()
+    for _ in range(count):
+        step()
+    return time.perf_counter() - start
 
 
 def main() -> None:
     """Serve bursts until standard input ends."""
     job = json.loads(sys.stdin.readline())
-    burst = torch_side(job) if job["side"] == "torch" else ours(job)
-    burst()  # the first one compiles, allocates and warms up
+    step = torch_side(job) if job["side"] == "torch" else ours(job)
+    seconds(step, 3)  # compiles, allocates and warms up
+    count = max(3, round(job.get("seconds", 1.5) / (seconds(step, 3) / 3)))
     print("ready", flush=True)
     for _ in sys.stdin:
-        print(burst(), flush=True)
+        print(count * job["batch"] / seconds(step, count), flush=True)
 
 
 if __name__ == "__main__":

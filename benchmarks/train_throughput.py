@@ -11,7 +11,7 @@ BASELINE = "PyTorch eager"
 def main() -> None:
     """Measure, print, and write results/train_throughput.json."""
     options = arguments(__doc__)
-    job = {"what": "train", "model": layers_of("mnist.yaml"), "shape": (1, 28, 28), "batch": 128, "burst": 30}
+    job = {"what": "train", "model": layers_of("mnist.yaml"), "shape": (1, 28, 28), "batch": 128}
     jobs = torch_jobs(job) if has_torch() else {}
     jobs["cnncli"] = {**job, "side": "ours"}
     jobs["cnncli, threads"] = {**job, "side": "ours", "options": {"team": "threads"}}

@@ -51,6 +51,12 @@ def _workers(value: object) -> object:
     raise ValueError
 
 
+def _shards(value: object) -> object:
+    if value == "auto" or (type(value) is int and 1 <= value <= 64):
+        return value
+    raise ValueError
+
+
 def _not_empty(layers: tuple[LayerSpec, ...]) -> tuple[LayerSpec, ...]:
     if not layers:
         raise ValueError
@@ -183,11 +189,14 @@ class TrainConfig(Section):
 
 
 class EngineConfig(Section):
-    """How it is computed; this changes the speed, not the result."""
+    """How it is computed: this changes the speed, and the rounding of sums."""
 
     kind: Literal["fast", "plain"] = Field(default="fast", description="fast or plain")
     workers: Annotated[int | Literal["auto"], BeforeValidator(_workers)] = Field(
         default="auto", description="auto, or a whole number from 1 to 1024"
+    )
+    shards: Annotated[int | Literal["auto"], BeforeValidator(_shards)] = Field(
+        default="auto", description="auto, or a whole number from 1 to 64"
     )
     dtype: Literal["float32", "float64"] = Field(default="float32", description="float32 or float64")
 

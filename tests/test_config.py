@@ -245,6 +245,7 @@ train:
 engine:
   kind: fast
   workers: auto
+  shards: auto
   dtype: float32
 """
     )

@@ -103,6 +103,8 @@ WRONG_VALUES = [
     ("engine: {workers: 0}", "engine.workers", WORKERS, "0"),
     ("engine: {workers: many}", "engine.workers", WORKERS, "'many'"),
     ("engine: {workers: true}", "engine.workers", WORKERS, "true"),
+    ("engine: {shards: 0}", "engine.shards", "auto, or a whole number from 1 to 64", "0"),
+    ("engine: {shards: 65}", "engine.shards", "auto, or a whole number from 1 to 64", "65"),
 ]
 
 OTHER_MISTAKES: list[tuple[str, str, str | None]] = [

@@ -153,6 +153,8 @@ def _meta(run: Run, prepared: Prepared, state: TrainingState) -> dict[str, Any]:
 def _check_same_config(run: Run, saved: Any, config: "Config") -> None:
     """Refuse a config that differs in more than CHANGEABLE: the result would be neither run's."""
     old, new = _flat(saved), _flat(json.loads(json.dumps(config.to_dict())))
+    if old.get("engine.shards") == "auto":  # it ran on the plain engine, and nothing was cut
+        del old["engine.shards"]
     for key in sorted(old):
         if old[key] != new.get(key) and not key.startswith(CHANGEABLE):
             raise RunError(

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -86,7 +87,19 @@ def train_run(
             config = config.with_overrides([f"train.epochs={epochs}"])
         if prepared is not None and prepared.config != config:
             raise ValueError("prepared was built from another config")
+        config = with_shards(config)
+        if prepared is not None:
+            prepared = replace(prepared, config=config)
         yield from _Session(config, run, resume, stop, plots).run_guarded(prepared, data_dir)
+
+
+def with_shards(config: "Config") -> "Config":
+    """Return a config with the number of shards that "auto" is here; a run keeps it, for a resume elsewhere."""
+    if config.engine.kind == "plain" or config.engine.shards != "auto":
+        return config
+    from cnncli.engine.fast import default_shards
+
+    return config.with_overrides([f"engine.shards={default_shards()}"])
 
 
 class _Session:
@@ -133,6 +146,7 @@ class _Session:
             config.engine.kind,
             batch_size=config.train.batch_size,
             workers=config.engine.workers,
+            shards=None if config.engine.shards == "auto" else config.engine.shards,
         ) as executor:
             if self.resume:
                 self.state = restore(run, self.prepared)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from cnncli.checkpoint import load_checkpoint, network_hash
-from cnncli.config import Config, parse_config
+from cnncli.config import Config, load_config, parse_config
 from cnncli.data.idx import write_idx
+from cnncli.engine.fast import default_shards
 from cnncli.errors import (
     CheckpointError,
     CnnError,
@@ -200,6 +201,43 @@ def test_the_fast_engine_resumes_to_the_same_bits(
         train(None, broken, resume=True, stop=stop_after(7))
     train(None, broken, resume=True)
     assert final_state(broken) == final_state(unbroken)
+
+
+def test_a_run_keeps_its_number_of_shards_for_a_resume_on_another_machine(
+    config: Callable[..., Config], new_run: Callable[[], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = ["engine.kind=fast", "engine.workers=1"]
+    unbroken, broken = new_run(), new_run()
+    train(config(*fast), unbroken)
+    with pytest.raises(Interrupted):
+        train(config(*fast), broken, stop=stop_after(4))
+    shards = load_config(broken.config_path).engine.shards
+    assert shards == default_shards()
+    monkeypatch.setattr("cnncli.engine.fast.available_cores", lambda: 8 if shards == 2 else 2)
+    assert default_shards() != shards
+    train(None, broken, resume=True)
+    assert load_config(broken.config_path).engine.shards == shards
+    assert final_state(broken) == final_state(unbroken)
+    other = new_run()
+    train(config(*fast, f"engine.shards={2 * shards}"), other)
+    assert final_state(other)["last"] != final_state(unbroken)["last"]  # it does matter
+    with pytest.raises(RunError, match=r"begun with engine.shards = \d; a resume cannot make it 1"):
+        train(
+            load_config(broken.config_path).with_overrides(["engine.shards=1", "train.epochs=9"]),
+            broken,
+            resume=True,
+        )
+
+
+def test_a_run_of_the_plain_engine_may_go_on_with_the_fast_one(
+    config: Callable[..., Config], new_run: Callable[[], Run]
+) -> None:
+    run = new_run()
+    with pytest.raises(Interrupted):
+        train(config("engine.kind=plain"), run, stop=stop_after(4))
+    assert load_config(run.config_path).engine.shards == "auto"
+    train(load_config(run.config_path).with_overrides(["engine.kind=fast"]), run, resume=True)
+    assert run.status() == "done"
 
 
 def test_a_run_stopped_again_and_again_still_arrives(
