@@ -113,15 +113,3 @@ def zeros(*shape: int) -> FloatArray:
 def empty(*shape: int) -> FloatArray:
     """Return a float32 array that nothing has been written to."""
     return np.empty(shape, FLOAT)
-
-
-def row_blocks(rows: int, inner: int, columns: int) -> int:
-    """Return into how many equal blocks to cut the rows of a product (rows x inner) @ (inner x columns).
-
-    Products with rows · inner · columns below a million stay in a small-matrix path of OpenBLAS (on CPUs that
-    have one) and in the second-level cache.
-    """
-    for blocks in range(1, 65):
-        if rows % blocks == 0 and rows // blocks * inner * columns < 1_000_000:
-            return blocks
-    return 1

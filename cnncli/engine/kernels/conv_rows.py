@@ -17,6 +17,7 @@ import numpy as np
 
 from cnncli.engine.images import Parts, whole
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, tiled, zeros
+from cnncli.engine.kernels.products import SummedProduct, product
 from cnncli.engine.nodes import Node
 from cnncli.nn.layers import Conv2D, ReLU
 from cnncli.types import FloatArray
@@ -60,7 +61,8 @@ class ConvRows(Kernel):
             self.mask = empty(self.oh, self.ow, n, f)
             self.g = empty(self.oh, self.ow, n, f)
             self.ones = np.ones(self.oh * self.ow * n, np.float32)
-            self.dw_sum, self.db_sum = zeros(self.kh, self.kw * c, f), zeros(f)
+            self.dw = [SummedProduct((), self.oh * self.ow * n, self.kw * c, f) for _ in range(self.kh)]
+            self.db_sum = zeros(f)
             if load.needs_dx:
                 self.dtaps = empty(self.sh, self.depth, self.ow, n, self.kw, c)
                 self.dtap = empty(self.oh * self.ow * n, self.kw * c)
@@ -73,6 +75,7 @@ class ConvRows(Kernel):
         weight, self.b = self.nodes[0].weight_and_bias()
         # (F, C, KH, KW) -> (KH, KW·C, F)
         self.w = np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(self.kh, self.kw * self.c, self.f)
+        self.w_back = np.ascontiguousarray(self.w.swapaxes(1, 2)) if self.load.needs_dx else self.w
 
     def target(self, slot: int) -> Parts:
         return whole(self.inner[slot if self.load.training else 0])
@@ -99,7 +102,7 @@ class ConvRows(Kernel):
         windows, y = self._unfold(slot), self.y
         total = y.reshape(-1, self.f)
         for i in range(self.kh):
-            np.matmul(self._rows(windows, i), self.w[i], out=self.partial if i else total)
+            product(self._rows(windows, i), self.w[i], self.partial if i else total)
             if i:
                 np.add(total, self.partial, out=total)
         self.bias_row[...] = self.b
@@ -124,7 +127,7 @@ class ConvRows(Kernel):
         self.db_sum += self.ones @ g
         windows = self._unfold(slot)
         for i in range(self.kh):
-            self.dw_sum[i] += self._rows(windows, i).T @ g
+            self.dw[i].add(self._rows(windows, i), g)
         if not self.load.needs_dx:
             return ()
         self._input_gradient(g)
@@ -135,7 +138,7 @@ class ConvRows(Kernel):
         self.dtaps.fill(0)
         rows = self.dtaps.reshape(self.sh, self.depth, -1)
         for i in range(self.kh):
-            np.matmul(g, self.w[i].T, out=self.dtap)
+            product(g, self.w_back[i], self.dtap)
             into = rows[i % self.sh, i // self.sh : i // self.sh + self.oh]
             np.add(into, self.dtap.reshape(self.oh, -1), out=into)
         self.dx.fill(0)
@@ -146,9 +149,11 @@ class ConvRows(Kernel):
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         name = self.nodes[0].name
-        dw = self.dw_sum.reshape(self.kh, self.kw, self.c, self.f).transpose(3, 2, 0, 1)
+        dw = np.stack([row.total for row in self.dw])  # (KH, KW·C, F)
+        dw = dw.reshape(self.kh, self.kw, self.c, self.f).transpose(3, 2, 0, 1)
         give(gradients[f"{name}.weight"], dw, add=add)
         if f"{name}.bias" in gradients:
             give(gradients[f"{name}.bias"], self.db_sum, add=add)
-        self.dw_sum.fill(0)
+        for row in self.dw:
+            row.clear()
         self.db_sum.fill(0)

@@ -14,6 +14,7 @@ import numpy as np
 
 from cnncli.engine.images import Parts
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
+from cnncli.engine.kernels.products import SummedProduct, product
 from cnncli.engine.kernels.winograd_conv import PoolPlanes, covers_pool
 from cnncli.engine.nodes import Node
 from cnncli.nn.layers import Conv2D, ReLU
@@ -61,7 +62,7 @@ class FirstConv(Kernel):
             self.positive = np.empty((slots, oh, ow, n, f), np.bool_)
             self.mask = empty(oh, ow, n, f)
             self.g = empty(oh, ow, n, f)
-            self.dw_sum, self.db_sum = zeros(k, f), zeros(f)
+            self.dw, self.db_sum = SummedProduct((), oh * ow * n, k, f), zeros(f)
             self.ones = np.ones(oh * ow * n, np.float32)
 
     def target(self, slot: int) -> Parts:
@@ -85,7 +86,7 @@ class FirstConv(Kernel):
     def forward(self, slot: int, out: Parts) -> None:
         y = self.y
         windows = self.windows[slot if self.load.training else 0].reshape(self.w.shape[0], -1)
-        np.matmul(windows.T, self.w, out=y.reshape(-1, y.shape[-1]))
+        product(windows.T, self.w, y.reshape(-1, y.shape[-1]))
         self.bias_row[...] = self.b
         np.add(y, self.bias_row, out=y)
         if self.relu and self.load.training:
@@ -107,16 +108,16 @@ class FirstConv(Kernel):
                 part.of(g)[...] = part.array
         rows = g.reshape(-1, g.shape[-1])
         self.db_sum += self.ones @ rows
-        self.dw_sum += self.windows[slot].reshape(self.w.shape[0], -1) @ rows
+        self.dw.add(self.windows[slot].reshape(self.w.shape[0], -1).T, rows)
         return ()
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         name = self.nodes[0].name
         weight = gradients[f"{name}.weight"]
-        give(weight, self.dw_sum.T.reshape(weight.shape), add=add)
+        give(weight, self.dw.total.T.reshape(weight.shape), add=add)
         if f"{name}.bias" in gradients:
             give(gradients[f"{name}.bias"], self.db_sum, add=add)
-        self.dw_sum.fill(0)
+        self.dw.clear()
         self.db_sum.fill(0)
 
 
@@ -169,7 +170,7 @@ class FirstConvPool(Kernel):
         self.embed = _embedding(c, kh, kw)
         if load.training:
             self.g = empty(*self.shape)
-            self.dw, self.dw_sum, self.db_sum = empty(4, self.k, f), zeros(4, self.k, f), zeros(f)
+            self.dw, self.db_sum = SummedProduct((4,), self.pixels, self.k, f), zeros(f)
             self.ones = np.ones(self.pixels, np.float32)
 
     def target(self, slot: int) -> Parts:
@@ -198,7 +199,7 @@ class FirstConvPool(Kernel):
 
     def forward(self, slot: int, out: Parts) -> None:
         windows = self.windows[slot if self.load.training else 0].reshape(self.k, -1)
-        np.matmul(windows.T, self.w, out=self.z)
+        product(windows.T, self.w, self.z)
         y = self.pool.forward(slot, self.z.reshape(2, 2, -1)).reshape(self.shape)
         self.bias_row[...] = self.b
         np.add(y, self.bias_row, out=y)
@@ -208,17 +209,16 @@ class FirstConvPool(Kernel):
         g = self.pool.activate_backward(slot, dy, self.g)
         self.db_sum += self.ones @ g.reshape(-1, self.f)
         self.pool.backward(slot, g.reshape(-1), self.z.reshape(2, 2, -1))
-        np.matmul(self.windows[slot].reshape(self.k, -1), self.z, out=self.dw)
-        np.add(self.dw_sum, self.dw, out=self.dw_sum)
+        self.dw.add(self.windows[slot].reshape(self.k, -1).T, self.z)
         return ()
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         name = self.nodes[0].name
         weight = gradients[f"{name}.weight"]
-        give(weight, (self.embed.T @ self.dw_sum.reshape(-1, self.f)).T.reshape(weight.shape), add=add)
+        give(weight, (self.embed.T @ self.dw.total.reshape(-1, self.f)).T.reshape(weight.shape), add=add)
         if f"{name}.bias" in gradients:
             give(gradients[f"{name}.bias"], self.db_sum, add=add)
-        self.dw_sum.fill(0)
+        self.dw.clear()
         self.db_sum.fill(0)
 
 

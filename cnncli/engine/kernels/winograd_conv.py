@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.images import Parts, columns_apart
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, row_blocks, zeros
+from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
+from cnncli.engine.kernels.products import SummedProduct, product
 from cnncli.engine.kernels.winograd import (
     transform_input,
     transform_input_backward,
@@ -57,9 +58,8 @@ class _Winograd(Kernel):
         self.v = empty(load.slots if load.training else 1, 4, 4, th, tw, n * c)
         self.m = empty(16, self.q, f)
         self.input = self._parts(self.x)
-        self.blocks = row_blocks(self.q, c, f)
         if load.training:
-            self.du, self.du_sum = empty(16, c, f), zeros(16, c, f)
+            self.du = SummedProduct((16,), self.q, c, f)
             self.db_sum = zeros(f)
             self.ones = np.ones(th * tw * n, np.float32)
             if load.needs_dx:
@@ -91,20 +91,17 @@ class _Winograd(Kernel):
         v = self.v[slot if self.load.training else 0]
         tw, th = self.tw, self.th
         transform_input(self.x[0, : 2 * th + 2, : tw + 1], self.x[1, : 2 * th + 2, : tw + 1], self.rows, v)
-        k = self.blocks
-        np.matmul(v.reshape(16, k, -1, self.c), self.u[:, None], out=self.m.reshape(16, k, -1, self.f))
+        product(v.reshape(16, self.q, self.c), self.u, self.m)
         return transform_output(self.m.reshape(4, 4, -1))
 
     def _products_backward(self, slot: int) -> Parts:
         """Take dY from the corners of m, add to dU, and return dx."""
         transform_output_backward(self.m.reshape(4, 4, -1))
-        v = self.v[slot].reshape(16, self.q, self.c)
-        np.matmul(v.swapaxes(1, 2), self.m, out=self.du)
-        np.add(self.du_sum, self.du, out=self.du_sum)
+        self.du.add(self.v[slot].reshape(16, self.q, self.c), self.m)
         if not self.load.needs_dx:
             return ()
-        k, th, tw = self.blocks, self.th, self.tw
-        np.matmul(self.m.reshape(16, k, -1, self.f), self.ut[:, None], out=self.dv.reshape(16, k, -1, self.c))
+        product(self.m, self.ut, self.dv)
+        th, tw = self.th, self.tw
         transform_input_backward(
             self.dv.reshape(4, 4, th, tw, -1),
             self.rows,
@@ -117,10 +114,10 @@ class _Winograd(Kernel):
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         name = self.nodes[0].name
-        give(gradients[f"{name}.weight"], transform_weight_backward(self.du_sum), add=add)
+        give(gradients[f"{name}.weight"], transform_weight_backward(self.du.total), add=add)
         if f"{name}.bias" in gradients:
             give(gradients[f"{name}.bias"], self.db_sum, add=add)
-        self.du_sum.fill(0)
+        self.du.clear()
         self.db_sum.fill(0)
 
 
