@@ -7,6 +7,8 @@ kernel row that passes over that image row. So the columns are unfolded once, an
 At stride SH, kernel row i reads the image rows i, i+SH, ..: rows are kept by their remainder modulo SH, so that these
 are one block.
 
+The way back is in conv_rows_backward.py.
+
 Axis letters: N micro-batch, C channels in, F filters, H W image, KH KW kernel, SH SW stride, OH OW output.
 """
 
@@ -17,7 +19,8 @@ import numpy as np
 
 from cnncli.engine.images import Parts, whole
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, tiled, zeros
-from cnncli.engine.kernels.products import SummedProduct, product
+from cnncli.engine.kernels.conv_rows_backward import gradient_of
+from cnncli.engine.kernels.products import product
 from cnncli.engine.nodes import Node
 from cnncli.nn.layers import Conv2D, ReLU
 from cnncli.types import FloatArray
@@ -42,7 +45,7 @@ class ConvRows(Kernel):
         f, self.oh, self.ow = nodes[0].output_shape
         (self.kh, self.kw), (self.sh, self.sw) = conv.kernel_size, conv.stride
         (top, bottom), (left, right) = conv.pads(nodes[0].input_shape)
-        self.c, self.f, self.relu = c, f, len(nodes) == 2
+        self.c, self.f, self.h, self.w_in, self.relu = c, f, h, w, len(nodes) == 2
         self.depth = -(-(h + top + bottom) // self.sh)  # image rows of each remainder
         slots = load.slots if load.training else 1
         # rows (depth, SH), so that row r is at [r // SH, r % SH]
@@ -59,50 +62,41 @@ class ConvRows(Kernel):
         if load.training:
             self.positive = np.empty((slots, self.oh, self.ow, n, f), np.bool_)
             self.mask = empty(self.oh, self.ow, n, f)
-            self.g = empty(self.oh, self.ow, n, f)
-            self.ones = np.ones(self.oh * self.ow * n, np.float32)
-            self.dw = [SummedProduct((), self.oh * self.ow * n, self.kw * c, f) for _ in range(self.kh)]
-            self.db_sum = zeros(f)
-            if load.needs_dx:
-                self.dtaps = empty(self.sh, self.depth, self.ow, n, self.kw, c)
-                self.dtap = empty(self.oh * self.ow * n, self.kw * c)
-                self.dx = empty(self.depth, self.sh, w + left + right, n, c)
-                self.dx_inner = self.dx.reshape(self.depth * self.sh, w + left + right, n, c)[
-                    top : top + h, left : left + w
-                ]
+            self.back = gradient_of(self, (top, left))
 
     def prepare(self, draws: Draws) -> None:
         weight, self.b = self.nodes[0].weight_and_bias()
         # (F, C, KH, KW) -> (KH, KW·C, F)
         self.w = np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(self.kh, self.kw * self.c, self.f)
-        self.w_back = np.ascontiguousarray(self.w.swapaxes(1, 2)) if self.load.needs_dx else self.w
+        if self.load.training:
+            self.back.prepare(weight)
 
     def target(self, slot: int) -> Parts:
         return whole(self.inner[slot if self.load.training else 0])
 
-    def _window_columns(self, j: int) -> slice:
+    def window_columns(self, j: int) -> slice:
         return slice(j, j + self.sw * (self.ow - 1) + 1, self.sw)
 
-    def _unfold(self, slot: int) -> FloatArray:
+    def unfold(self, slot: int) -> FloatArray:
         """Return the rows' windows (SH, depth, OW·N, KW·C) of this slot's input."""
         x: FloatArray = self.x[slot if self.load.training else 0].swapaxes(0, 1)  # (SH, depth, W, N, C)
         if not self.unfolds:
             return x.reshape(1, self.depth, -1, self.c)
         for j in range(self.kw):
-            self.taps[..., j, :] = x[:, :, self._window_columns(j)]
+            self.taps[..., j, :] = x[:, :, self.window_columns(j)]
         return self.taps.reshape(self.sh, self.depth, -1, self.kw * self.c)
 
-    def _rows(self, windows: FloatArray, i: int) -> FloatArray:
+    def rows_of(self, windows: FloatArray, i: int) -> FloatArray:
         """Return what kernel row i reads: (OH·OW·N, KW·C)."""
         first = i // self.sh
         rows: FloatArray = windows[i % self.sh, first : first + self.oh]
         return rows.reshape(-1, self.kw * self.c)
 
     def forward(self, slot: int, out: Parts) -> None:
-        windows, y = self._unfold(slot), self.y
+        windows, y = self.unfold(slot), self.y
         total = y.reshape(-1, self.f)
         for i in range(self.kh):
-            product(self._rows(windows, i), self.w[i], self.partial if i else total)
+            product(self.rows_of(windows, i), self.w[i], self.partial if i else total)
             if i:
                 np.add(total, self.partial, out=total)
         self.bias_row[...] = self.b
@@ -120,40 +114,17 @@ class ConvRows(Kernel):
             np.copyto(self.mask, self.positive[slot])
         for part in dy:
             if self.relu:
-                np.multiply(part.array, part.of(self.mask), out=part.of(self.g))
+                np.multiply(part.array, part.of(self.mask), out=part.of(self.back.g))
             else:
-                part.of(self.g)[...] = part.array
-        g = self.g.reshape(-1, self.f)
-        self.db_sum += self.ones @ g
-        windows = self._unfold(slot)
-        for i in range(self.kh):
-            self.dw[i].add(self._rows(windows, i), g)
-        if not self.load.needs_dx:
-            return ()
-        self._input_gradient(g)
-        return whole(self.dx_inner)
-
-    def _input_gradient(self, g: FloatArray) -> None:
-        """Write dx: every product goes back to the rows, and every tap to the columns, that it came from."""
-        self.dtaps.fill(0)
-        rows = self.dtaps.reshape(self.sh, self.depth, -1)
-        for i in range(self.kh):
-            product(g, self.w_back[i], self.dtap)
-            into = rows[i % self.sh, i // self.sh : i // self.sh + self.oh]
-            np.add(into, self.dtap.reshape(self.oh, -1), out=into)
-        self.dx.fill(0)
-        dx = self.dx.swapaxes(0, 1)
-        for j in range(self.kw):
-            into = dx[:, :, self._window_columns(j)]
-            np.add(into, self.dtaps[..., j, :], out=into)
+                part.of(self.back.g)[...] = part.array
+        return self.back.run(slot)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         name = self.nodes[0].name
-        dw = np.stack([row.total for row in self.dw])  # (KH, KW·C, F)
-        dw = dw.reshape(self.kh, self.kw, self.c, self.f).transpose(3, 2, 0, 1)
-        give(gradients[f"{name}.weight"], dw, add=add)
+        weight = gradients[f"{name}.weight"]
+        if not add:
+            weight.fill(0)
+        self.back.collect(weight)
         if f"{name}.bias" in gradients:
-            give(gradients[f"{name}.bias"], self.db_sum, add=add)
-        for row in self.dw:
-            row.clear()
-        self.db_sum.fill(0)
+            give(gradients[f"{name}.bias"], self.back.db, add=add)
+        self.back.db.fill(0)
