@@ -36,15 +36,18 @@ CASES = {
         ([conv(4, 7, padding=6), RELU, *END], (1, 5, 4)),
     ],
     "WinogradConvPool": [
-        ([conv(4, 3), conv(6, 3, padding="same"), RELU, pool(2), *END], (1, 12, 12)),
-        ([conv(5, 3), conv(6, 3), pool(2), *END], (1, 13, 11)),
-        ([conv(4, 1), conv(3, 3, padding=2, bias=False), RELU, pool(2), *END], (1, 7, 10)),
+        ([conv(17, 3), conv(6, 3, padding="same"), RELU, pool(2), *END], (1, 12, 12)),
+        ([conv(18, 3), conv(6, 3), pool(2), *END], (1, 13, 11)),
+        ([conv(20, 1), conv(3, 3, padding=2, bias=False), RELU, pool(2), *END], (1, 7, 10)),
     ],
     "WinogradConv": [
-        ([conv(4, 3), conv(6, 3, padding="same"), RELU, *END], (1, 10, 10)),
-        ([conv(4, 3), conv(6, 3), *END], (1, 9, 12)),
-        ([conv(4, 1), conv(6, 3, padding=2), RELU, conv(4, 3, padding=1, bias=False), RELU, *END], (1, 5, 6)),
-        ([conv(4, 1), conv(6, 3), RELU, *END], (1, 3, 3)),
+        ([conv(17, 3), conv(6, 3, padding="same"), RELU, *END], (1, 10, 10)),
+        ([conv(17, 3), conv(6, 3), *END], (1, 9, 12)),
+        (
+            [conv(20, 1), conv(19, 3, padding=2), RELU, conv(4, 3, padding=1, bias=False), RELU, *END],
+            (1, 5, 6),
+        ),
+        ([conv(20, 1), conv(6, 3), RELU, *END], (1, 3, 3)),
     ],
     "ConvRows": [
         ([conv(4, 3), conv(6, 5, stride=2, padding="same"), RELU, *END], (1, 13, 12)),
@@ -150,8 +153,8 @@ def assert_same_gradients(fast, exact):
 @pytest.mark.parametrize(
     "model",
     [
-        [conv(4, 3, padding="same"), RELU, pool(2), conv(8, 3, padding="same"), RELU, pool(2), *END],
-        [conv(4, 3), conv(8, 3), pool(2), *END],
+        [conv(18, 3, padding="same"), RELU, pool(2), conv(8, 3, padding="same"), RELU, pool(2), *END],
+        [conv(18, 3), conv(8, 3), pool(2), *END],
         [
             conv(4, 3),
             RELU,

@@ -22,7 +22,7 @@ def layer_lists(draw):
             (
                 "conv",
                 {
-                    "filters": draw(st.integers(1, 9)),
+                    "filters": draw(st.integers(1, 9) | st.sampled_from([17, 20])),
                     "kernel": list(kernel) if isinstance(kernel, tuple) else kernel,
                     "stride": draw(st.sampled_from([1, 1, 1, 2, 3])),
                     "padding": padding,

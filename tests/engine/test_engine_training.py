@@ -42,21 +42,32 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_parameters_after_20_steps_are_those_of_the_plain_layers(name):
+def distance_after_20_steps(name, seed):
     model, shape = NETWORKS[name]
-    fast, exact = twins(model, shape)
+    fast, exact = twins(model, shape, seed=seed)
     ours, theirs = (make_optimizer("sgd", {"momentum": 0.9}, n.parameters) for n in (fast, exact))
     with FastExecutor(fast, batch_size=32, workers=1, shards=2) as executor:
         for step in range(20):
             images = 19 if step % 5 == 4 else 32  # a ragged batch now and then
-            x, labels = batch(shape, images, 10, seed=step)
-            executor.train_step(x, labels, ours, 1e-3, key=(7, 1, step))
+            x, labels = batch(shape, images, 10, seed=100 * seed + step)
+            executor.train_step(x, labels, ours, 1e-2, key=(7, 1, step))
             exact.loss_and_gradients(x.astype(np.float64), labels, rng=SameMasks(executor, images))
-            theirs.step(1e-3)
-    assert distance(fast.parameters.values, exact.parameters.values) < 1e-4
+            theirs.step(1e-2)
     for key, buffer in fast.buffers.items():
         assert distance(buffer, exact.buffers[key]) < 1e-3, key
+    return distance(fast.parameters.values, exact.parameters.values)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_parameters_after_20_steps_are_those_of_the_plain_layers(name):
+    """Mostly to the last bits of float32; where two pooled values differ by less than those, one may win or the other.
+
+    Such a pixel sends its gradient another way, and the weights part by some 1e-4 (the plain layers in float32 part
+    from those in float64 in the same way). So of four starts one may have met one.
+    """
+    distances = sorted(distance_after_20_steps(name, seed) for seed in range(4))
+    assert distances[2] < 1e-6
+    assert distances[3] < 1e-3
 
 
 def test_adam_takes_the_same_course_for_the_reference_network():

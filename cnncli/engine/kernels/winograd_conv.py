@@ -20,7 +20,7 @@ from cnncli.engine.nodes import Node
 from cnncli.nn.layers import Conv2D, MaxPool2D, ReLU
 from cnncli.types import FloatArray
 
-_FEWEST_CHANNELS = 4  # below, the transforms cost more than the products they save
+_FEWEST_CHANNELS = 17  # in; below, the transforms cost more than the products they save
 
 
 def suits_winograd(node: Node) -> bool:
