@@ -27,10 +27,11 @@ _G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, -1]], np.flo
 _GG = np.kron(_G, _G)  # (16, 9): the transform of a 3x3 kernel as one product
 
 
-def transform_weight(weight: FloatArray) -> FloatArray:
-    """Return U = G w Gᵀ (16, C, F) of a weight (F, C, 3, 3)."""
+def transform_weight(weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return U = G w Gᵀ of a weight (F, C, 3, 3), as (16, C, F) and as (16, F, C)."""
     f, c = weight.shape[:2]
-    return np.ascontiguousarray((_GG @ weight.reshape(f * c, 9).T).reshape(16, f, c).swapaxes(1, 2))
+    transposed = (_GG @ weight.reshape(f * c, 9).T).reshape(16, f, c)
+    return np.ascontiguousarray(transposed.swapaxes(1, 2)), transposed
 
 
 def transform_weight_backward(du: FloatArray) -> FloatArray:

@@ -80,8 +80,7 @@ class _Winograd(Kernel):
 
     def prepare(self, draws: Draws) -> None:
         weight, self.b = self.nodes[0].weight_and_bias()
-        self.u = transform_weight(weight)
-        self.ut = np.ascontiguousarray(self.u.swapaxes(1, 2)) if self.load.training else self.u
+        self.u, self.ut = transform_weight(weight)
 
     def target(self, slot: int) -> Parts:
         return self.input
@@ -260,19 +259,24 @@ class PoolPlanes:
         self.h = empty(2, size)
         self.zero = zeros(size)
         if self.training:
-            self.right = np.empty((load.slots, 2, size), np.bool_)  # the right column wins, in both rows
-            self.below = np.empty((load.slots, size), np.bool_)  # the lower row wins
+            self.right = np.empty((load.slots, size), np.bool_)  # the winner is in the right column
+            self.below = np.empty((load.slots, size), np.bool_)  # the winner is in the lower row
             self.positive = np.empty((load.slots, size), np.bool_)
-            self.mask, self.gh = empty(2, size), empty(2, size)
+            self.right_in_row = np.empty((2, size), np.bool_)
+            self.mask, self.part = empty(size), empty(size)
 
     def forward(self, slot: int, planes: FloatArray) -> FloatArray:
         """Return the maximum (size,) of planes (2, 2, size)."""
         h = self.h
-        if self.training:
-            np.less(planes[:, 0], planes[:, 1], out=self.right[slot])
         np.maximum(planes[:, 0], planes[:, 1], out=h)
         if self.training:
-            np.less(h[0], h[1], out=self.below[slot])
+            upper, lower = self.right_in_row
+            np.less(planes[:, 0], planes[:, 1], out=self.right_in_row)
+            below = np.less(h[0], h[1], out=self.below[slot])
+            # right = lower if below else upper, in operations on bytes
+            np.logical_xor(upper, lower, out=lower)
+            np.logical_and(lower, below, out=lower)
+            np.logical_xor(upper, lower, out=self.right[slot])
         top: FloatArray = h[0]
         np.maximum(top, h[1], out=top)
         return top
@@ -290,7 +294,7 @@ class PoolPlanes:
 
     def activate_backward(self, slot: int, dy: Parts, g: FloatArray) -> FloatArray:
         """Write dy · (y > 0), or dy, to g, shaped as y was."""
-        mask = self.mask[0].reshape(g.shape)
+        mask = self.mask.reshape(g.shape)
         if self.relu:
             np.copyto(mask, self.positive[slot].reshape(g.shape))
         for d, m, view in _pairs(g, mask, dy):
@@ -301,14 +305,15 @@ class PoolPlanes:
         return g
 
     def backward(self, slot: int, g: FloatArray, planes: FloatArray) -> None:
-        """Send g (size,) to the winners' places in planes (2, 2, size), zero elsewhere."""
-        mask, gh = self.mask, self.gh
-        np.copyto(mask[0], self.below[slot])
-        np.multiply(g, mask[0], out=gh[1])
-        np.subtract(g, gh[1], out=gh[0])
+        """Send g (size,) to the winners' places in planes (2, 2, size), zero elsewhere; g is changed."""
+        mask, right = self.mask, self.part
         np.copyto(mask, self.right[slot])
-        np.multiply(gh, mask, out=planes[:, 1])
-        np.subtract(gh, planes[:, 1], out=planes[:, 0])
+        np.multiply(g, mask, out=right)
+        left = np.subtract(g, right, out=g)
+        np.copyto(mask, self.below[slot])
+        for column, half in ((0, left), (1, right)):
+            np.multiply(half, mask, out=planes[1, column])
+            np.subtract(half, planes[1, column], out=planes[0, column])
 
 
 def _pairs(a: FloatArray, b: FloatArray, parts: Parts) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
