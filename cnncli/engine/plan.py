@@ -26,7 +26,7 @@ from cnncli.nn.network import Network
 from cnncli.types import FloatArray, IntArray
 
 _MOST_IMAGES = 32  # of a micro-batch
-_WORKSPACE = 13_000_000  # bytes that a micro-batch's largest kernel should stay below
+_WORKSPACE = 7_000_000  # bytes that a micro-batch's largest kernel should stay below
 
 
 @dataclass
