@@ -94,6 +94,14 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="A few steps of everything; leaves no run folder.")
     ] = False,
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile",
+            help="Write where the time of each step goes into the run: profile.txt.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     plots: Plots = True,
     json: Json = False,
     quiet: Annotated[
@@ -116,7 +124,7 @@ def train(
     from cnncli.cli.train_config import choose_config, named_config
 
     say = silence if quiet else note
-    output = train_session.Output(json, quiet, plots)
+    output = train_session.Output(json, quiet, plots, profile)
     if resume is not None:
         clash = {"--config": config, "--name": name, "--exist-ok": exist_ok, "--dry-run": dry_run}
         wrong = [option for option, value in clash.items() if value]

@@ -29,11 +29,13 @@ class Output(NamedTuple):
         as_json: the result as a JSON document.
         quiet: no progress.
         plots: draw the pictures of the run.
+        profile: write where the time goes.
     """
 
     as_json: bool
     quiet: bool
     plots: bool
+    profile: bool = False
 
 
 def start(config: Config, runs_dir: Path, name: str | None, output: Output, *, exist_ok: bool) -> None:
@@ -93,7 +95,9 @@ def _watched(config: Config, run: Run, output: Output, *, resume: bool) -> Train
         StopRequest(display.stopping) as stop,
     ):
         told = False
-        for record in train_run(config, run, resume=resume, stop=stop, plots=output.plots):
+        for record in train_run(
+            config, run, resume=resume, stop=stop, plots=output.plots, profile=output.profile
+        ):
             if not told:
                 display.tell(_data_line(run))
                 told = True
@@ -102,6 +106,8 @@ def _watched(config: Config, run: Run, output: Output, *, resume: bool) -> Train
             elif isinstance(record, EpochRecord):
                 display.epoch(record)
             else:
+                if output.profile:
+                    display.tell(f"wrote {run.path / 'profile.txt'}")
                 return record
     raise AssertionError("a training ends with a result")
 

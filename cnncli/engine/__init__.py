@@ -32,18 +32,18 @@ def compile(
         shards: into how many a batch is cut; the weights of a training depend on it, and not on `workers`.
             None for a number that suits the machine's cores.
         team: what the workers are; "auto" takes processes where they are faster than threads.
-        clock: takes the times of a plan's steps.
+        clock: takes the times of a plan's steps, or of the plain layers.
 
     Returns:
         an executor; the plain one also where the network is not float32, or has a layer that looks at other samples
         of the batch and for which there is no kernel.
     """
     if kind == "plain" or network.dtype != "float32":
-        return PlainExecutor(network)
+        return PlainExecutor(network, clock=clock)
     from cnncli.engine.fast import FastExecutor, suits
 
     if not suits(network):
-        return PlainExecutor(network)
+        return PlainExecutor(network, clock=clock)
 
     return FastExecutor(
         network, batch_size=batch_size, workers=workers, shards=shards, kind=team, clock=clock

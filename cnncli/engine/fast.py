@@ -13,7 +13,7 @@ import numpy as np
 from cnncli.engine.executor import BatchResult, Key, check_finite
 from cnncli.engine.kernels.batchnorm import sums_size
 from cnncli.engine.plan import Meeting, Seat, ShardPlan, no_draws
-from cnncli.engine.profile import Clock, NoClock
+from cnncli.engine.profile import WAITING, Clock, NoClock
 from cnncli.engine.workers import (
     Inline,
     PrivateMemory,
@@ -188,10 +188,13 @@ class FastExecutor:
         Raises:
             DivergenceError: the loss or a gradient is not finite; the parameters are as they were.
         """
+        self._clock.start()
         self._take(x, labels)
         self._adopt(optimizer)
+        self._clock.stop("copy the batch in")
         count = optimizer.step_count + 1
         self._run(Command("step", len(x), key, label_smoothing, learning_rate, count, max_gradient_norm))
+        self._clock.stop(WAITING)
         result = self._result(len(x))
         if not self._finite(len(x)):
             return self._examine(result, len(x), optimizer, learning_rate, max_gradient_norm)
@@ -320,9 +323,10 @@ class FastExecutor:
         plan.collect(self._views[shard])
         own = self._gradients[shard]
         self._results[shard] = loss, correct, np.dot(own, own), 0.0
+        plan.clock.stop("sum gradients, optimizer")
         yield
+        plan.clock.stop(WAITING)
         part = shard_rows(self._network.parameters.size, active, shard)
-        plan.clock.start()
         if command.what == "gradients":
             self._sum(part, active)
         elif self._finite(command.images):
@@ -386,7 +390,10 @@ class FastExecutor:
         if plan is None or plan.images != images:
             self._plans.pop((shard, training), None)  # its memory goes before the new one's comes
             plan = ShardPlan(
-                self._network, images, training=training, clock=self._clock if shard == 0 else NoClock()
+                self._network,
+                images,
+                training=training,
+                clock=self._clock if training and shard == 0 else NoClock(),
             )
             self._plans[shard, training] = plan
         return plan

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from cnncli.engine.executor import BatchResult, Key, check_finite
+from cnncli.nn.losses import cross_entropy
 from cnncli.optim.clipping import clip_gradients
 from cnncli.randomness import stream
 from cnncli.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
+    from cnncli.engine.profile import Clock
     from cnncli.nn.network import Network
     from cnncli.optim.optimizers import Optimizer
 
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
 class PlainExecutor:
     """The oracle of every faster executor: it calls the network's own forward and backward."""
 
-    def __init__(self, network: "Network") -> None:
+    def __init__(self, network: "Network", *, clock: "Clock | None" = None) -> None:
         self._network = network
+        self._clock = clock
 
     @property
     def network(self) -> "Network":
@@ -46,9 +49,12 @@ class PlainExecutor:
         with np.errstate(
             over="ignore", invalid="ignore"
         ):  # a diverging batch is told by its loss, not by warnings
-            loss, logits = self._network.loss_and_gradients(
-                self._cast(x), labels, rng=rng, label_smoothing=label_smoothing
-            )
+            if self._clock is None:
+                loss, logits = self._network.loss_and_gradients(
+                    self._cast(x), labels, rng=rng, label_smoothing=label_smoothing
+                )
+            else:
+                loss, logits = self._timed(self._clock, self._cast(x), labels, rng, label_smoothing)
         return BatchResult(float(loss), int((logits.argmax(axis=1) == labels).sum()))
 
     def train_step(
@@ -73,7 +79,30 @@ class PlainExecutor:
             check_finite(result.loss, parameters)
         norm = None if max_gradient_norm is None else clip_gradients(parameters.grads, max_gradient_norm)
         optimizer.step(learning_rate)
+        if self._clock is not None:
+            self._clock.stop("optimizer")
         return BatchResult(result.loss, result.correct, norm)
+
+    def _timed(
+        self,
+        clock: "Clock",
+        x: FloatArray,
+        labels: IntArray,
+        rng: np.random.Generator,
+        label_smoothing: float,
+    ) -> tuple[float, FloatArray]:
+        """Do what `Network.loss_and_gradients` does, taking the time of every layer."""
+        layers = list(zip(self._network.names, self._network.layers, strict=True))
+        clock.start()
+        for name, layer in layers:
+            x = layer.forward(x, training=True, rng=rng)
+            clock.stop(name)
+        loss, dy = cross_entropy(x, labels, label_smoothing)
+        clock.stop("loss")
+        for name, layer in reversed(layers):
+            dy = layer.backward(dy)
+            clock.stop(name, backward=True)
+        return loss, x
 
     def close(self) -> None:
         """Nothing to give back."""

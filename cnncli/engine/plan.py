@@ -19,7 +19,7 @@ from cnncli.engine.kernels.base import Draws, Kernel, Load, empty
 from cnncli.engine.kernels.batchnorm import BatchNormKernel, Sums, merge_moments, merge_sums
 from cnncli.engine.nodes import Node, nodes_of
 from cnncli.engine.patterns import match
-from cnncli.engine.profile import Clock
+from cnncli.engine.profile import WAITING, Clock
 from cnncli.nn.layers import Conv2D
 from cnncli.nn.losses import cross_entropy
 from cnncli.nn.network import Network
@@ -172,7 +172,9 @@ class ShardPlan:
                     self._gather_first(stage, x)
                 own = merge_moments([moments for norm in norms for moments in norm.moments])
                 seat.meeting.publish(seat.shard, norms[0], own, backward=False)
+                self.clock.stop("batch normalisation: sums")
                 yield
+                self.clock.stop(WAITING)
                 total = merge_moments(seat.meeting.collect(seat.shards, norms[0], backward=False))
                 for norm in norms:
                     norm.normalise_with(total, remember=seat.shard == 0 and norm is norms[0])
@@ -241,7 +243,9 @@ class ShardPlan:
             if norms:
                 own = merge_sums([sums for norm in norms for sums in norm.gradient_sums])
                 seat.meeting.publish(seat.shard, norms[0], own, backward=True)
+                self.clock.stop("batch normalisation: sums")
                 yield
+                self.clock.stop(WAITING)
                 total = merge_sums(seat.meeting.collect(seat.shards, norms[0], backward=True))
                 for norm in norms:
                     norm.differentiate_with(total)

@@ -7,6 +7,10 @@ if TYPE_CHECKING:
     from cnncli.engine.kernels.base import Kernel
 
 
+WAITING = "waiting for the other shards"
+"""What a shard does at a meeting; where one worker runs all shards, it runs the others meanwhile."""
+
+
 class Clock(Protocol):
     """Takes the time between `start` or the last `stop`, and the next `stop`."""
 

@@ -17,6 +17,7 @@ from cnncli.training.fit import EpochRecord, StepRecord, TrainingState, fit
 from cnncli.training.prepare import Prepared, prepare
 from cnncli.training.results import TrainResult, write_results
 from cnncli.training.saving import check_something_left, restore, resume_command, save_best, save_last
+from cnncli.training.step_profile import StepProfile
 
 if TYPE_CHECKING:
     from cnncli.config import Config
@@ -44,6 +45,7 @@ def train_run(
     data_dir: str | Path | None = None,
     prepared: Prepared | None = None,
     plots: bool = True,
+    profile: bool = False,
 ) -> Iterator[StepRecord | EpochRecord | TrainResult]:
     """Train in a run folder, yielding a record after each batch and each epoch, and the result at the end.
 
@@ -65,6 +67,7 @@ def train_run(
         prepared: from `prepare` with the same config, for a caller that wants to know before it makes a run
             folder whether everything can be built.
         plots: draw curves.png and the pictures of the test evaluation.
+        profile: write profile.txt and profile.json: where the time of each step went, up to the end or the stop.
 
     Raises:
         Interrupted: `stop` asked for it; all is saved, and the message says how to go on.
@@ -90,7 +93,7 @@ def train_run(
         config = with_shards(config)
         if prepared is not None:
             prepared = replace(prepared, config=config)
-        yield from _Session(config, run, resume, stop, plots).run_guarded(prepared, data_dir)
+        yield from _Session(config, run, resume, stop, plots, profile).run_guarded(prepared, data_dir)
 
 
 def with_shards(config: "Config") -> "Config":
@@ -105,12 +108,15 @@ def with_shards(config: "Config") -> "Config":
 class _Session:
     """One process's part of a training."""
 
-    def __init__(self, config: "Config", run: Run, resume: bool, stop: Stop | None, plots: bool) -> None:
+    def __init__(
+        self, config: "Config", run: Run, resume: bool, stop: Stop | None, plots: bool, profile: bool
+    ) -> None:
         self.config = config
         self.run = run
         self.resume = resume
         self.plots = plots
         self.state = TrainingState()
+        self.wants_profile = profile
         self.prepared: Prepared
         self._stop = stop
         self._phase: Literal["preparing", "training", "measuring", "done"] = "preparing"
@@ -141,16 +147,18 @@ class _Session:
         was_done = run.read_info().get("status") == "done"
         make_folder(run.checkpoints)
         self.prepared = prepared or prepare(config, data_dir=data_dir)
+        if self.resume:
+            self.state = restore(run, self.prepared)
+            check_something_left(run, self.state, config.train, was_done)
+        profile = StepProfile(self.state) if self.wants_profile else None
         with compile(
             self.prepared.network,
             config.engine.kind,
             batch_size=config.train.batch_size,
             workers=config.engine.workers,
             shards=None if config.engine.shards == "auto" else config.engine.shards,
+            clock=profile.clock if profile else None,
         ) as executor:
-            if self.resume:
-                self.state = restore(run, self.prepared)
-                check_something_left(run, self.state, config.train, was_done)
             self._begin(extended=was_done)
             try:
                 yield from self._train(executor)
@@ -161,6 +169,10 @@ class _Session:
                 with suppress(CnnError):
                     self._save_last()
                 raise
+            finally:
+                if profile:
+                    with suppress(CnnError):  # of the training, the weights matter more
+                        profile.write(run)
             self._phase = "measuring"
             result = self._finish(executor)
             self._phase = "done"

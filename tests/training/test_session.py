@@ -567,3 +567,40 @@ def test_a_batch_that_does_not_fit_into_memory_is_refused(
     with pytest.raises(CnnError, match="a batch of 5 images takes about") as caught:
         train(config(), new_run())
     assert "train.batch_size=" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["fast", "plain"])
+def test_a_profile_says_where_the_time_of_the_steps_went(
+    config: Callable[..., Config], new_run: Callable[[], Run], kind: str
+) -> None:
+    run, profiled = new_run(), new_run()
+    settings = config(f"engine.kind={kind}", "engine.workers=1")
+    train(settings, run)
+    for _ in train_run(settings, profiled, profile=True):
+        pass
+    document = json.loads((profiled.path / "profile.json").read_text())
+    assert document["steps"] == 3 * STEPS
+    assert sum(row["share"] for row in document["rows"]) == pytest.approx(1, abs=0.01)
+    assert sum(row["milliseconds"] for row in document["rows"]) == pytest.approx(
+        document["milliseconds"], rel=0.01
+    )
+    named = " ".join(row["what"] for row in document["rows"])
+    for layer in ("conv1", "batchnorm1", "maxpool1", "linear1", "optimizer"):
+        assert layer in named
+    text = (profiled.path / "profile.txt").read_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert final_state(profiled) == final_state(run)  # looking changes nothing
+    assert not (run.path / "profile.txt").exists()
+
+
+def test_an_interrupted_part_has_its_own_profile(
+    config: Callable[..., Config], new_run: Callable[[], Run]
+) -> None:
+    run = new_run()
+    with pytest.raises(Interrupted):
+        for _ in train_run(config("engine.kind=plain"), run, stop=stop_after(4), profile=True):
+            pass
+    first = json.loads((run.path / "profile.json").read_text())["steps"]
+    for _ in train_run(None, run, resume=True, profile=True):
+        pass
+    assert first + json.loads((run.path / "profile.json").read_text())["steps"] == 3 * STEPS
