@@ -56,7 +56,7 @@ def warp(images: FloatArray, rows: FloatArray, columns: FloatArray) -> FloatArra
     return warped
 
 
-_CHUNK = 6_400  # pixels
+_CHUNK = 12_800  # pixels
 
 
 def _warp_part(images: FloatArray, rows: FloatArray, columns: FloatArray, out: FloatArray) -> None:
@@ -65,16 +65,21 @@ def _warp_part(images: FloatArray, rows: FloatArray, columns: FloatArray, out: F
     # one pixel of background before and two after: every clipped place has its four neighbours
     padded = np.zeros((count, channels, height + 3, width + 3), images.dtype)
     padded[:, :, 1:-2, 1:-2] = images
-    rows, columns = np.clip(rows, -1, height) + 1, np.clip(columns, -1, width) + 1
-    top, left = rows.astype(np.intp), columns.astype(np.intp)  # (N, H, W); the floor, for nothing is negative
-    down, right = (rows - top).astype(images.dtype), (columns - left).astype(images.dtype)
-    corner = top * (width + 3) + left
+    down, right = np.clip(rows, -1, height) + 1, np.clip(columns, -1, width) + 1
+    top, left = np.floor(down), np.floor(right)
+    down -= top  # how far below its upper neighbour each place is, 0 to 1
+    right -= left
+    top *= width + 3
+    top += left
+    corner = top.astype(np.intp)  # (N, H, W), within one padded image
     corner += np.arange(count).reshape(-1, 1, 1) * padded[0].size
     flat = padded.reshape(-1)
+    neighbours = np.empty((4, *corner.shape), images.dtype)
+    upper, upper_right, lower, lower_right = neighbours
     for channel in range(channels):
         start = flat[channel * padded[0, 0].size :]
-        upper, upper_right = np.take(start, corner), np.take(start[1:], corner)
-        lower, lower_right = np.take(start[width + 3 :], corner), np.take(start[width + 4 :], corner)
+        for offset, values in zip((0, 1, width + 3, width + 4), neighbours, strict=True):
+            np.take(start[offset:], corner, out=values, mode="clip")  # all are inside; this spares the check
         upper_right -= upper
         upper_right *= right
         upper += upper_right

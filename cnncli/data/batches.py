@@ -149,7 +149,8 @@ class Batches:
         x = self.augment(to_input(images, None, self.dtype), stream(self.seed, "augment", epoch, step))
         if self.normalize is not None:
             mean, std = self.normalize
-            x = (x - x.dtype.type(mean)) * x.dtype.type(1 / std)
+            x -= x.dtype.type(mean)
+            x *= x.dtype.type(1 / std)
         return x
 
     def _labels(self, chosen: IntArray) -> npt.NDArray[np.int64]:
