@@ -12,7 +12,8 @@ The others sleep on a semaphore until there is something to run, and meet the ca
 
 Threads share everything and need nothing else, but hold each other up at Python's global lock. Forked processes do
 not; they share the arrays that were allocated by `SharedMemory` before the fork, and are told what to run through a
-small shared board. A worker notices within half a second when its caller is gone, and the caller when a worker is.
+small shared board. A process ends at once when its caller is gone: it holds the reading end of a pipe whose writing end
+only the caller has. The caller notices within half a second when a worker is gone.
 """
 
 import atexit
@@ -277,7 +278,9 @@ class Processes(Team):
     def __init__(self, workers: int, program: Program) -> None:
         self._processes: dict[int, Any] = {}
         self._caller = os.getpid()
+        self._lifeline, self._held = os.pipe()  # nothing is ever written; its end is the caller's
         super().__init__(workers, program)
+        os.close(self._lifeline)
         # Before multiprocessing's own farewell, which would wait for workers that do not listen to SIGTERM.
         atexit.register(self.close)
 
@@ -296,8 +299,14 @@ class Processes(Team):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         gc.freeze()
+        os.close(self._held)
+        threading.Thread(target=self._end_with_the_caller, name="cnn-lifeline", daemon=True).start()
         self._serve(worker)
         os._exit(0)
+
+    def _end_with_the_caller(self) -> None:
+        os.read(self._lifeline, 1)  # returns when nobody has the other end open any more
+        os._exit(1)
 
     def _alive(self, worker: int) -> bool:
         return bool(self._processes[worker].is_alive())
@@ -318,6 +327,8 @@ class Processes(Team):
             if process.is_alive():
                 process.kill()
                 process.join()
+        if self._processes:
+            os.close(self._held)
         self._processes = {}
 
 
