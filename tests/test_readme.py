@@ -76,3 +76,10 @@ def test_training_on_the_built_in_digits_then_reading_a_picture(tmp_path: Path):
     done = cnn("predict", "digit.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert cnn("eval", "latest", "--json", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/engine.md"])
+def test_the_ratios_are_those_of_the_benchmarks(page: str):
+    done = subprocess.run([sys.executable, ROOT / "benchmarks/table.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert all(line in (ROOT / page).read_text(encoding="utf-8") for line in done.stdout.split("\n"))

@@ -4,6 +4,7 @@ import shlex
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +14,10 @@ from cnncli.cli.layer_table import layer_table
 from cnncli.cli.progress import make_display
 from cnncli.cli.signals import StopRequest
 from cnncli.config import Config, load_config
+from cnncli.data.datasets import Split
 from cnncli.runs import Run, create_run, find_run
 from cnncli.training.fit import EpochRecord, StepRecord
+from cnncli.training.prepare import Prepared, prepare
 from cnncli.training.results import TrainResult
 from cnncli.training.session import train_run
 
@@ -78,7 +81,12 @@ def dry_run(config: Config, output: Output) -> None:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cnn-dry-run-") as folder:
         run = create_run(folder, "dry-run")
-        result = _watched(config.with_overrides(small), run, output, resume=False)
+        shorter = config.with_overrides(small)
+        prepared = prepare(shorter)
+        test = prepared.dataset.test
+        few_test = Split(test.images[:DRY_VALIDATION], test.labels[:DRY_VALIDATION])
+        prepared = replace(prepared, dataset=replace(prepared.dataset, test=few_test))
+        result = _watched(shorter, run, output, resume=False, prepared=prepared)
     seconds = time.monotonic() - began
     if output.as_json:
         print_json({**result.to_json(), "run": None, "path": None, "status": "dry run"})
@@ -88,7 +96,9 @@ def dry_run(config: Config, output: Output) -> None:
         )
 
 
-def _watched(config: Config, run: Run, output: Output, *, resume: bool) -> TrainResult:
+def _watched(
+    config: Config, run: Run, output: Output, *, resume: bool, prepared: Prepared | None = None
+) -> TrainResult:
     """Run the training, show its records as they come, and return the last one."""
     with (
         make_display(config.train.epochs, quiet=output.quiet) as display,
@@ -96,7 +106,13 @@ def _watched(config: Config, run: Run, output: Output, *, resume: bool) -> Train
     ):
         told = False
         for record in train_run(
-            config, run, resume=resume, stop=stop, plots=output.plots, profile=output.profile
+            config,
+            run,
+            resume=resume,
+            stop=stop,
+            prepared=prepared,
+            plots=output.plots,
+            profile=output.profile,
         ):
             if not told:
                 display.tell(_data_line(run))

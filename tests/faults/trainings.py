@@ -1,7 +1,6 @@
 """Trainings that are killed, stopped, started in crowds, and looked at while they run."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -293,7 +292,8 @@ def evaluations_meanwhile(folder: Path, count: int) -> Outcome:
     """Evaluate and inspect a run while it is being trained."""
     config = write_config(folder, epochs=100_000)
     lost: list[str] = []
-    process = start("train", "-c", str(config), "--name", "busy", "-q", cwd=folder)
+    endless = ("--set", "train.patience=null")
+    process = start("train", "-c", str(config), "--name", "busy", "-q", *endless, cwd=folder)
     run = Run(folder / "runs/busy")
     wait_for_saves(process, run.last_path, 5, 0)
     try:
@@ -309,7 +309,7 @@ def evaluations_meanwhile(folder: Path, count: int) -> Outcome:
         if process.poll() is not None:
             lost.append("the training ended meanwhile")
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.communicate()
     return Outcome(
         "`cnn eval` and `inspect` of a run that saves many times a second",

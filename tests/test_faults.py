@@ -1,0 +1,39 @@
+"""The campaign of faults runs, each kind a few times; the whole of it is `python -m tests.faults`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def campaign(scale: float, *kinds: str) -> str:
+    command = [sys.executable, "-m", "tests.faults", "--scale", str(scale), "--only", *kinds]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+
+
+def test_trainings_that_are_killed_and_stopped() -> None:
+    told = campaign(0.02, "kill_points", "signals", "second_signals", "many_starts", "evaluations_meanwhile")
+    assert told.count("| nothing |") == 5
+
+
+def test_damaged_inputs() -> None:
+    told = campaign(0.005, "configs", "checkpoints", "idx_files", "pictures")
+    assert told.count("| nothing |") == 4
+
+
+def test_bombs_are_refused() -> None:
+    assert "all refused in words" in campaign(1, "bombs")
+
+
+def test_the_table_of_the_docs_is_that_of_the_campaign() -> None:
+    page = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ") and line.endswith(" nothing |")]
+    assert len(rows) == 14
