@@ -40,3 +40,9 @@ def whole(array: FloatArray) -> Parts:
 def columns_apart(even: FloatArray, odd: FloatArray) -> Parts:
     """Return the parts of an image whose even columns are in one array and whose odd ones in another."""
     return (Part(0, 2, even), Part(1, 2, odd)) if odd.shape[1] else (Part(0, 2, even),)
+
+
+def one_block(parts: Parts) -> FloatArray | None:
+    """Return the array of an image that lies in memory as a whole, without gaps, or None."""
+    first = parts[0]
+    return first.array if first.step == 1 and first.start == 0 and first.array.flags.c_contiguous else None

@@ -30,6 +30,10 @@ class Node:
     output_shape: Shape
     folded: BatchNorm | None = None
 
+    def has_bias(self) -> bool:
+        """Return whether anything is added behind the products: the layer's bias, or a folded normalisation."""
+        return "bias" in self.layer.parameters or self.folded is not None
+
     def weight_and_bias(self) -> tuple[FloatArray, FloatArray]:
         """Return the weights a kernel has to apply: the layer's, times the folded normalisation.
 

@@ -136,14 +136,16 @@ class BatchNormKernel(Kernel):
     def forward(self, slot: int, out: Parts) -> None:
         y = self.scratch
         np.multiply(self._near(slot), self.row_a, out=y)
+        if not self.relu:
+            for part in out:
+                wide = self.row_b.ndim == 3 and len(self.row_b) > 1
+                row = self.row_b[part.start :: part.step] if wide else self.row_b
+                np.add(part.of(y), row, out=part.array)
+            return
         np.add(y, self.row_b, out=y)
-        if self.relu:
-            np.greater(y, self.zero, out=self.positive[slot])
+        np.greater(y, self.zero, out=self.positive[slot])
         for part in out:
-            if self.relu:
-                np.maximum(part.of(y), part.of(self.zero), out=part.array)
-            else:
-                part.array[...] = part.of(y)
+            np.maximum(part.of(y), part.of(self.zero), out=part.array)
 
     def _near(self, slot: int) -> FloatArray:
         """Return the slot's input, less the mean where that is far from zero: a · x + b would cancel there."""

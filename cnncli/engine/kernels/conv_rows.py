@@ -17,7 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.images import Parts, whole
+from cnncli.engine.images import Parts, one_block, whole
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, tiled, zeros
 from cnncli.engine.kernels.conv_rows_backward import gradient_of
 from cnncli.engine.kernels.products import product
@@ -93,14 +93,18 @@ class ConvRows(Kernel):
         return rows.reshape(-1, self.kw * self.c)
 
     def forward(self, slot: int, out: Parts) -> None:
-        windows, y = self.unfold(slot), self.y
+        windows, direct = self.unfold(slot), None if self.relu else one_block(out)
+        y = self.y if direct is None else direct
         total = y.reshape(-1, self.f)
         for i in range(self.kh):
             product(self.rows_of(windows, i), self.w[i], self.partial if i else total)
             if i:
                 np.add(total, self.partial, out=total)
-        self.bias_row[...] = self.b
-        np.add(y, self.bias_row, out=y)
+        if self.nodes[0].has_bias():
+            self.bias_row[...] = self.b
+            np.add(y, self.bias_row, out=y)
+        if direct is not None:
+            return
         if self.relu and self.load.training:
             np.greater(y, self.zero, out=self.positive[slot])
         for part in out:

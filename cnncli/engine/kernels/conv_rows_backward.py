@@ -87,7 +87,8 @@ class Scattered(Gradient):
 
     def run(self, slot: int) -> Parts:
         conv, g = self.conv, self.g.reshape(-1, self.conv.f)
-        self.db += self.ones @ g
+        if conv.nodes[0].has_bias():
+            self.db += self.ones @ g
         windows = conv.unfold(slot)
         for i in range(conv.kh):
             self.dw[i].add(conv.rows_of(windows, i), g)
@@ -143,7 +144,8 @@ class Gathered(Gradient):
             remainder.prepare(weight)
 
     def run(self, slot: int) -> Parts:
-        self.db += self.ones @ self.padded.reshape(-1, self.conv.f)
+        if self.conv.nodes[0].has_bias():
+            self.db += self.ones @ self.padded.reshape(-1, self.conv.f)
         for columns in self.columns:
             columns.unfold()
         for remainder in self.remainders:

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.images import Parts
+from cnncli.engine.images import Parts, one_block
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
 from cnncli.engine.kernels.products import SummedProduct, product
 from cnncli.engine.kernels.winograd_conv import PoolPlanes, covers_pool
@@ -84,11 +84,15 @@ class FirstConv(Kernel):
         self.w = np.ascontiguousarray(weight.reshape(weight.shape[0], -1).T)  # (C·KH·KW, F)
 
     def forward(self, slot: int, out: Parts) -> None:
-        y = self.y
+        direct = None if self.relu else one_block(out)
+        y = self.y if direct is None else direct
         windows = self.windows[slot if self.load.training else 0].reshape(self.w.shape[0], -1)
         product(windows.T, self.w, y.reshape(-1, y.shape[-1]))
-        self.bias_row[...] = self.b
-        np.add(y, self.bias_row, out=y)
+        if self.nodes[0].has_bias():
+            self.bias_row[...] = self.b
+            np.add(y, self.bias_row, out=y)
+        if direct is not None:
+            return
         if self.relu and self.load.training:
             np.greater(y, self.zero, out=self.positive[slot])
         for part in out:
@@ -98,16 +102,18 @@ class FirstConv(Kernel):
                 part.array[...] = part.of(y)
 
     def backward(self, slot: int, dy: Parts) -> Parts:
-        g = self.g
+        direct = None if self.relu else one_block(dy)
+        g = self.g if direct is None else direct
         if self.relu:
             np.copyto(self.mask, self.positive[slot])
-        for part in dy:
+        for part in dy if direct is None else ():
             if self.relu:
                 np.multiply(part.array, part.of(self.mask), out=part.of(g))
             else:
                 part.of(g)[...] = part.array
         rows = g.reshape(-1, g.shape[-1])
-        self.db_sum += self.ones @ rows
+        if self.nodes[0].has_bias():
+            self.db_sum += self.ones @ rows
         self.dw.add(self.windows[slot].reshape(self.w.shape[0], -1).T, rows)
         return ()
 

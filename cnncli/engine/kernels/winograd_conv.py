@@ -162,8 +162,9 @@ class WinogradConv(_Winograd):
 
     def forward(self, slot: int, out: Parts) -> None:
         y = self._products(slot).reshape(2, 2, self.th, self.tw, self.load.images, self.f)
-        self.bias_row[...] = self.b
-        np.add(y, self.bias_row, out=y)
+        if self.nodes[0].has_bias():
+            self.bias_row[...] = self.b
+            np.add(y, self.bias_row, out=y)
         if self.load.training and self.positive is not None:
             np.greater(y, self.zero, out=self.positive[slot])
         for a, b, view, tiles in self._tile_parts(out):
@@ -183,7 +184,8 @@ class WinogradConv(_Winograd):
                 np.multiply(view, mask, out=d[tiles])
             else:
                 d[tiles] = view
-            self.db_sum += self.ones @ d.reshape(-1, self.f)
+            if self.nodes[0].has_bias():
+                self.db_sum += self.ones @ d.reshape(-1, self.f)
         return self._products_backward(slot)
 
 
