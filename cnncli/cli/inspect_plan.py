@@ -9,6 +9,8 @@ from cnncli.config import load_config
 from cnncli.engine.describe import describe
 from cnncli.errors import UsageError
 
+_WIDE = 120  # columns of a terminal; a narrower one has no room for sentences
+
 
 def show_plan(name: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Print a row for each step of a training plan; a few steps on random images are measured for it.
@@ -24,14 +26,17 @@ def show_plan(name: str, data_dir: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"kind": "plan", "config": config.origin.source, "steps": [asdict(row) for row in rows]})
         return
-    grid = table("layers", "kernel", "images>", "forward>", "backward>", "what it does")
+    console = out()
+    explained = console.width >= _WIDE
+    headings = ["layers", "kernel", "images>", "forward>", "backward>"] + ["what it does"] * explained
+    grid = table(*headings)
     for row in rows:
-        grid.add_row(
-            row.layers,
+        cells = [
+            row.layers or row.pattern,
             row.kernel,
             str(row.images) if row.kernel else "",
             "" if row.forward is None else percent(row.forward),
             "" if row.backward is None or not row.kernel else percent(row.backward),
-            row.pattern,
-        )
-    out().print(grid)
+        ]
+        grid.add_row(*cells, *[row.pattern if row.kernel else ""] * explained)
+    console.print(grid)

@@ -63,7 +63,16 @@ def full_disks(folder: Path, count: int) -> Outcome:
                 load_checkpoint(path)
             if done.code == 1:  # with room again it goes on
                 again = cnn(
-                    "train", "--resume", "run-1", "--runs-dir", str(runs), "-q", "--no-plots", cwd=folder
+                    "train",
+                    "--resume",
+                    "run-1",
+                    "--epochs",
+                    "3",
+                    "--runs-dir",
+                    str(runs),
+                    "-q",
+                    "--no-plots",
+                    cwd=folder,
                 )
                 if again.code or run.status() != "done":
                     lost.append(f"{room} bytes: the resume ended with {again.code}, {again.stderr[-300:]!r}")
