@@ -147,7 +147,9 @@ def lying_mirrors(folder: Path, count: int) -> Outcome:
                 served.plan(name, *[lie] * 50)
             place = folder / f"lied-{number}"
             try:
-                download(spec.name, place, table=table, limits=web.IMPATIENT, progress=False)
+                download(
+                    spec.name, place, table=table, limits=replace(web.IMPATIENT, read=0.2), progress=False
+                )
                 lost.append(f"{lie} was believed")
             except DownloadError:
                 pass
