@@ -11,7 +11,7 @@ from cnncli.cli.console import err, note, number, percent
 if TYPE_CHECKING:
     from cnncli.training.fit import EpochRecord, StepRecord
 
-HEADER = "  epoch  train loss  train acc  val loss   val acc        lr    img/s     time"
+HEADER = "  epoch  train loss  train acc  val loss   val acc        lr    img/s     time *"
 
 
 class Display(Protocol):
@@ -154,7 +154,7 @@ class BarDisplay(QuietDisplay):
         )
         self._began = now
         self._progress.console.print(
-            line + ("  best" if record.best else ""), style="green" if record.best else None
+            line + (" *" if record.best else ""), style="green" if record.best else None
         )
         last = record.epoch == self._epochs
         self._progress.reset(
