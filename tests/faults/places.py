@@ -137,7 +137,7 @@ def lying_mirrors(folder: Path, count: int) -> Outcome:
         web.status(404),
         web.endless,
         web.announcing(1 << 40),
-        web.stall(100),
+        web.stall(0),
     )
     for number in range(count):
         with web.Mirror(files) as served:
