@@ -17,8 +17,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.images import Parts, one_block, whole
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, tiled, zeros
+from cnncli.engine.images import Parts, whole
+from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
+from cnncli.engine.kernels.bias_relu import BiasReLU
 from cnncli.engine.kernels.conv_rows_backward import gradient_of
 from cnncli.engine.kernels.products import product
 from cnncli.engine.nodes import Node
@@ -45,7 +46,8 @@ class ConvRows(Kernel):
         f, self.oh, self.ow = nodes[0].output_shape
         (self.kh, self.kw), (self.sh, self.sw) = conv.kernel_size, conv.stride
         (top, bottom), (left, right) = conv.pads(nodes[0].input_shape)
-        self.c, self.f, self.h, self.w_in, self.relu = c, f, h, w, len(nodes) == 2
+        self.c, self.f, self.h, self.w_in = c, f, h, w
+        self.tail = BiasReLU(nodes[0], load, relu=len(nodes) == 2)
         self.depth = -(-(h + top + bottom) // self.sh)  # image rows of each remainder
         slots = load.slots if load.training else 1
         # rows (depth, SH), so that row r is at [r // SH, r % SH]
@@ -55,13 +57,8 @@ class ConvRows(Kernel):
         self.unfolds = self.kw > 1 or self.sw > 1 or self.sh > 1 or w + left + right != self.ow
         if self.unfolds:
             self.taps = empty(self.sh, self.depth, self.ow, n, self.kw, c)
-        self.y = empty(self.oh, self.ow, n, f)
         self.partial = empty(self.oh * self.ow * n, f)
-        self.bias_row = tiled(self.ow, n, f)
-        self.zero = zeros(self.oh, self.ow, n, f)
         if load.training:
-            self.positive = np.empty((slots, self.oh, self.ow, n, f), np.bool_)
-            self.mask = empty(self.oh, self.ow, n, f)
             self.back = gradient_of(self, (top, left))
 
     def prepare(self, draws: Draws) -> None:
@@ -93,34 +90,16 @@ class ConvRows(Kernel):
         return rows.reshape(-1, self.kw * self.c)
 
     def forward(self, slot: int, out: Parts) -> None:
-        windows, direct = self.unfold(slot), None if self.relu else one_block(out)
-        y = self.y if direct is None else direct
+        windows, y = self.unfold(slot), self.tail.destination(out)
         total = y.reshape(-1, self.f)
         for i in range(self.kh):
             product(self.rows_of(windows, i), self.w[i], self.partial if i else total)
             if i:
                 np.add(total, self.partial, out=total)
-        if self.nodes[0].has_bias():
-            self.bias_row[...] = self.b
-            np.add(y, self.bias_row, out=y)
-        if direct is not None:
-            return
-        if self.relu and self.load.training:
-            np.greater(y, self.zero, out=self.positive[slot])
-        for part in out:
-            if self.relu:
-                np.maximum(part.of(y), part.of(self.zero), out=part.array)
-            else:
-                part.array[...] = part.of(y)
+        self.tail.forward(slot, y, self.b, out)
 
     def backward(self, slot: int, dy: Parts) -> Parts:
-        if self.relu:
-            np.copyto(self.mask, self.positive[slot])
-        for part in dy:
-            if self.relu:
-                np.multiply(part.array, part.of(self.mask), out=part.of(self.back.g))
-            else:
-                part.of(self.back.g)[...] = part.array
+        self.tail.backward(slot, dy, self.back.g)
         return self.back.run(slot)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:

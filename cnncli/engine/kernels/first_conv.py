@@ -14,6 +14,7 @@ import numpy as np
 
 from cnncli.engine.images import Parts, one_block
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
+from cnncli.engine.kernels.bias_relu import BiasReLU
 from cnncli.engine.kernels.products import SummedProduct, product
 from cnncli.engine.kernels.winograd_conv import PoolPlanes, covers_pool
 from cnncli.engine.nodes import Node
@@ -47,7 +48,6 @@ class FirstConv(Kernel):
         n, (c, h, w) = load.images, nodes[0].input_shape
         f, oh, ow = nodes[0].output_shape
         (top, bottom), (left, right) = conv.pads(nodes[0].input_shape)
-        self.relu = len(nodes) == 2
         self.taps = (c, *conv.kernel_size)
         self.stride = conv.stride
         k = c * conv.kernel_size[0] * conv.kernel_size[1]
@@ -55,12 +55,8 @@ class FirstConv(Kernel):
         self.inner = self.x[:, top : top + h, left : left + w]
         slots = load.slots if load.training else 1
         self.windows = empty(slots, k, oh, ow, n)
-        self.y = empty(oh, ow, n, f)
-        self.bias_row = empty(ow, n, f)
-        self.zero = zeros(oh, ow, n, f)
+        self.tail = BiasReLU(nodes[0], load, relu=len(nodes) == 2)
         if load.training:
-            self.positive = np.empty((slots, oh, ow, n, f), np.bool_)
-            self.mask = empty(oh, ow, n, f)
             self.g = empty(oh, ow, n, f)
             self.dw, self.db_sum = SummedProduct((), oh * ow * n, k, f), zeros(f)
             self.ones = np.ones(oh * ow * n, np.float32)
@@ -84,33 +80,16 @@ class FirstConv(Kernel):
         self.w = np.ascontiguousarray(weight.reshape(weight.shape[0], -1).T)  # (C·KH·KW, F)
 
     def forward(self, slot: int, out: Parts) -> None:
-        direct = None if self.relu else one_block(out)
-        y = self.y if direct is None else direct
+        y = self.tail.destination(out)
         windows = self.windows[slot if self.load.training else 0].reshape(self.w.shape[0], -1)
         product(windows.T, self.w, y.reshape(-1, y.shape[-1]))
-        if self.nodes[0].has_bias():
-            self.bias_row[...] = self.b
-            np.add(y, self.bias_row, out=y)
-        if direct is not None:
-            return
-        if self.relu and self.load.training:
-            np.greater(y, self.zero, out=self.positive[slot])
-        for part in out:
-            if self.relu:
-                np.maximum(part.of(y), part.of(self.zero), out=part.array)
-            else:
-                part.array[...] = part.of(y)
+        self.tail.forward(slot, y, self.b, out)
 
     def backward(self, slot: int, dy: Parts) -> Parts:
-        direct = None if self.relu else one_block(dy)
+        direct = None if self.tail.relu else one_block(dy)
         g = self.g if direct is None else direct
-        if self.relu:
-            np.copyto(self.mask, self.positive[slot])
-        for part in dy if direct is None else ():
-            if self.relu:
-                np.multiply(part.array, part.of(self.mask), out=part.of(g))
-            else:
-                part.of(g)[...] = part.array
+        if direct is None:
+            self.tail.backward(slot, dy, g)
         rows = g.reshape(-1, g.shape[-1])
         if self.nodes[0].has_bias():
             self.db_sum += self.ones @ rows
