@@ -61,6 +61,15 @@ def train(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", help="seed", rich_help_panel=TRAINING)
     ] = None,
+    save_every: Annotated[
+        str | None,
+        typer.Option(
+            "--save-every",
+            metavar="N|Ss",
+            help="train.save_every: a checkpoint every N batches, or every S seconds as in 30s.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     data_dir: DataDir = None,
     resume: Annotated[
         str | None,
@@ -116,6 +125,12 @@ def train(
     overrides = list(overrides or [])
     named = {"train.epochs": epochs, "train.batch_size": batch_size, "train.optimizer.lr": lr, "seed": seed}
     overrides += [f"{key}={value}" for key, value in named.items() if value is not None]
+    if save_every is not None:
+        seconds = save_every.removesuffix("s")
+        if not seconds:
+            raise UsageError(f"--save-every: expected batches or seconds (200, 30s), found '{save_every}'")
+        unit = "seconds" if seconds != save_every else "steps"
+        overrides.append(f"train.save_every={{{unit}: {seconds}}}")
     if data_dir is not None:
         overrides.append(f"data.dir={quoted(str(data_dir))}")  # a JSON string is a YAML string
 

@@ -264,3 +264,19 @@ def test_a_file_of_a_name_with_blanks_is_a_data_folder(cnn) -> None:
     result = cnn(*TRAIN, "-q", "--set", 'data.dataset="my tiny: set"', "--data-dir", "a: b")
     assert result.exit_code == 0, result.stderr
     assert load_config("runs/run-1/config.yaml").data.dir == "a: b"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("200", "{steps: 200, seconds: 60.0}"), ("30s", "{steps: null, seconds: 30.0}")]
+)
+def test_how_often_to_save_is_in_batches_or_seconds(cnn, place, text: str, expected: str) -> None:
+    result = cnn("train", "-c", "tiny.yaml", "--save-every", text, "--print-config")
+    assert result.exit_code == 0
+    assert f"save_every: {expected}" in result.stdout
+
+
+@pytest.mark.parametrize("text", ["often", "0", "-3s", "s", ""])
+def test_how_often_to_save_has_to_be_a_number(cnn, place, text: str) -> None:
+    result = cnn("train", "-c", "tiny.yaml", "--save-every", text, "--print-config")
+    assert result.exit_code == 2
+    assert "save" in result.stderr and "Traceback" not in result.stderr
