@@ -49,6 +49,10 @@ def to_input(
     return x
 
 
+Batch = tuple[FloatArray, npt.NDArray[np.int64]]
+"""Images (B, C, H, W) and labels (B,)."""
+
+
 class Batches:
     """The batches of a set, epoch after epoch, each a pure function of (seed, epoch, step).
 
@@ -126,7 +130,7 @@ class Batches:
         shuffled = stream(self.seed, "shuffle", epoch).permutation(self.count)
         return shuffled if self.indices is None else self.indices[shuffled]
 
-    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[tuple[FloatArray, npt.NDArray[np.int64]]]:
+    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from a step on.
 
         Args:

@@ -1,5 +1,6 @@
 """What every executor of a network promises, whatever runs it."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
@@ -56,8 +57,12 @@ class Executor(Protocol):
         key: Key,
         label_smoothing: float = 0.0,
         max_gradient_norm: float | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> BatchResult:
         """Run one batch and update the parameters.
+
+        `meanwhile` is called once in the course of it, where the caller would otherwise wait for other workers: the
+        place to prepare the next batch.
 
         Raises:
             DivergenceError: the loss or a gradient is not finite; the parameters are as they were.

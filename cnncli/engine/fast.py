@@ -182,8 +182,12 @@ class FastExecutor:
         key: Key,
         label_smoothing: float = 0.0,
         max_gradient_norm: float | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> BatchResult:
         """Run one batch and update the parameters.
+
+        `meanwhile` is called at the first meeting of the shards, when this one's part up to there is done; an error
+        of it is raised when the step is done.
 
         Raises:
             DivergenceError: the loss or a gradient is not finite; the parameters are as they were.
@@ -193,15 +197,19 @@ class FastExecutor:
         self._adopt(optimizer)
         self._clock.stop("copy the batch in")
         count = optimizer.step_count + 1
-        self._run(Command("step", len(x), key, label_smoothing, learning_rate, count, max_gradient_norm))
+        command = Command("step", len(x), key, label_smoothing, learning_rate, count, max_gradient_norm)
+        errors: list[Exception] = []
+        self._run(command, meanwhile and self._attempt(meanwhile, errors))
         self._clock.stop(WAITING)
         result = self._result(len(x))
         if not self._finite(len(x)):
-            return self._examine(result, len(x), optimizer, learning_rate, max_gradient_norm)
-        if max_gradient_norm is None:
-            return result
-        norm = float(np.sqrt(self._results[: self._active(len(x)), 3].sum()))
-        return result._replace(gradient_norm=norm)
+            result = self._examine(result, len(x), optimizer, learning_rate, max_gradient_norm)
+        elif max_gradient_norm is not None:
+            norm = float(np.sqrt(self._results[: self._active(len(x)), 3].sum()))
+            result = result._replace(gradient_norm=norm)
+        for error in errors:
+            raise error
+        return result
 
     def _examine(
         self,
@@ -280,7 +288,19 @@ class FastExecutor:
     def _active(self, images: int) -> int:
         return min(self.shards, images)
 
-    def _run(self, command: Command) -> None:
+    def _attempt(self, meanwhile: Callable[[], None], errors: list[Exception]) -> Callable[[], None]:
+        """Return a function that calls `meanwhile` and keeps its error for later: the shards are in a step."""
+
+        def run() -> None:
+            try:
+                meanwhile()
+            except Exception as error:
+                errors.append(error)
+            self._clock.stop("prepare the next batch")
+
+        return run
+
+    def _run(self, command: Command, meanwhile: Callable[[], None] | None = None) -> None:
         if self._team is None:
             from threadpoolctl import threadpool_limits
 
@@ -290,7 +310,7 @@ class FastExecutor:
                 self._team = Inline(self._program)
             else:
                 self._team = (Processes if self.processes else Threads)(self.workers, self._program)
-        self._team.run(command, self._active(command.images))
+        self._team.run(command, self._active(command.images), meanwhile)
 
     def _program(self, worker: int, command: Command) -> Iterator[None]:
         """Advance all shards of one worker from meeting to meeting."""

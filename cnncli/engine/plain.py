@@ -1,5 +1,6 @@
 """Runs a network as its layers are written: one thread, one batch at a time, nothing fused."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -67,8 +68,9 @@ class PlainExecutor:
         key: Key,
         label_smoothing: float = 0.0,
         max_gradient_norm: float | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> BatchResult:
-        """Run one batch and update the parameters.
+        """Run one batch and update the parameters, and then what is to be done meanwhile.
 
         Raises:
             DivergenceError: the loss or a gradient is not finite; the parameters are as they were.
@@ -81,6 +83,10 @@ class PlainExecutor:
         optimizer.step(learning_rate)
         if self._clock is not None:
             self._clock.stop("optimizer")
+        if meanwhile is not None:
+            meanwhile()
+            if self._clock is not None:
+                self._clock.stop("prepare the next batch")
         return BatchResult(result.loss, result.correct, norm)
 
     def _timed(

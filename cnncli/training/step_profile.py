@@ -8,7 +8,7 @@ from cnncli.runs import Run
 from cnncli.storage import write_text_atomic
 from cnncli.training.fit import TrainingState
 
-PREPARING = "batches read and augmented, weights averaged"
+PREPARING = "around the steps: first batches, weight averages"
 BETWEEN = "validation, checkpoints, logs"
 
 

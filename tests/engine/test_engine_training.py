@@ -9,7 +9,7 @@ from oracle import SameMasks, batch, distance, twins
 import cnncli.engine as engine
 from cnncli.engine.fast import FastExecutor
 from cnncli.engine.plain import PlainExecutor
-from cnncli.errors import DivergenceError, ModelError
+from cnncli.errors import DataError, DivergenceError, ModelError
 from cnncli.nn.build import build_network
 from cnncli.nn.layers import LAYERS, Layer
 from cnncli.optim.optimizers import make_optimizer
@@ -288,3 +288,41 @@ def test_float64_and_plain_go_to_the_plain_executor():
     assert isinstance(engine.compile(network), PlainExecutor)
     network = build_network(CLASSIC, (1, 28, 28), rng=np.random.default_rng(0))
     assert isinstance(engine.compile(network, "plain"), PlainExecutor)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "plain"},
+        {"workers": 1},
+        {"workers": 2, "team": "threads"},
+        {"workers": 2, "team": "processes"},
+    ],
+    ids=str,
+)
+def test_the_next_batch_is_prepared_once_in_the_course_of_a_step(options):
+    model, shape = NETWORKS["blocks"]
+    waiting, alone = (build_network(model, shape, rng=np.random.default_rng(0)) for _ in range(2))
+    called = []
+
+    def fail():
+        raise DataError("the next batch cannot be had")
+
+    x, labels = batch(shape, 8, 10, seed=1)
+    with (
+        engine.compile(waiting, batch_size=8, **options) as one,
+        engine.compile(alone, batch_size=8, **options) as other,
+    ):
+        ours, theirs = (make_optimizer("adam", {}, n.parameters) for n in (waiting, alone))
+        for step in range(3):
+            one.train_step(
+                x, labels, ours, 1e-2, key=(1, 1, step), meanwhile=lambda step=step: called.append(step)
+            )
+            other.train_step(x, labels, theirs, 1e-2, key=(1, 1, step))
+        assert called == [0, 1, 2]
+        with pytest.raises(DataError, match="cannot be had"):
+            one.train_step(x, labels, ours, 1e-2, key=(1, 1, 3), meanwhile=fail)
+        other.train_step(x, labels, theirs, 1e-2, key=(1, 1, 3))
+        for executor, rule in ((one, ours), (other, theirs)):  # the step itself is done, and so is the next
+            executor.train_step(x, labels, rule, 1e-2, key=(1, 1, 4))
+        assert np.array_equal(waiting.parameters.values, alone.parameters.values)
