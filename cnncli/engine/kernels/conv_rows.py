@@ -55,6 +55,7 @@ class ConvRows(Kernel):
         flat = self.x.reshape(slots, self.depth * self.sh, w + left + right, n, c)
         self.inner = flat[:, top : top + h, left : left + w]
         self.unfolds = self.kw > 1 or self.sw > 1 or self.sh > 1 or w + left + right != self.ow
+        self.unfolded = -1  # the slot whose windows are in the taps
         if self.unfolds:
             self.taps = empty(self.sh, self.depth, self.ow, n, self.kw, c)
         self.partial = empty(self.oh * self.ow * n, f)
@@ -75,12 +76,13 @@ class ConvRows(Kernel):
         return slice(j, j + self.sw * (self.ow - 1) + 1, self.sw)
 
     def unfold(self, slot: int) -> FloatArray:
-        """Return the rows' windows (SH, depth, OW·N, KW·C) of this slot's input."""
+        """Return the rows' windows (SH, depth, OW·N, KW·C) of this slot's input, unless they lie there still."""
         x: FloatArray = self.x[slot if self.load.training else 0].swapaxes(0, 1)  # (SH, depth, W, N, C)
         if not self.unfolds:
             return x.reshape(1, self.depth, -1, self.c)
-        for j in range(self.kw):
+        for j in range(self.kw) if slot != self.unfolded else ():
             self.taps[..., j, :] = x[:, :, self.window_columns(j)]
+        self.unfolded = slot
         return self.taps.reshape(self.sh, self.depth, -1, self.kw * self.c)
 
     def rows_of(self, windows: FloatArray, i: int) -> FloatArray:
@@ -90,6 +92,7 @@ class ConvRows(Kernel):
         return rows.reshape(-1, self.kw * self.c)
 
     def forward(self, slot: int, out: Parts) -> None:
+        self.unfolded = -1  # there is new input
         windows, y = self.unfold(slot), self.tail.destination(out)
         total = y.reshape(-1, self.f)
         for i in range(self.kh):
