@@ -149,6 +149,8 @@ def train(
     elif print_config:
         sys.stdout.write(named_config(config, overrides, say).to_yaml())
     elif dry_run:
+        if profile:
+            raise UsageError("--profile writes into the run folder, and --dry-run leaves none")
         train_session.dry_run(choose_config(config, overrides, say, progress=not quiet), output)
     else:
         chosen = choose_config(config, overrides, say, progress=not quiet)

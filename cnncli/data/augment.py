@@ -67,6 +67,8 @@ def _warp_part(images: FloatArray, rows: FloatArray, columns: FloatArray, out: F
     padded[:, :, 1:-2, 1:-2] = images
     down, right = np.clip(rows, -1, height) + 1, np.clip(columns, -1, width) + 1
     top, left = np.floor(down), np.floor(right)
+    if padded[0, 0].size >= 1 << 24:  # from there on, float32 skips whole numbers
+        top, left = top.astype(np.float64), left.astype(np.float64)
     down -= top  # how far below its upper neighbour each place is, 0 to 1
     right -= left
     top *= width + 3

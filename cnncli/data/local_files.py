@@ -131,7 +131,7 @@ def copy_from_folder(spec: DatasetSpec, files: Sequence[DataFile], source: Path,
             missing = []
     if missing:
         names = " or ".join(missing[0].names[:2])
-        if not Path(source).exists():
+        if not source.exists():
             raise DownloadError(f"{source} does not exist")
         raise DownloadError(f"{source} holds no {names}", "the names have to be those of the published files")
     for file, path in found.items():

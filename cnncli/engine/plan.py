@@ -284,7 +284,7 @@ class ShardPlan:
 
 
 def micro_batch(nodes: Sequence[Node], images: int, *, training: bool) -> int:
-    """Return how many images to take at once through the convolutional part: up to 16, less where they are large."""
+    """Return how many images to take at once through the convolutional part: up to 32, less where they are large."""
     largest = 1
     for node in nodes:
         if isinstance(node.layer, Conv2D):  # its Winograd tiles are four times its input and its output

@@ -280,3 +280,15 @@ def test_how_often_to_save_has_to_be_a_number(cnn, place, text: str) -> None:
     result = cnn("train", "-c", "tiny.yaml", "--save-every", text, "--print-config")
     assert result.exit_code == 2
     assert "save" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_dry_run_has_no_folder_for_a_profile(cnn, place) -> None:
+    result = cnn("train", "-c", "tiny.yaml", "--dry-run", "--profile")
+    assert result.exit_code == 2
+    assert "--dry-run leaves none" in result.stderr
+
+
+def test_a_profile_is_written_into_the_run_and_said(cnn, place) -> None:
+    result = cnn("train", "-c", "tiny.yaml", "--profile", "--no-plots")
+    assert result.exit_code == 0
+    assert "profile.txt" in result.stderr and Path("runs/run-1/profile.txt").exists()
