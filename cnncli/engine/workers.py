@@ -37,6 +37,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.errors import CnnError, WorkerError
+from cnncli.nn.aligned import aligned_zeros
 
 Program = Callable[[int, Any], Iterator[None]]
 """(worker, command) -> what that worker has to do, yielding where all have to meet."""
@@ -84,7 +85,7 @@ class PrivateMemory:
 
     def empty(self, *shape: int, dtype: Any = np.float32) -> npt.NDArray[Any]:
         """Return a zeroed array."""
-        array: npt.NDArray[Any] = np.zeros(shape, dtype)
+        array: npt.NDArray[Any] = aligned_zeros(shape, dtype)
         return array
 
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cnncli.nn.aligned import aligned_zeros
 from cnncli.types import FloatArray, Shape
-
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 
 
 class Parameter:
@@ -170,12 +169,3 @@ class FlatParameters:
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__init__(**state)  # type: ignore[misc]
-
-
-def aligned_zeros(size: int, dtype: npt.DTypeLike) -> FloatArray:
-    """Return a vector of zeros whose first number lies on a 64-byte boundary."""
-    length = size * np.dtype(dtype).itemsize
-    raw = np.zeros(length + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    vector: FloatArray = raw[start : start + length].view(dtype)
-    return vector

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnncli.errors import CheckpointError, ModelError
+from cnncli.nn.aligned import aligned_empty, aligned_zeros
 from cnncli.optim.options import check_names, flag, look_up, number
 from cnncli.types import FloatArray
 
@@ -37,7 +38,7 @@ class Optimizer(ABC):
         self.weight_decay = number("weight_decay", weight_decay, at_least=0)
         self.step_count = 0
         dtype = parameters.values.dtype
-        self.state: dict[str, FloatArray] = {name: np.zeros(parameters.size, dtype=dtype) for name in state}
+        self.state: dict[str, FloatArray] = {name: aligned_zeros(parameters.size, dtype) for name in state}
 
     def step(self, learning_rate: float) -> None:
         """Move all parameters by their gradients."""
@@ -67,10 +68,8 @@ class Optimizer(ABC):
         """
         stop = values.size if stop is None else stop
         size = min(CHUNK, max(stop - start, 0))
-        a, b = (
-            np.empty(size, values.dtype),
-            np.empty(size, values.dtype),
-        )  # own to this call: threads may share self
+        # own to this call: threads may share self
+        a, b = aligned_empty(size, values.dtype), aligned_empty(size, values.dtype)
         for low in range(start, stop, CHUNK):
             part = slice(low, min(low + CHUNK, stop))
             n = part.stop - low

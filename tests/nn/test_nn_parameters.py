@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cnncli.nn import FlatParameters, Parameter
+from cnncli.nn.aligned import aligned_zeros
 from cnncli.nn.initializers import INITIALIZERS, glorot_uniform, he_normal
-from cnncli.nn.parameters import aligned_zeros
 
 
 def flat(dtype: Any = np.float32) -> FlatParameters:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.images import Parts, whole
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, zeros
+from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, zeros
 from cnncli.engine.nodes import Node
 from cnncli.nn.layers import Dropout, LeakyReLU, ReLU, Sigmoid, Tanh
 from cnncli.types import FloatArray, Shape
@@ -76,7 +76,7 @@ class ReLUKernel(_Elementwise):
     def __init__(self, nodes: Sequence[Node], load: Load) -> None:
         super().__init__(nodes, load)
         self.zero = zeros(*self.x.shape[1:])
-        self.positive = np.empty(self.x.shape[1:], np.bool_)
+        self.positive = flags(*self.x.shape[1:])
 
     def apply(self, x: FloatArray) -> None:
         np.maximum(x, self.zero, out=x)
@@ -98,7 +98,7 @@ class LeakyReLUKernel(_Elementwise):
         assert isinstance(layer, LeakyReLU)
         self.leak = np.float32(layer.slope)
         self.zero, self.scratch = zeros(*self.x.shape[1:]), empty(*self.x.shape[1:])
-        self.positive = np.empty(self.x.shape[1:], np.bool_)
+        self.positive = flags(*self.x.shape[1:])
 
     def apply(self, x: FloatArray) -> None:
         np.multiply(x, self.leak, out=self.scratch)
@@ -157,7 +157,7 @@ class DropoutKernel(_Elementwise):
         layer = nodes[0].layer
         assert isinstance(layer, Dropout)
         self.rate, self.scale = np.float32(layer.rate), np.float32(1 / (1 - layer.rate))
-        self.kept = np.empty(self.x.shape, np.bool_)
+        self.kept = flags(*self.x.shape)
         self.uniform = empty(*self.x.shape[1:])
 
     def prepare(self, draws: Draws) -> None:

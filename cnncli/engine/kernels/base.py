@@ -9,7 +9,8 @@ import numpy as np
 
 from cnncli.engine.images import Parts
 from cnncli.engine.nodes import Node
-from cnncli.types import FloatArray
+from cnncli.nn.aligned import aligned_empty, aligned_zeros
+from cnncli.types import BoolArray, FloatArray
 
 FLOAT = np.dtype(np.float32)
 
@@ -107,9 +108,21 @@ def give(destination: FloatArray, value: FloatArray, *, add: bool) -> None:
 
 def zeros(*shape: int) -> FloatArray:
     """Return a float32 array of zeros."""
-    return np.zeros(shape, FLOAT)
+    return aligned_zeros(shape, FLOAT)
 
 
 def empty(*shape: int) -> FloatArray:
     """Return a float32 array that nothing has been written to."""
-    return np.empty(shape, FLOAT)
+    return aligned_empty(shape, FLOAT)
+
+
+def ones(*shape: int) -> FloatArray:
+    """Return a float32 array of ones."""
+    array = aligned_empty(shape, FLOAT)
+    array.fill(1)
+    return array
+
+
+def flags(*shape: int) -> BoolArray:
+    """Return an array of truth values that nothing has been written to."""
+    return aligned_empty(shape, np.bool_)

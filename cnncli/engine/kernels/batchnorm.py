@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from cnncli.engine.images import Parts, whole
 from cnncli.engine.kernels.activation import buffer_shape
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, tiled, zeros
+from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, give, ones, tiled, zeros
 from cnncli.engine.nodes import Node, inference_affine
 from cnncli.nn.layers import BatchNorm, ReLU
 from cnncli.types import FloatArray
@@ -78,13 +78,13 @@ class BatchNormKernel(Kernel):
         self.x, self.g = empty(load.slots, *shape), empty(load.slots, *shape)
         self.scratch = empty(*shape)
         self.zero = zeros(*shape)
-        self.positive = np.empty((load.slots, *shape), np.bool_)
-        self.ones = np.ones(self.scratch.size // self.c, np.float32)
+        self.positive = flags(load.slots, *shape)
+        self.ones = ones(self.scratch.size // self.c)
         width = shape[1] if len(shape) == 4 else 1
         self.row_a, self.row_b, self.row_c = (tiled(width, load.images, self.c) for _ in range(3))
         if len(shape) == 2:
             self.row_a, self.row_b, self.row_c = (row[0] for row in (self.row_a, self.row_b, self.row_c))
-        self.row_mean = np.empty_like(self.row_a)
+        self.row_mean = empty(*self.row_a.shape)
         self.moments: list[Sums] = []
         self.gradient_sums: list[Sums] = []
 

@@ -6,7 +6,7 @@ Axis letters: N micro-batch, F filters, OH OW output.
 import numpy as np
 
 from cnncli.engine.images import Parts, one_block
-from cnncli.engine.kernels.base import Load, empty, tiled, zeros
+from cnncli.engine.kernels.base import Load, empty, flags, tiled, zeros
 from cnncli.engine.nodes import Node
 from cnncli.types import FloatArray
 
@@ -28,7 +28,7 @@ class BiasReLU:
         self.bias_row = tiled(ow, n, f)
         self.zero = zeros(oh, ow, n, f)
         if load.training:
-            self.positive = np.empty((load.slots, oh, ow, n, f), np.bool_)
+            self.positive = flags(load.slots, oh, ow, n, f)
             self.mask = empty(oh, ow, n, f)
 
     def destination(self, out: Parts) -> FloatArray:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnncli.engine.images import Parts, whole
-from cnncli.engine.kernels.base import empty, zeros
+from cnncli.engine.kernels.base import empty, ones, zeros
 from cnncli.engine.kernels.products import SummedProduct, product
 from cnncli.types import FloatArray
 
@@ -75,7 +75,7 @@ class Scattered(Gradient):
     def __init__(self, conv: ConvRows, pads: tuple[int, int]) -> None:
         n, rows = conv.load.images, conv.oh * conv.ow * conv.load.images
         super().__init__(conv, empty(conv.oh, conv.ow, n, conv.f))
-        self.ones = np.ones(rows, np.float32)
+        self.ones = ones(rows)
         self.dw = [SummedProduct((), rows, conv.kw * conv.c, conv.f) for _ in range(conv.kh)]
         if conv.load.needs_dx:
             width = conv.x.shape[3]
@@ -124,7 +124,7 @@ class Gathered(Gradient):
         self.before = (over, aside)
         self.padded = zeros(conv.oh + 2 * over, conv.ow + 2 * aside, n, conv.f)
         super().__init__(conv, self.padded[over : over + conv.oh, aside : aside + conv.ow])
-        self.ones = np.ones(self.padded.size // conv.f, np.float32)
+        self.ones = ones(self.padded.size // conv.f)
         self.dx = zeros(conv.h, conv.w_in, n, conv.c)  # what no window reads stays zero
         (top, left), shape = pads, (conv.h, conv.w_in)
         self.columns = [

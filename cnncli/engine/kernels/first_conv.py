@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.images import Parts, one_block
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
+from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, ones, zeros
 from cnncli.engine.kernels.bias_relu import BiasReLU
 from cnncli.engine.kernels.products import SummedProduct, product
 from cnncli.engine.kernels.winograd_conv import PoolPlanes, covers_pool
@@ -59,7 +59,7 @@ class FirstConv(Kernel):
         if load.training:
             self.g = empty(oh, ow, n, f)
             self.dw, self.db_sum = SummedProduct((), oh * ow * n, k, f), zeros(f)
-            self.ones = np.ones(oh * ow * n, np.float32)
+            self.ones = ones(oh * ow * n)
 
     def target(self, slot: int) -> Parts:
         raise AssertionError("the first kernel is fed")
@@ -156,7 +156,7 @@ class FirstConvPool(Kernel):
         if load.training:
             self.g = empty(*self.shape)
             self.dw, self.db_sum = SummedProduct((4,), self.pixels, self.k, f), zeros(f)
-            self.ones = np.ones(self.pixels, np.float32)
+            self.ones = ones(self.pixels)
 
     def target(self, slot: int) -> Parts:
         raise AssertionError("the first kernel is fed")

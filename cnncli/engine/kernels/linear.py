@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.images import Parts, whole
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
+from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, give, ones, zeros
 from cnncli.engine.nodes import Node
 from cnncli.nn.layers import Flatten, Linear, ReLU
 from cnncli.types import FloatArray
@@ -33,8 +33,8 @@ class LinearKernel(Kernel):
         self.x, self.y = empty(n, i), empty(n, o)
         self.zero = zeros(n, o)
         if load.training:
-            self.positive = np.empty((n, o), np.bool_)
-            self.g, self.ones = empty(n, o), np.ones(n, np.float32)
+            self.positive = flags(n, o)
+            self.g, self.ones = empty(n, o), ones(n)
             self.dx = empty(n, i) if load.needs_dx else None
 
     def prepare(self, draws: Draws) -> None:

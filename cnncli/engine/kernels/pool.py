@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.images import Parts, whole
-from cnncli.engine.kernels.base import Kernel, Load, empty
+from cnncli.engine.kernels.base import Kernel, Load, empty, flags, zeros
 from cnncli.engine.nodes import Node
+from cnncli.nn.aligned import aligned_empty
 from cnncli.nn.layers import AvgPool2D, GlobalAvgPool, MaxPool2D
 from cnncli.types import FloatArray
 
@@ -29,11 +30,12 @@ class _Pool(Kernel):
         self.size, self.stride = layer.pool_size, layer.stride
         (top, bottom), (left, right) = layer.pads(nodes[0].input_shape)
         rows, columns = slice(top, top + h), slice(left, left + w)
-        self.x = np.full((h + top + bottom, w + left + right, n, c), self.fill, np.float32)
+        self.x = empty(h + top + bottom, w + left + right, n, c)
+        self.x.fill(self.fill)
         self.inner = self.x[rows, columns]
         self.y = empty(self.oh, self.ow, n, c)
         if load.training:
-            self.dx = np.zeros_like(self.x)
+            self.dx = zeros(*self.x.shape)
             self.dx_inner = self.dx[rows, columns]
             self.overlap = self.stride[0] < self.size[0] or self.stride[1] < self.size[1]
             self.g, self.share = empty(self.oh, self.ow, n, c), empty(self.oh, self.ow, n, c)
@@ -67,8 +69,8 @@ class MaxPool(_Pool):
     def __init__(self, nodes: Sequence[Node], load: Load) -> None:
         super().__init__(nodes, load)
         if load.training:
-            self.winner = np.empty((load.slots, *self.y.shape), np.uint8)
-            self.better = np.empty(self.y.shape, np.bool_)
+            self.winner = aligned_empty((load.slots, *self.y.shape), np.uint8)
+            self.better = flags(*self.y.shape)
 
     def forward(self, slot: int, out: Parts) -> None:
         y = self.y

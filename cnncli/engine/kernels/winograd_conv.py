@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.images import Parts, columns_apart
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
+from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, give, ones, zeros
 from cnncli.engine.kernels.products import SummedProduct, product
 from cnncli.engine.kernels.winograd import (
     transform_input,
@@ -61,7 +61,7 @@ class _Winograd(Kernel):
         if load.training:
             self.du = SummedProduct((16,), self.q, c, f)
             self.db_sum = zeros(f)
-            self.ones = np.ones(th * tw * n, np.float32)
+            self.ones = ones(th * tw * n)
             if load.needs_dx:
                 self.dv = empty(16, self.q, c)
                 self.dx = zeros(2, rows, pairs, n * c)  # rows that no tile reads stay zero
@@ -139,9 +139,7 @@ class WinogradConv(_Winograd):
         self.bias_row = empty(self.tw, n, f)
         self.zero = zeros(self.th, self.tw, n, f)
         if load.training:
-            self.positive = (
-                np.empty((load.slots, 2, 2, self.th, self.tw, n, f), np.bool_) if self.relu else None
-            )
+            self.positive = flags(load.slots, 2, 2, self.th, self.tw, n, f) if self.relu else None
             self.mask = empty(self.th, self.tw, n, f)
             self.d = self.m.reshape(4, 4, self.th, self.tw, n, f)
 
@@ -261,10 +259,10 @@ class PoolPlanes:
         self.h = empty(2, size)
         self.zero = zeros(size)
         if self.training:
-            self.right = np.empty((load.slots, size), np.bool_)  # the winner is in the right column
-            self.below = np.empty((load.slots, size), np.bool_)  # the winner is in the lower row
-            self.positive = np.empty((load.slots, size), np.bool_)
-            self.right_in_row = np.empty((2, size), np.bool_)
+            self.right = flags(load.slots, size)  # the winner is in the right column
+            self.below = flags(load.slots, size)  # the winner is in the lower row
+            self.positive = flags(load.slots, size)
+            self.right_in_row = flags(2, size)
             self.mask, self.part = empty(size), empty(size)
 
     def forward(self, slot: int, planes: FloatArray) -> FloatArray:
