@@ -6,6 +6,9 @@ micro-batches of one size. A shard whose size is no multiple has a second lane f
 
 A BatchNorm cuts the plan into stages: where one ends, every shard has to have arrived before any can go on. So a
 shard's step is a generator that yields there; whoever runs the shards (see workers.py) advances them together.
+
+All of a step that repeats is written down when the plan is built (calls.py): a stage has one list of calls for its way
+forward, and one for its way back.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +17,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, whole
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty
 from cnncli.engine.kernels.batchnorm import BatchNormKernel, Sums, merge_moments, merge_sums
@@ -26,7 +30,7 @@ from cnncli.nn.network import Network
 from cnncli.types import FloatArray, IntArray
 
 _MOST_IMAGES = 32  # of a micro-batch
-_WORKSPACE = 7_000_000  # bytes that a micro-batch's largest kernel should stay below
+_WORKSPACE = 3_600_000  # bytes that a micro-batch's largest kernel should stay below
 
 
 @dataclass
@@ -38,14 +42,14 @@ class Lane:
         images: of a micro-batch.
         slots: how many micro-batches there are.
         offset: the first one's first image in the shard.
-        dy: the gradient of the last kernel's output that each slot carries from stage to stage.
+        dy: where the gradient of the lane's input will be.
     """
 
     kernels: list[Kernel]
     images: int
     slots: int
     offset: int
-    dy: list[Parts] = field(default_factory=list)
+    dy: Parts = ()
 
     def rows(self, slot: int) -> slice:
         """Return which images of the shard a slot holds."""
@@ -53,13 +57,37 @@ class Lane:
         return slice(start, start + self.images)
 
 
-@dataclass(frozen=True)
+Steps = list[tuple[Kernel, Calls]]
+"""What to do in order, and the kernel that each part belongs to."""
+
+
+@dataclass
 class Stage:
-    """Kernels start..stop-1 of some lanes; a BatchNormKernel, in training, is always the first of its stage."""
+    """Kernels start..stop-1 of some lanes; a BatchNormKernel, in training, is always the first of its stage.
+
+    Attributes:
+        lanes: the lanes, all of the same kernels.
+        start: the first kernel.
+        stop: one past the last.
+        ahead: the way forward through all slots.
+        back: the way back.
+        before: what a BatchNorm that no stage precedes has to do before the shards meet.
+        after: and what it has to do on the way back, after they met.
+    """
 
     lanes: list[Lane]
     start: int
     stop: int
+    ahead: Steps = field(default_factory=list)
+    back: Steps = field(default_factory=list)
+    before: Steps = field(default_factory=list)
+    after: Steps = field(default_factory=list)
+
+    @property
+    def norms(self) -> list[BatchNormKernel]:
+        """The BatchNorm kernels that the stage starts with, one for each lane, or none."""
+        heads = [lane.kernels[self.start] for lane in self.lanes]
+        return [kernel for kernel in heads if isinstance(kernel, BatchNormKernel)]
 
 
 class Meeting:
@@ -106,17 +134,18 @@ class Seat:
 
 
 class ShardPlan:
-    """The network for `images` images of a batch that is cut into shards.
+    """The network for one shard of a batch.
 
     Args:
         network: whose parameters are read.
-        images: how many this plan is for, at least 1.
+        x: (images, C, H, W), where the shard's images lie at every step.
         training: with backward, or for inference only.
         clock: takes the time of every kernel, or nothing.
     """
 
-    def __init__(self, network: Network, images: int, *, training: bool, clock: Clock) -> None:
-        self.network, self.images, self.training, self.clock = network, images, training, clock
+    def __init__(self, network: Network, x: FloatArray, *, training: bool, clock: Clock) -> None:
+        self.network, self.x, self.images, self.training, self.clock = network, x, len(x), training, clock
+        images = self.images
         self.nodes = nodes_of(network, training=training)
         first_dense = next(
             (i for i, node in enumerate(self.nodes) if len(node.input_shape) == 1), len(self.nodes)
@@ -136,6 +165,10 @@ class ShardPlan:
         self.dense_lane = Lane(dense, images, 1, 0)
         self.logits = empty(images, *network.output_shape)
         self.stages = _stages(self.image_lanes) + _stages([self.dense_lane])
+        for stage in self.stages:
+            self._write_ahead(stage)
+        for stage in reversed(self.stages) if training else ():
+            self._write_back(stage)
 
     def _kernels(self, start: int, stop: int, images: int, slots: int) -> list[Kernel]:
         kernels: list[Kernel] = []
@@ -150,62 +183,57 @@ class ShardPlan:
         """Return every lane."""
         return [*self.image_lanes, self.dense_lane]
 
-    def forward(self, x: FloatArray, draws: Draws, seat: Seat) -> Iterator[None]:
-        """Run the shard's images to `logits`; yields where all shards have to meet.
-
-        Args:
-            x: (images, C, H, W).
-            draws: random generators for this step.
-            seat: where this shard meets the others.
-        """
-        self.clock.start()
-        for lane in self.lanes():
-            for kernel in lane.kernels:
-                kernel.prepare(draws)
-        self.clock.stop("prepare weights")
-        if not self.image_lanes:
-            self._into_dense(slice(None))[0].array[...] = x
-        for stage in self.stages:
-            norms = _norms(stage)
-            if norms:
-                if stage.start == 0:  # nothing in front of it in its lanes that could have called it
-                    self._gather_first(stage, x)
-                own = merge_moments([moments for norm in norms for moments in norm.moments])
-                seat.meeting.publish(seat.shard, norms[0], own, backward=False)
-                self.clock.stop("batch normalisation: sums")
-                yield
-                self.clock.stop(WAITING)
-                total = merge_moments(seat.meeting.collect(seat.shards, norms[0], backward=False))
-                for norm in norms:
-                    norm.normalise_with(total, remember=seat.shard == 0 and norm is norms[0])
-            for lane in stage.lanes:
-                for slot in range(lane.slots):
-                    self._run(stage, lane, slot, x)
-
-    def _gather_first(self, stage: Stage, x: FloatArray) -> None:
+    def _write_ahead(self, stage: Stage) -> None:
+        """Write down the way forward through a stage, slot by slot."""
         for lane in stage.lanes:
-            norm = lane.kernels[0]
-            assert isinstance(norm, BatchNormKernel)
+            kernels = lane.kernels
             for slot in range(lane.slots):
-                if lane is not self.dense_lane:
-                    norm.feed(slot, x[lane.rows(slot)])
-                norm.gather(slot)
+                if stage.start == 0:
+                    self._write_entry(stage, lane, slot)
+                for k in range(stage.start, stage.stop):
+                    out = kernels[k + 1].target(slot) if k + 1 < len(kernels) else self._behind(lane, slot)
+                    kernels[k].forward(_next(stage.ahead, kernels[k]), slot, out)
+                if stage.stop < len(kernels):
+                    norm = kernels[stage.stop]
+                    assert isinstance(norm, BatchNormKernel)
+                    _next(stage.ahead, norm).call(norm.gather, slot)
 
-    def _run(self, stage: Stage, lane: Lane, slot: int, x: FloatArray) -> None:
-        clock, kernels = self.clock, lane.kernels
-        clock.start()
-        if stage.start == 0 and lane is not self.dense_lane and not isinstance(kernels[0], BatchNormKernel):
-            kernels[0].feed(slot, x[lane.rows(slot)])
-            clock.stop(kernels[0])
-        for k in range(stage.start, stage.stop):
-            out = kernels[k + 1].target(slot) if k + 1 < len(kernels) else self._behind(lane, slot)
-            kernels[k].forward(slot, out)
-            clock.stop(kernels[k])
-        if stage.stop < len(kernels):
-            norm = kernels[stage.stop]
-            assert isinstance(norm, BatchNormKernel)
-            norm.gather(slot)
-            clock.stop(norm)
+    def _write_entry(self, stage: Stage, lane: Lane, slot: int) -> None:
+        """Write down how a lane's first kernel gets its input; a BatchNorm takes its sums too, before the meeting."""
+        first = lane.kernels[0]
+        norm = isinstance(first, BatchNormKernel)
+        do = _next(stage.before if norm else stage.ahead, first)
+        if lane is not self.dense_lane:
+            first.feed(do, slot, self.x[lane.rows(slot)])
+        if isinstance(first, BatchNormKernel):
+            do.call(first.gather, slot)
+
+    def _write_back(self, stage: Stage) -> None:
+        """Write down the way back through a stage, slot by slot."""
+        for lane in stage.lanes:
+            kernels = lane.kernels
+            for slot in range(lane.slots):
+                if stage.stop < len(kernels):  # a BatchNorm, whose own stage is done: all its sums are known
+                    norm = kernels[stage.stop]
+                    dy = norm.backward(_next(stage.back, norm), slot, ())
+                elif lane is self.dense_lane or not self.dense_lane.kernels:
+                    dy = whole(self.logits[lane.rows(slot)])
+                else:
+                    rows = lane.rows(slot)
+                    dy = tuple(part._replace(array=part.array[rows]) for part in self.dense_lane.dy)
+                for kernel in reversed(kernels[stage.start : stage.stop]):
+                    if not dy:
+                        break
+                    do = _next(stage.back, kernel)
+                    if isinstance(kernel, BatchNormKernel):
+                        do.call(kernel.gather_backward, slot, dy)
+                        dy = ()
+                    else:
+                        dy = kernel.backward(do, slot, dy)
+                lane.dy = dy
+        if stage.start == 0 and stage.norms and stage.lanes[0] is self.dense_lane:
+            norm = stage.norms[0]
+            self.dense_lane.dy = norm.backward(_next(stage.after, norm), 0, ())
 
     def _behind(self, lane: Lane, slot: int) -> Parts:
         """Return where a lane's last kernel writes: rows of the dense part's input, or the logits."""
@@ -216,6 +244,40 @@ class ShardPlan:
     def _into_dense(self, rows: slice) -> Parts:
         kernels = self.dense_lane.kernels
         return whole((kernels[0].target(0)[0].array if kernels else self.logits)[rows])
+
+    def _make(self, steps: Steps, *, backward: bool = False) -> None:
+        self.clock.start()
+        for kernel, calls in steps:
+            calls.run()
+            self.clock.stop(kernel, backward=backward)
+
+    def forward(self, draws: Draws, seat: Seat) -> Iterator[None]:
+        """Run the shard's images to `logits`; yields where all shards have to meet.
+
+        Args:
+            draws: random generators for this step.
+            seat: where this shard meets the others.
+        """
+        self.clock.start()
+        for lane in self.lanes():
+            for kernel in lane.kernels:
+                kernel.prepare(draws)
+        self.clock.stop("prepare weights")
+        if not self.image_lanes:
+            self._into_dense(slice(None))[0].array[...] = self.x
+        for stage in self.stages:
+            norms = stage.norms
+            if norms:
+                self._make(stage.before)
+                own = merge_moments([moments for norm in norms for moments in norm.moments])
+                seat.meeting.publish(seat.shard, norms[0], own, backward=False)
+                self.clock.stop("batch normalisation: sums")
+                yield
+                self.clock.stop(WAITING)
+                total = merge_moments(seat.meeting.collect(seat.shards, norms[0], backward=False))
+                for norm in norms:
+                    norm.normalise_with(total, remember=seat.shard == 0 and norm is norms[0])
+            self._make(stage.ahead)
 
     def loss(self, labels: IntArray, batch: int, label_smoothing: float) -> tuple[float, int]:
         """Return the shard's share of the mean loss and its number of hits; turns `logits` into their gradient.
@@ -233,13 +295,9 @@ class ShardPlan:
 
     def backward(self, seat: Seat) -> Iterator[None]:
         """Run the gradient in `logits` back through the kernels; yields where all shards have to meet."""
-        for lane in self.lanes():
-            lane.dy = [() for _ in range(lane.slots)]
         for stage in reversed(self.stages):
-            for lane in stage.lanes:
-                for slot in range(lane.slots):
-                    self._run_back(stage, lane, slot)
-            norms = _norms(stage)
+            self._make(stage.back, backward=True)
+            norms = stage.norms
             if norms:
                 own = merge_sums([sums for norm in norms for sums in norm.gradient_sums])
                 seat.meeting.publish(seat.shard, norms[0], own, backward=True)
@@ -249,29 +307,7 @@ class ShardPlan:
                 total = merge_sums(seat.meeting.collect(seat.shards, norms[0], backward=True))
                 for norm in norms:
                     norm.differentiate_with(total)
-                if stage.start == 0 and stage.lanes[0] is self.dense_lane:
-                    self.dense_lane.dy[0] = norms[0].backward(0, ())
-
-    def _run_back(self, stage: Stage, lane: Lane, slot: int) -> None:
-        clock, kernels = self.clock, lane.kernels
-        clock.start()
-        if stage.stop < len(kernels):  # a BatchNorm, whose own stage is done: all its sums are known
-            dy = kernels[stage.stop].backward(slot, ())
-            clock.stop(kernels[stage.stop], backward=True)
-        elif lane is self.dense_lane or not self.dense_lane.kernels:
-            dy = whole(self.logits[lane.rows(slot)])
-        else:
-            dy = tuple(part._replace(array=part.array[lane.rows(slot)]) for part in self.dense_lane.dy[0])
-        for kernel in reversed(kernels[stage.start : stage.stop]):
-            if not dy:
-                return
-            if isinstance(kernel, BatchNormKernel):
-                kernel.gather_backward(slot, dy)
-                dy = ()
-            else:
-                dy = kernel.backward(slot, dy)
-            clock.stop(kernel, backward=True)
-        lane.dy[slot] = dy
+                self._make(stage.after, backward=True)
 
     def collect(self, gradients: Mapping[str, FloatArray]) -> None:
         """Write the shard's gradient of every parameter into its named array."""
@@ -307,10 +343,11 @@ def _stages(lanes: list[Lane]) -> list[Stage]:
     return [Stage(lanes, start, stop) for start, stop in pairwise(bounds) if stop > start]
 
 
-def _norms(stage: Stage) -> list[BatchNormKernel]:
-    """Return the BatchNorm kernels that a stage starts with, one for each lane, or none."""
-    heads = [lane.kernels[stage.start] for lane in stage.lanes]
-    return [kernel for kernel in heads if isinstance(kernel, BatchNormKernel)]
+def _next(steps: Steps, kernel: Kernel) -> Calls:
+    """Return where a kernel's next calls go; neighbours of the same kernel share one list."""
+    if not steps or steps[-1][0] is not kernel:
+        steps.append((kernel, Calls()))
+    return steps[-1][1]
 
 
 def no_draws(index: int) -> np.random.Generator:

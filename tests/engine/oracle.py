@@ -78,7 +78,7 @@ class SameMasks:
 def _mask(executor, index, shape, images):
     shards = []
     for shard in range(min(executor.shards, images)):
-        plan = executor._plans[shard, True]
+        _, plan = executor._plans[shard, True]
         whole = np.empty((plan.images, *shape))
         for lane in plan.lanes():
             for kernel in lane.kernels:

@@ -104,7 +104,7 @@ NETWORKS = [(name, *case) for name, cases in CASES.items() for case in cases]
 def kernels_used(executor, count, *, training):
     return {
         type(kernel).__name__
-        for lane in executor._plan(0, count, training=training).lanes()
+        for lane in executor._plan(0, slice(0, count), training=training).lanes()
         for kernel in lane.kernels
     }
 

@@ -1,10 +1,12 @@
 """Activations and dropout, which treat every number by itself: images and vectors alike."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
+from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, whole
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, zeros
 from cnncli.engine.nodes import Node
@@ -45,25 +47,25 @@ class _Elementwise(Kernel):
         x: FloatArray = self.x[slot if self.load.training else 0]
         return x
 
-    def apply(self, x: FloatArray) -> None:
+    @abstractmethod
+    def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
         """Write y over x."""
-        raise AssertionError  # every entry of the table has its own
 
-    def slope(self, y: FloatArray, out: FloatArray) -> None:
+    @abstractmethod
+    def slope(self, do: Calls, slot: int, y: FloatArray, out: FloatArray) -> None:
         """Write dy/dx, as a function of y, to `out`."""
-        raise AssertionError
 
-    def forward(self, slot: int, out: Parts) -> None:
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
         y = self._own(slot)
-        self.apply(y)
+        self.apply(do, slot, y)
         for part in out:
-            part.array[...] = part.of(y)
+            do.copy(part.of(y), out=part.array)
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
-        self.slope(self._own(slot), self.dx)
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+        self.slope(do, slot, self._own(slot), self.dx)
         for part in dy:
             own = part.of(self.dx)
-            np.multiply(own, part.array, out=own)
+            do.multiply(own, part.array, out=own)
         return whole(self.dx)
 
 
@@ -78,12 +80,12 @@ class ReLUKernel(_Elementwise):
         self.zero = zeros(*self.x.shape[1:])
         self.positive = flags(*self.x.shape[1:])
 
-    def apply(self, x: FloatArray) -> None:
-        np.maximum(x, self.zero, out=x)
+    def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
+        do.maximum(x, self.zero, out=x)
 
-    def slope(self, y: FloatArray, out: FloatArray) -> None:
-        np.greater(y, self.zero, out=self.positive)
-        np.copyto(out, self.positive)
+    def slope(self, do: Calls, slot: int, y: FloatArray, out: FloatArray) -> None:
+        do.greater(y, self.zero, out=self.positive)
+        do.copy(self.positive, out=out)
 
 
 class LeakyReLUKernel(_Elementwise):
@@ -100,14 +102,14 @@ class LeakyReLUKernel(_Elementwise):
         self.zero, self.scratch = zeros(*self.x.shape[1:]), empty(*self.x.shape[1:])
         self.positive = flags(*self.x.shape[1:])
 
-    def apply(self, x: FloatArray) -> None:
-        np.multiply(x, self.leak, out=self.scratch)
-        np.maximum(x, self.scratch, out=x)
+    def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
+        do.multiply(x, self.leak, out=self.scratch)
+        do.maximum(x, self.scratch, out=x)
 
-    def slope(self, y: FloatArray, out: FloatArray) -> None:
-        np.greater(y, self.zero, out=self.positive)
-        np.copyto(out, self.positive)
-        np.maximum(out, self.leak, out=out)
+    def slope(self, do: Calls, slot: int, y: FloatArray, out: FloatArray) -> None:
+        do.greater(y, self.zero, out=self.positive)
+        do.copy(self.positive, out=out)
+        do.maximum(out, self.leak, out=out)
 
 
 class TanhKernel(_Elementwise):
@@ -116,12 +118,12 @@ class TanhKernel(_Elementwise):
     pattern: ClassVar[str] = "tanh"
     layer = Tanh
 
-    def apply(self, x: FloatArray) -> None:
-        np.tanh(x, out=x)
+    def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
+        do.call(np.tanh, x, x)
 
-    def slope(self, y: FloatArray, out: FloatArray) -> None:
-        np.multiply(y, y, out=out)
-        np.subtract(np.float32(1), out, out=out)
+    def slope(self, do: Calls, slot: int, y: FloatArray, out: FloatArray) -> None:
+        do.multiply(y, y, out=out)
+        do.call(np.subtract, np.float32(1), out, out)
 
 
 class SigmoidKernel(_Elementwise):
@@ -130,16 +132,16 @@ class SigmoidKernel(_Elementwise):
     pattern: ClassVar[str] = "sigmoid"
     layer = Sigmoid
 
-    def apply(self, x: FloatArray) -> None:
+    def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
         half = np.float32(0.5)
-        np.multiply(x, half, out=x)
-        np.tanh(x, out=x)
-        np.multiply(x, half, out=x)
-        np.add(x, half, out=x)
+        do.multiply(x, half, out=x)
+        do.call(np.tanh, x, x)
+        do.multiply(x, half, out=x)
+        do.add(x, half, out=x)
 
-    def slope(self, y: FloatArray, out: FloatArray) -> None:
-        np.subtract(np.float32(1), y, out=out)
-        np.multiply(out, y, out=out)
+    def slope(self, do: Calls, slot: int, y: FloatArray, out: FloatArray) -> None:
+        do.call(np.subtract, np.float32(1), y, out)
+        do.multiply(out, y, out=out)
 
 
 class DropoutKernel(_Elementwise):
@@ -163,22 +165,15 @@ class DropoutKernel(_Elementwise):
     def prepare(self, draws: Draws) -> None:
         self.rng = draws(self.nodes[0].index)
 
-    def forward(self, slot: int, out: Parts) -> None:
+    def _draw(self) -> None:
         self.rng.random(dtype=np.float32, out=self.uniform)
-        np.greater_equal(self.uniform, self.rate, out=self.kept[slot])
-        y = self._own(slot)
-        self._masked(slot, self.uniform)
-        np.multiply(y, self.uniform, out=y)
-        for part in out:
-            part.array[...] = part.of(y)
 
-    def _masked(self, slot: int, mask: FloatArray) -> None:
-        np.copyto(mask, self.kept[slot])
-        np.multiply(mask, self.scale, out=mask)
+    def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
+        do.call(self._draw)
+        do.call(np.greater_equal, self.uniform, self.rate, self.kept[slot])
+        self.slope(do, slot, x, self.uniform)
+        do.multiply(x, self.uniform, out=x)
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
-        self._masked(slot, self.dx)
-        for part in dy:
-            own = part.of(self.dx)
-            np.multiply(own, part.array, out=own)
-        return whole(self.dx)
+    def slope(self, do: Calls, slot: int, y: FloatArray, out: FloatArray) -> None:
+        do.copy(self.kept[slot], out=out)
+        do.multiply(out, self.scale, out=out)

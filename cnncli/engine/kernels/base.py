@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts
 from cnncli.engine.nodes import Node
 from cnncli.nn.aligned import aligned_empty, aligned_zeros
@@ -39,9 +40,12 @@ Draws = Callable[[int], np.random.Generator]
 class Kernel(ABC):
     """Runs the layers it covers. It owns what it reads, and writes into what its neighbours own.
 
-    Before the first slot of a step comes `prepare`, after the last one `collect`. Between them, for every slot,
-    the kernel in front writes into `target(slot)`, then `forward(slot, out)` reads that and writes `out`; on the way
-    back `backward(slot, dy)` reads dy and returns the parts of dx, valid until its next call.
+    `feed`, `forward` and `backward` compute nothing: while the plan is built, they write down in `do` the calls that
+    will, slot by slot. The kernel in front writes into `target(slot)`; what `forward` writes down reads that and
+    writes to `out`; what `backward` writes down reads dy and leaves dx in the parts that it returns, valid until the
+    next slot's turn.
+
+    In every step, `prepare` is called before the first slot's calls are made, and `collect` after the last one's.
 
     Args:
         nodes: the layers it covers.
@@ -61,25 +65,25 @@ class Kernel(ABC):
         self.load = load
 
     def prepare(self, draws: Draws) -> None:  # noqa: B027 - most kernels have nothing to prepare
-        """Take the parameters' present values, once a step."""
+        """Take the parameters' present values, once a step, into arrays that stay where they are."""
 
     @abstractmethod
     def target(self, slot: int) -> Parts:
         """Return where the input of this slot is to be written."""
 
-    def feed(self, slot: int, x: FloatArray) -> None:
-        """Take x (N, C, H, W) as the input of this slot; called when this kernel is the first."""
+    def feed(self, do: Calls, slot: int, x: FloatArray) -> None:
+        """Take x (N, C, H, W) as the input of this slot; for the first kernel of the plan."""
         image = x.transpose(2, 3, 0, 1)
         for part in self.target(slot):
-            part.array[...] = part.of(image)
+            do.copy(part.of(image), part.array)
 
     @abstractmethod
-    def forward(self, slot: int, out: Parts) -> None:
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
         """Read this slot's input and write the output of the covered layers to `out`."""
 
     @abstractmethod
-    def backward(self, slot: int, dy: Parts) -> Parts:
-        """Add this slot's parameter gradients to the kernel's own sums, and return dx.
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+        """Add this slot's parameter gradients to the kernel's own sums, and return where dx will be.
 
         An empty tuple when nobody needs dx.
         """

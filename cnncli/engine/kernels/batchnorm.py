@@ -17,6 +17,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, whole
 from cnncli.engine.kernels.activation import buffer_shape
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, give, ones, tiled, zeros
@@ -133,7 +134,10 @@ class BatchNormKernel(Kernel):
             norm.running_var += norm.momentum * (unbiased - norm.running_var)
         self.moments = []
 
-    def forward(self, slot: int, out: Parts) -> None:
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+        do.call(self._forward, slot, out)
+
+    def _forward(self, slot: int, out: Parts) -> None:
         y = self.scratch
         np.multiply(self._near(slot), self.row_a, out=y)
         if not self.relu:
@@ -177,13 +181,16 @@ class BatchNormKernel(Kernel):
         self.row_b[...] = a * per_x
         self.row_c[...] = dbeta if self.centred else dbeta - per_x * self.mean
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+        do.call(self._backward, slot)
+        return whole(self.g[slot])
+
+    def _backward(self, slot: int) -> None:
         g = self.g[slot]
         np.subtract(g, self.row_c, out=g)
         np.multiply(g, self.row_a, out=g)
         np.multiply(self._near(slot), self.row_b, out=self.scratch)
         np.subtract(g, self.scratch, out=g)
-        return whole(g)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         own = merge_sums(self.gradient_sums)
@@ -222,14 +229,14 @@ class AffineKernel(Kernel):
     def target(self, slot: int) -> Parts:
         return whole(self.x)
 
-    def forward(self, slot: int, out: Parts) -> None:
-        np.multiply(self.x, self.row_a, out=self.x)
-        np.add(self.x, self.row_b, out=self.x)
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+        do.multiply(self.x, self.row_a, out=self.x)
+        do.add(self.x, self.row_b, out=self.x)
         for part in out:
             if self.relu:
-                np.maximum(part.of(self.x), part.of(self.zero), out=part.array)
+                do.maximum(part.of(self.x), part.of(self.zero), out=part.array)
             else:
-                part.array[...] = part.of(self.x)
+                do.copy(part.of(self.x), out=part.array)
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         raise AssertionError("only planned for inference")

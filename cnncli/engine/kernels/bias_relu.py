@@ -3,8 +3,7 @@
 Axis letters: N micro-batch, F filters, OH OW output.
 """
 
-import numpy as np
-
+from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, one_block
 from cnncli.engine.kernels.base import Load, empty, flags, tiled, zeros
 from cnncli.engine.nodes import Node
@@ -36,27 +35,30 @@ class BiasReLU:
         direct = None if self.relu else one_block(out)
         return self.y if direct is None else direct
 
-    def forward(self, slot: int, y: FloatArray, bias: FloatArray, out: Parts) -> None:
-        """Write what is in `y`, from `destination`, to out, with bias (F,) and ReLU."""
+    def prepare(self, bias: FloatArray) -> None:
+        """Take this step's bias (F,)."""
+        self.bias_row[...] = bias
+
+    def forward(self, do: Calls, slot: int, y: FloatArray, out: Parts) -> None:
+        """Write what is in `y`, from `destination`, to out, with bias and ReLU."""
         if self.has_bias:
-            self.bias_row[...] = bias
-            np.add(y, self.bias_row, out=y)
+            do.add(y, self.bias_row, out=y)
         if y is not self.y:
             return
         if self.relu and self.training:
-            np.greater(y, self.zero, out=self.positive[slot])
+            do.greater(y, self.zero, out=self.positive[slot])
         for part in out:
             if self.relu:
-                np.maximum(part.of(y), part.of(self.zero), out=part.array)
+                do.maximum(part.of(y), part.of(self.zero), out=part.array)
             else:
-                part.array[...] = part.of(y)
+                do.copy(part.of(y), out=part.array)
 
-    def backward(self, slot: int, dy: Parts, g: FloatArray) -> None:
+    def backward(self, do: Calls, slot: int, dy: Parts, g: FloatArray) -> None:
         """Write dy, without what the ReLU stopped, to g (OH, OW, N, F)."""
         if self.relu:
-            np.copyto(self.mask, self.positive[slot])
+            do.copy(self.positive[slot], out=self.mask)
         for part in dy:
             if self.relu:
-                np.multiply(part.array, part.of(self.mask), out=part.of(g))
+                do.multiply(part.array, part.of(self.mask), out=part.of(g))
             else:
-                part.of(g)[...] = part.array
+                do.copy(part.array, out=part.of(g))

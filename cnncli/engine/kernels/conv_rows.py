@@ -15,8 +15,7 @@ Axis letters: N micro-batch, C channels in, F filters, H W image, KH KW kernel, 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import numpy as np
-
+from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, whole
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
 from cnncli.engine.kernels.bias_relu import BiasReLU
@@ -59,13 +58,14 @@ class ConvRows(Kernel):
         if self.unfolds:
             self.taps = empty(self.sh, self.depth, self.ow, n, self.kw, c)
         self.partial = empty(self.oh * self.ow * n, f)
+        self.w = empty(self.kh, self.kw * c, f)
         if load.training:
             self.back = gradient_of(self, (top, left))
 
     def prepare(self, draws: Draws) -> None:
-        weight, self.b = self.nodes[0].weight_and_bias()
-        # (F, C, KH, KW) -> (KH, KW·C, F)
-        self.w = np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(self.kh, self.kw * self.c, self.f)
+        weight, bias = self.nodes[0].weight_and_bias()
+        self.w.reshape(self.kh, self.kw, self.c, self.f)[...] = weight.transpose(2, 3, 1, 0)
+        self.tail.prepare(bias)
         if self.load.training:
             self.back.prepare(weight)
 
@@ -75,13 +75,13 @@ class ConvRows(Kernel):
     def window_columns(self, j: int) -> slice:
         return slice(j, j + self.sw * (self.ow - 1) + 1, self.sw)
 
-    def unfold(self, slot: int) -> FloatArray:
-        """Return the rows' windows (SH, depth, OW·N, KW·C) of this slot's input, unless they lie there still."""
+    def unfold(self, do: Calls, slot: int) -> FloatArray:
+        """Return the rows' windows (SH, depth, OW·N, KW·C) of this slot's input; lays them out, unless they are."""
         x: FloatArray = self.x[slot if self.load.training else 0].swapaxes(0, 1)  # (SH, depth, W, N, C)
         if not self.unfolds:
             return x.reshape(1, self.depth, -1, self.c)
         for j in range(self.kw) if slot != self.unfolded else ():
-            self.taps[..., j, :] = x[:, :, self.window_columns(j)]
+            do.copy(x[:, :, self.window_columns(j)], out=self.taps[..., j, :])
         self.unfolded = slot
         return self.taps.reshape(self.sh, self.depth, -1, self.kw * self.c)
 
@@ -91,19 +91,19 @@ class ConvRows(Kernel):
         rows: FloatArray = windows[i % self.sh, first : first + self.oh]
         return rows.reshape(-1, self.kw * self.c)
 
-    def forward(self, slot: int, out: Parts) -> None:
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
         self.unfolded = -1  # there is new input
-        windows, y = self.unfold(slot), self.tail.destination(out)
+        windows, y = self.unfold(do, slot), self.tail.destination(out)
         total = y.reshape(-1, self.f)
         for i in range(self.kh):
-            product(self.rows_of(windows, i), self.w[i], self.partial if i else total)
+            product(do, self.rows_of(windows, i), self.w[i], self.partial if i else total)
             if i:
-                np.add(total, self.partial, out=total)
-        self.tail.forward(slot, y, self.b, out)
+                do.add(total, self.partial, out=total)
+        self.tail.forward(do, slot, y, out)
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
-        self.tail.backward(slot, dy, self.back.g)
-        return self.back.run(slot)
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+        self.tail.backward(do, slot, dy, self.back.g)
+        return self.back.run(do, slot)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         name = self.nodes[0].name
@@ -112,5 +112,5 @@ class ConvRows(Kernel):
             weight.fill(0)
         self.back.collect(weight)
         if f"{name}.bias" in gradients:
-            give(gradients[f"{name}.bias"], self.back.db, add=add)
-        self.back.db.fill(0)
+            give(gradients[f"{name}.bias"], self.back.db.total, add=add)
+        self.back.db.clear()

@@ -21,11 +21,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, whole
-from cnncli.engine.kernels.base import empty, ones, zeros
-from cnncli.engine.kernels.products import SummedProduct, product
+from cnncli.engine.kernels.base import empty, zeros
+from cnncli.engine.kernels.products import ColumnSum, SummedProduct, product
 from cnncli.types import FloatArray
 
 if TYPE_CHECKING:
@@ -54,15 +53,17 @@ class Gradient(ABC):
         g: (OH, OW, N, F), where that kernel writes dy, past its ReLU.
     """
 
+    db: ColumnSum
+
     def __init__(self, conv: ConvRows, g: FloatArray) -> None:
-        self.conv, self.g, self.db = conv, g, zeros(conv.f)
+        self.conv, self.g = conv, g
 
     def prepare(self, weight: FloatArray) -> None:  # noqa: B027 - scattering takes the kernel's own rows
         """Take the weight (F, C, KH, KW) of this step."""
 
     @abstractmethod
-    def run(self, slot: int) -> Parts:
-        """Add to dw and db, and return dx, or nothing where nobody needs it."""
+    def run(self, do: Calls, slot: int) -> Parts:
+        """Add to dw and db, and return where dx will be, or nothing where nobody needs it."""
 
     @abstractmethod
     def collect(self, weight: FloatArray) -> None:
@@ -75,7 +76,7 @@ class Scattered(Gradient):
     def __init__(self, conv: ConvRows, pads: tuple[int, int]) -> None:
         n, rows = conv.load.images, conv.oh * conv.ow * conv.load.images
         super().__init__(conv, empty(conv.oh, conv.ow, n, conv.f))
-        self.ones = ones(rows)
+        self.db = ColumnSum(rows, conv.f)
         self.dw = [SummedProduct((), rows, conv.kw * conv.c, conv.f) for _ in range(conv.kh)]
         if conv.load.needs_dx:
             width = conv.x.shape[3]
@@ -85,26 +86,26 @@ class Scattered(Gradient):
             flat = self.dx.reshape(conv.depth * conv.sh, width, n, conv.c)
             self.image = flat[pads[0] : pads[0] + conv.h, pads[1] : pads[1] + conv.w_in]
 
-    def run(self, slot: int) -> Parts:
+    def run(self, do: Calls, slot: int) -> Parts:
         conv, g = self.conv, self.g.reshape(-1, self.conv.f)
         if conv.nodes[0].has_bias():
-            self.db += self.ones @ g
-        windows = conv.unfold(slot)
+            self.db.add(do, g)
+        windows = conv.unfold(do, slot)
         for i in range(conv.kh):
-            self.dw[i].add(conv.rows_of(windows, i), g)
+            self.dw[i].add(do, conv.rows_of(windows, i), g)
         if not conv.load.needs_dx:
             return ()
-        self.dtaps.fill(0)
+        do.fill(self.dtaps, 0)
         rows = self.dtaps.reshape(conv.sh, conv.depth, -1)
         for i in range(conv.kh):
-            product(g, conv.w[i].T, self.dtap)
+            product(do, g, conv.w[i].T, self.dtap)
             into = rows[i % conv.sh, i // conv.sh : i // conv.sh + conv.oh]
-            np.add(into, self.dtap.reshape(conv.oh, -1), out=into)
-        self.dx.fill(0)
+            do.add(into, self.dtap.reshape(conv.oh, -1), out=into)
+        do.fill(self.dx, 0)
         dx = self.dx.swapaxes(0, 1)
         for j in range(conv.kw):
             into = dx[:, :, conv.window_columns(j)]
-            np.add(into, self.dtaps[..., j, :], out=into)
+            do.add(into, self.dtaps[..., j, :], out=into)
         return whole(self.image)
 
     def collect(self, weight: FloatArray) -> None:
@@ -124,7 +125,7 @@ class Gathered(Gradient):
         self.before = (over, aside)
         self.padded = zeros(conv.oh + 2 * over, conv.ow + 2 * aside, n, conv.f)
         super().__init__(conv, self.padded[over : over + conv.oh, aside : aside + conv.ow])
-        self.ones = ones(self.padded.size // conv.f)
+        self.db = ColumnSum(self.padded.size // conv.f, conv.f)
         self.dx = zeros(conv.h, conv.w_in, n, conv.c)  # what no window reads stays zero
         (top, left), shape = pads, (conv.h, conv.w_in)
         self.columns = [
@@ -143,13 +144,13 @@ class Gathered(Gradient):
         for remainder in self.remainders:
             remainder.prepare(weight)
 
-    def run(self, slot: int) -> Parts:
+    def run(self, do: Calls, slot: int) -> Parts:
         if self.conv.nodes[0].has_bias():
-            self.db += self.ones @ self.padded.reshape(-1, self.conv.f)
+            self.db.add(do, self.padded.reshape(-1, self.conv.f))
         for columns in self.columns:
-            columns.unfold()
+            columns.unfold(do)
         for remainder in self.remainders:
-            remainder.backward(slot)
+            remainder.backward(do, slot)
         return whole(self.dx)
 
     def collect(self, weight: FloatArray) -> None:
@@ -179,14 +180,14 @@ class _Columns:
         self.b = len(range(q, conv.kw, conv.sw))
         self.taps = empty(back.padded.shape[0], len(places), conv.load.images, self.b, conv.f)
 
-    def unfold(self) -> None:
+    def unfold(self, do: Calls) -> None:
         """Fill the taps from the padded dy."""
         if not self.places:
             return
         start, aside = self.places[0], self.back.before[1]
         for b in range(self.b):
             first = start - b + aside
-            self.taps[..., b, :] = self.back.padded[:, first : first + len(self.places)]
+            do.copy(self.back.padded[:, first : first + len(self.places)], out=self.taps[..., b, :])
 
 
 class _Remainder:
@@ -216,27 +217,29 @@ class _Remainder:
         self.into = back.dx[
             row : row + conv.sh * (t - 1) + 1 : conv.sh, column : column + conv.sw * (u - 1) + 1 : conv.sw
         ]
+        self.w = empty(self.a, columns.b * conv.f, conv.c)
         self.partial, self.total = empty(t * u * n, conv.c), empty(t * u * n, conv.c)
 
     def prepare(self, weight: FloatArray) -> None:
         """Take this remainder's part of the weight (F, C, KH, KW) as (A, B·F, C)."""
         conv = self.conv
         part = weight[:, :, self.p :: conv.sh, self.columns.q :: conv.sw].transpose(2, 3, 0, 1)
-        self.w = np.ascontiguousarray(part).reshape(self.a, -1, conv.c)
+        self.w.reshape(part.shape)[...] = part
 
-    def backward(self, slot: int) -> None:
+    def backward(self, do: Calls, slot: int) -> None:
         """Add to dw, and write this remainder's pixels of dx."""
         conv = self.conv
-        self.x[...] = conv.x[slot, self.places.start : self.places.stop, self.p, self.padded_columns]
+        rows = conv.x[slot, self.places.start : self.places.stop, self.p, self.padded_columns]
+        do.copy(rows, out=self.x)
         x = self.x.reshape(-1, conv.c)
         for a in range(self.a):
             first = self.places.start - a + self.back.before[0]
             taps = self.columns.taps[first : first + len(self.places)].reshape(len(x), -1)
-            self.dw[a].add(x, taps)
-            product(taps, self.w[a], self.partial if a else self.total)
+            self.dw[a].add(do, x, taps)
+            product(do, taps, self.w[a], self.partial if a else self.total)
             if a:
-                np.add(self.total, self.partial, out=self.total)
-        self.into[...] = self.total.reshape(self.into.shape)
+                do.add(self.total, self.partial, out=self.total)
+        do.copy(self.total.reshape(self.into.shape), out=self.into)
 
     def collect(self, weight: FloatArray) -> None:
         """Add dw to this remainder's part of the weight's gradient (F, C, KH, KW), and start again."""

@@ -12,10 +12,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, one_block
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, ones, zeros
+from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
 from cnncli.engine.kernels.bias_relu import BiasReLU
-from cnncli.engine.kernels.products import SummedProduct, product
+from cnncli.engine.kernels.products import ColumnSum, SummedProduct, product
 from cnncli.engine.kernels.winograd_conv import PoolPlanes, covers_pool
 from cnncli.engine.nodes import Node
 from cnncli.nn.layers import Conv2D, ReLU
@@ -55,17 +56,17 @@ class FirstConv(Kernel):
         self.inner = self.x[:, top : top + h, left : left + w]
         slots = load.slots if load.training else 1
         self.windows = empty(slots, k, oh, ow, n)
+        self.w = empty(k, f)
         self.tail = BiasReLU(nodes[0], load, relu=len(nodes) == 2)
         if load.training:
             self.g = empty(oh, ow, n, f)
-            self.dw, self.db_sum = SummedProduct((), oh * ow * n, k, f), zeros(f)
-            self.ones = ones(oh * ow * n)
+            self.dw, self.db = SummedProduct((), oh * ow * n, k, f), ColumnSum(oh * ow * n, f)
 
     def target(self, slot: int) -> Parts:
         raise AssertionError("the first kernel is fed")
 
-    def feed(self, slot: int, x: FloatArray) -> None:
-        self.inner[...] = x.transpose(1, 2, 3, 0)
+    def feed(self, do: Calls, slot: int, x: FloatArray) -> None:
+        do.copy(x.transpose(1, 2, 3, 0), out=self.inner)
         c, kh, kw = self.taps
         sh, sw = self.stride
         windows = self.windows[slot if self.load.training else 0]
@@ -73,27 +74,28 @@ class FirstConv(Kernel):
         taps = windows.reshape(c, kh, kw, oh, ow, n)
         for i in range(kh):
             for j in range(kw):
-                taps[:, i, j] = self.x[:, i : i + sh * oh : sh, j : j + sw * ow : sw]
+                do.copy(self.x[:, i : i + sh * oh : sh, j : j + sw * ow : sw], out=taps[:, i, j])
 
     def prepare(self, draws: Draws) -> None:
-        weight, self.b = self.nodes[0].weight_and_bias()
-        self.w = np.ascontiguousarray(weight.reshape(weight.shape[0], -1).T)  # (C·KH·KW, F)
+        weight, bias = self.nodes[0].weight_and_bias()
+        self.w[...] = weight.reshape(weight.shape[0], -1).T
+        self.tail.prepare(bias)
 
-    def forward(self, slot: int, out: Parts) -> None:
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
         y = self.tail.destination(out)
         windows = self.windows[slot if self.load.training else 0].reshape(self.w.shape[0], -1)
-        product(windows.T, self.w, y.reshape(-1, y.shape[-1]))
-        self.tail.forward(slot, y, self.b, out)
+        product(do, windows.T, self.w, y.reshape(-1, y.shape[-1]))
+        self.tail.forward(do, slot, y, out)
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         direct = None if self.tail.relu else one_block(dy)
         g = self.g if direct is None else direct
         if direct is None:
-            self.tail.backward(slot, dy, g)
+            self.tail.backward(do, slot, dy, g)
         rows = g.reshape(-1, g.shape[-1])
         if self.nodes[0].has_bias():
-            self.db_sum += self.ones @ rows
-        self.dw.add(self.windows[slot].reshape(self.w.shape[0], -1).T, rows)
+            self.db.add(do, rows)
+        self.dw.add(do, self.windows[slot].reshape(self.w.shape[0], -1).T, rows)
         return ()
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
@@ -101,9 +103,9 @@ class FirstConv(Kernel):
         weight = gradients[f"{name}.weight"]
         give(weight, self.dw.total.T.reshape(weight.shape), add=add)
         if f"{name}.bias" in gradients:
-            give(gradients[f"{name}.bias"], self.db_sum, add=add)
+            give(gradients[f"{name}.bias"], self.db.total, add=add)
         self.dw.clear()
-        self.db_sum.fill(0)
+        self.db.clear()
 
 
 class FirstConvPool(Kernel):
@@ -149,25 +151,25 @@ class FirstConvPool(Kernel):
         self.windows = empty(slots, self.k, ph, 2, half, n)
         self.pixels = ph * pw * n
         self.z = empty(4, self.pixels, f)
+        self.w = empty(4, self.k, f)
         self.pool = PoolPlanes(load, self.pixels * f, relu=len(nodes) == 3)
         self.bias_row = empty(half, n, f)
         self.shape = (ph, 2, half, n, f)
         self.embed = _embedding(c, kh, kw)
         if load.training:
             self.g = empty(*self.shape)
-            self.dw, self.db_sum = SummedProduct((4,), self.pixels, self.k, f), zeros(f)
-            self.ones = ones(self.pixels)
+            self.dw, self.db = SummedProduct((4,), self.pixels, self.k, f), ColumnSum(self.pixels, f)
 
     def target(self, slot: int) -> Parts:
         raise AssertionError("the first kernel is fed")
 
-    def feed(self, slot: int, x: FloatArray) -> None:
+    def feed(self, do: Calls, slot: int, x: FloatArray) -> None:
         image = x.transpose(1, 2, 3, 0)
         for r in range(4):
             first = (r - self.left) % 4  # the first real column that is padded column 4j + r
             columns = image[:, :, first::4]
             j = (first + self.left) // 4
-            self.x[:, self.top : self.top + self.h, r, j : j + columns.shape[2]] = columns
+            do.copy(columns, out=self.x[:, self.top : self.top + self.h, r, j : j + columns.shape[2]])
         windows = self.windows[slot if self.load.training else 0]
         _, ph, _, half, n = windows.shape
         taps = windows.reshape(self.c, self.kh + 1, self.kw + 1, ph, 2, half, n)
@@ -175,26 +177,27 @@ class FirstConvPool(Kernel):
             for j in range(self.kw + 1):
                 for parity in (0, 1):  # pooled column 2q + parity starts at padded column 4q + 2·parity
                     fours, r = divmod(2 * parity + j, 4)
-                    taps[:, i, j, :, parity] = self.x[:, i : i + 2 * ph : 2, r, fours : fours + half]
+                    tap = self.x[:, i : i + 2 * ph : 2, r, fours : fours + half]
+                    do.copy(tap, out=taps[:, i, j, :, parity])
 
     def prepare(self, draws: Draws) -> None:
-        weight, self.b = self.nodes[0].weight_and_bias()
+        weight, bias = self.nodes[0].weight_and_bias()
         flat = weight.reshape(self.f, self.c * self.kh * self.kw)
-        self.w = (self.embed @ flat.T).reshape(4, self.k, self.f)
+        np.matmul(self.embed, flat.T, out=self.w.reshape(-1, self.f))
+        self.bias_row[...] = bias
 
-    def forward(self, slot: int, out: Parts) -> None:
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
         windows = self.windows[slot if self.load.training else 0].reshape(self.k, -1)
-        product(windows.T, self.w, self.z)
-        y = self.pool.forward(slot, self.z.reshape(2, 2, -1)).reshape(self.shape)
-        self.bias_row[...] = self.b
-        np.add(y, self.bias_row, out=y)
-        self.pool.activate(slot, y, out)
+        product(do, windows.T, self.w, self.z)
+        y = self.pool.forward(do, slot, self.z.reshape(2, 2, -1)).reshape(self.shape)
+        do.add(y, self.bias_row, out=y)
+        self.pool.activate(do, slot, y, out)
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
-        g = self.pool.activate_backward(slot, dy, self.g)
-        self.db_sum += self.ones @ g.reshape(-1, self.f)
-        self.pool.backward(slot, g.reshape(-1), self.z.reshape(2, 2, -1))
-        self.dw.add(self.windows[slot].reshape(self.k, -1).T, self.z)
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+        g = self.pool.activate_backward(do, slot, dy, self.g)
+        self.db.add(do, g.reshape(-1, self.f))
+        self.pool.backward(do, slot, g.reshape(-1), self.z.reshape(2, 2, -1))
+        self.dw.add(do, self.windows[slot].reshape(self.k, -1).T, self.z)
         return ()
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
@@ -202,9 +205,9 @@ class FirstConvPool(Kernel):
         weight = gradients[f"{name}.weight"]
         give(weight, (self.embed.T @ self.dw.total.reshape(-1, self.f)).T.reshape(weight.shape), add=add)
         if f"{name}.bias" in gradients:
-            give(gradients[f"{name}.bias"], self.db_sum, add=add)
+            give(gradients[f"{name}.bias"], self.db.total, add=add)
         self.dw.clear()
-        self.db_sum.fill(0)
+        self.db.clear()
 
 
 def _embedding(c: int, kh: int, kw: int) -> FloatArray:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, whole
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, give, ones, zeros
 from cnncli.engine.nodes import Node
@@ -43,8 +44,11 @@ class LinearKernel(Kernel):
     def target(self, slot: int) -> Parts:
         return whole(self.x)
 
-    def forward(self, slot: int, out: Parts) -> None:
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
         ((_, _, y),) = out
+        do.call(self._forward, y)
+
+    def _forward(self, y: FloatArray) -> None:
         np.matmul(self.x, self.w.T, out=self.y)
         np.add(self.y, self.b, out=y)
         if self.relu:
@@ -52,17 +56,19 @@ class LinearKernel(Kernel):
             if self.load.training:
                 np.greater(y, self.zero, out=self.positive)
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         ((_, _, g),) = dy
+        do.call(self._backward, g)
+        return () if self.dx is None else whole(self.dx)
+
+    def _backward(self, g: FloatArray) -> None:
         if self.relu:
             np.copyto(self.g, self.positive)
             np.multiply(self.g, g, out=self.g)
         else:
             self.g[...] = g
-        if self.dx is None:
-            return ()
-        np.matmul(self.g, self.w, out=self.dx)
-        return whole(self.dx)
+        if self.dx is not None:
+            np.matmul(self.g, self.w, out=self.dx)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         name = self.nodes[0].name
@@ -105,16 +111,13 @@ class FlattenKernel(Kernel):
     def target(self, slot: int) -> Parts:
         return whole(self.image)
 
-    def feed(self, slot: int, x: FloatArray) -> None:
-        self.image[...] = x.transpose(2, 3, 0, 1)
-
-    def forward(self, slot: int, out: Parts) -> None:
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
         ((_, _, rows),) = out
-        rows.reshape(-1, self.c, self.h, self.w)[...] = self.image.transpose(2, 3, 0, 1)
+        do.copy(self.image.transpose(2, 3, 0, 1), out=rows.reshape(-1, self.c, self.h, self.w))
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         ((_, _, rows),) = dy
-        self.dx.transpose(2, 3, 0, 1)[...] = rows.reshape(-1, self.c, self.h, self.w)
+        do.copy(rows.reshape(-1, self.c, self.h, self.w), out=self.dx.transpose(2, 3, 0, 1))
         return whole(self.dx)
 
 
@@ -130,12 +133,12 @@ class FlatInput(Kernel):
     def target(self, slot: int) -> Parts:
         raise AssertionError("the first kernel is fed")
 
-    def feed(self, slot: int, x: FloatArray) -> None:
+    def feed(self, do: Calls, slot: int, x: FloatArray) -> None:
         self.x = x.reshape(len(x), -1)
 
-    def forward(self, slot: int, out: Parts) -> None:
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
         ((_, _, rows),) = out
-        rows[...] = self.x
+        do.copy(self.x, out=rows)
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         return ()

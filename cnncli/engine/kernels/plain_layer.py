@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, whole
 from cnncli.engine.kernels.activation import buffer_shape
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
@@ -43,7 +44,10 @@ class PlainLayer(Kernel):
     def target(self, slot: int) -> Parts:
         return whole(self.x)
 
-    def forward(self, slot: int, out: Parts) -> None:
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+        do.call(self._forward, slot, out)
+
+    def _forward(self, slot: int, out: Parts) -> None:
         layer = self.copies[slot if self.load.training else 0]
         # A copy: the layer may keep its input, and this buffer is written again for the next slot.
         x = np.array(self.x.transpose(2, 3, 0, 1) if self.x.ndim == 4 else self.x, order="C")
@@ -51,7 +55,11 @@ class PlainLayer(Kernel):
         for part in out:
             part.array[...] = part.of(y.transpose(2, 3, 0, 1) if y.ndim == 4 else y)
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+        do.call(self._backward, slot, dy)
+        return whole(self.dx)
+
+    def _backward(self, slot: int, dy: Parts) -> None:
         layer = self.copies[slot]
         shape = buffer_shape(self.nodes[0].output_shape, self.load.images)
         g = empty(*shape)
@@ -61,7 +69,6 @@ class PlainLayer(Kernel):
         for key, total in self.sums.items():
             total += layer.parameters[key].grad
         self.dx[...] = dx.transpose(2, 3, 0, 1) if dx.ndim == 4 else dx
-        return whole(self.dx)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         for key, total in self.sums.items():

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, whole
 from cnncli.engine.kernels.base import Kernel, Load, empty, flags, zeros
 from cnncli.engine.nodes import Node
@@ -49,9 +50,9 @@ class _Pool(Kernel):
             for j in range(self.size[1]):
                 yield image[i : i + sh * (oh - 1) + 1 : sh, j : j + sw * (ow - 1) + 1 : sw]
 
-    def _take(self, dy: Parts) -> FloatArray:
+    def _take(self, do: Calls, dy: Parts) -> FloatArray:
         for part in dy:
-            part.of(self.g)[...] = part.array
+            do.copy(part.array, out=part.of(self.g))
         return self.g
 
 
@@ -72,36 +73,36 @@ class MaxPool(_Pool):
             self.winner = aligned_empty((load.slots, *self.y.shape), np.uint8)
             self.better = flags(*self.y.shape)
 
-    def forward(self, slot: int, out: Parts) -> None:
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
         y = self.y
         for place, tap in enumerate(self._taps(self.x)):
             if place == 0:
-                y[...] = tap
+                do.copy(tap, out=y)
                 if self.load.training:
-                    self.winner[slot] = 0
+                    do.fill(self.winner[slot], 0)
                 continue
             if self.load.training:
                 # A later place is a larger number, so the maximum of places is the last strict improvement.
-                np.greater(tap, y, out=self.better)
+                do.greater(tap, y, out=self.better)
                 candidate = self.better.view(np.uint8)
-                np.multiply(candidate, np.uint8(place), out=candidate)
-                np.maximum(self.winner[slot], candidate, out=self.winner[slot])
-            np.maximum(y, tap, out=y)
+                do.multiply(candidate, np.uint8(place), out=candidate)
+                do.maximum(self.winner[slot], candidate, out=self.winner[slot])
+            do.maximum(y, tap, out=y)
         for part in out:
-            part.array[...] = part.of(y)
+            do.copy(part.of(y), out=part.array)
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
-        g = self._take(dy)
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+        g = self._take(do, dy)
         if self.overlap:
-            self.dx.fill(0)
+            do.fill(self.dx, 0)
         for place, tap in enumerate(self._taps(self.dx)):
-            np.equal(self.winner[slot], np.uint8(place), out=self.better)
-            np.copyto(self.share, self.better)
+            do.equal(self.winner[slot], np.uint8(place), out=self.better)
+            do.copy(self.better, out=self.share)
             if self.overlap:
-                np.multiply(self.share, g, out=self.share)
-                np.add(tap, self.share, out=tap)
+                do.multiply(self.share, g, out=self.share)
+                do.add(tap, self.share, out=tap)
             else:
-                np.multiply(self.share, g, out=tap)
+                do.multiply(self.share, g, out=tap)
         return whole(self.dx_inner)
 
 
@@ -115,27 +116,27 @@ class AvgPool(_Pool):
     def match(cls, nodes: Sequence[Node], load: Load) -> int:
         return int(isinstance(nodes[0].layer, AvgPool2D))
 
-    def forward(self, slot: int, out: Parts) -> None:
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
         y = self.y
         for place, tap in enumerate(self._taps(self.x)):
             if place == 0:
-                y[...] = tap
+                do.copy(tap, out=y)
             else:
-                np.add(y, tap, out=y)
-        np.multiply(y, np.float32(1 / (self.size[0] * self.size[1])), out=y)
+                do.add(y, tap, out=y)
+        do.multiply(y, np.float32(1 / (self.size[0] * self.size[1])), out=y)
         for part in out:
-            part.array[...] = part.of(y)
+            do.copy(part.of(y), out=part.array)
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
-        share = self._take(dy)
-        np.multiply(share, np.float32(1 / (self.size[0] * self.size[1])), out=share)
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+        share = self._take(do, dy)
+        do.multiply(share, np.float32(1 / (self.size[0] * self.size[1])), out=share)
         if self.overlap:
-            self.dx.fill(0)
+            do.fill(self.dx, 0)
         for tap in self._taps(self.dx):
             if self.overlap:
-                np.add(tap, share, out=tap)
+                do.add(tap, share, out=tap)
             else:
-                tap[...] = share
+                do.copy(share, out=tap)
         return whole(self.dx_inner)
 
 
@@ -159,12 +160,12 @@ class GlobalAvg(Kernel):
     def target(self, slot: int) -> Parts:
         return whole(self.x)
 
-    def forward(self, slot: int, out: Parts) -> None:
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
         ((_, _, y),) = out
-        np.matmul(self.share, self.x.reshape(self.share.size, -1), out=y.reshape(-1))
+        do.matmul(self.share, self.x.reshape(self.share.size, -1), out=y.reshape(-1))
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         ((_, _, dy_rows),) = dy
-        np.multiply(dy_rows, self.share[0], out=self.dx[0, 0])
-        self.dx.reshape(self.share.size, -1)[1:] = self.dx[0, 0].reshape(-1)
+        do.multiply(dy_rows, self.share[0], out=self.dx[0, 0])
+        do.copy(self.dx[0, 0].reshape(-1), out=self.dx.reshape(self.share.size, -1)[1:])
         return whole(self.dx)

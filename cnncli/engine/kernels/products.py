@@ -8,9 +8,8 @@ the work: blocks are up to 1.6 times as fast here, and cost nothing elsewhere.
 Axis letters: R rows, I what is summed over, J columns.
 """
 
-import numpy as np
-
-from cnncli.engine.kernels.base import empty
+from cnncli.engine.calls import Calls
+from cnncli.engine.kernels.base import empty, ones, zeros
 from cnncli.types import FloatArray
 
 _SMALL = 1_000_000  # multiply-adds: OpenBLAS's own limit for its small kernels
@@ -25,10 +24,11 @@ def row_blocks(rows: int, inner: int, columns: int) -> int:
     return 1
 
 
-def product(a: FloatArray, b: FloatArray, out: FloatArray) -> None:
-    """Write a @ b, block by block of a's rows; several products at once where a or b have axes in front.
+def product(do: Calls, a: FloatArray, b: FloatArray, out: FloatArray) -> None:
+    """out = a @ b, block by block of a's rows; several products at once where a or b have axes in front.
 
     Args:
+        do: takes the call.
         a: (.., R, I); its rows may be strided.
         b: (.., I, J).
         out: (.., R, J), contiguous.
@@ -37,7 +37,7 @@ def product(a: FloatArray, b: FloatArray, out: FloatArray) -> None:
     columns = b.shape[-1]
     blocks = row_blocks(rows, inner, columns)
     cut_a = a.reshape(*a.shape[:-2], blocks, -1, inner)
-    np.matmul(cut_a, b[..., None, :, :], out=out.reshape(*out.shape[:-2], blocks, -1, columns))
+    do.matmul(cut_a, b[..., None, :, :], out=out.reshape(*out.shape[:-2], blocks, -1, columns))
 
 
 class SummedProduct:
@@ -60,15 +60,37 @@ class SummedProduct:
         """Start again from zero."""
         self.total.fill(0)
 
-    def add(self, a: FloatArray, b: FloatArray) -> None:
+    def add(self, do: Calls, a: FloatArray, b: FloatArray) -> None:
         """Add aᵀ @ b to the total.
 
         Args:
+            do: takes the calls.
             a: (.., R, I).
             b: (.., R, J).
         """
         cut_a = a.reshape(*a.shape[:-2], self.blocks, -1, a.shape[-1])
         cut_b = b.reshape(*b.shape[:-2], self.blocks, -1, b.shape[-1])
-        np.matmul(cut_a.swapaxes(-1, -2), cut_b, out=self.partial)
+        do.matmul(cut_a.swapaxes(-1, -2), cut_b, out=self.partial)
         for block in range(self.blocks):
-            np.add(self.total, self.partial[..., block, :, :], out=self.total)
+            do.add(self.total, self.partial[..., block, :, :], out=self.total)
+
+
+class ColumnSum:
+    """Adds up the columns of matrices, the gradient of a bias, as products with a row of ones.
+
+    Args:
+        rows: R, of every matrix.
+        columns: J.
+    """
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self.ones, self.partial, self.total = ones(rows), empty(columns), zeros(columns)
+
+    def clear(self) -> None:
+        """Start again from zero."""
+        self.total.fill(0)
+
+    def add(self, do: Calls, a: FloatArray) -> None:
+        """Add the column sums of a (R, J) to the total."""
+        do.matmul(self.ones, a, out=self.partial)
+        do.add(self.total, self.partial, out=self.total)

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import numpy as np
-
+from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, columns_apart
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, give, ones, zeros
-from cnncli.engine.kernels.products import SummedProduct, product
+from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, give, zeros
+from cnncli.engine.kernels.products import ColumnSum, SummedProduct, product
 from cnncli.engine.kernels.winograd import (
     transform_input,
     transform_input_backward,
@@ -57,11 +56,12 @@ class _Winograd(Kernel):
         self.rows = empty(2, 4, th, tw + 1, n * c)
         self.v = empty(load.slots if load.training else 1, 4, 4, th, tw, n * c)
         self.m = empty(16, self.q, f)
+        self.u, self.ut = empty(16, c, f), empty(16, f, c)
+        self.bias_row = empty(tw, n, f)
         self.input = self._parts(self.x)
         if load.training:
             self.du = SummedProduct((16,), self.q, c, f)
-            self.db_sum = zeros(f)
-            self.ones = ones(th * tw * n)
+            self.db = ColumnSum(self.q, f)
             if load.needs_dx:
                 self.dv = empty(16, self.q, c)
                 self.dx = zeros(2, rows, pairs, n * c)  # rows that no tile reads stay zero
@@ -79,29 +79,32 @@ class _Winograd(Kernel):
         return columns_apart(found[0], found[1])
 
     def prepare(self, draws: Draws) -> None:
-        weight, self.b = self.nodes[0].weight_and_bias()
-        self.u, self.ut = transform_weight(weight)
+        weight, bias = self.nodes[0].weight_and_bias()
+        transform_weight(weight, self.u, self.ut)
+        self.bias_row[...] = bias
 
     def target(self, slot: int) -> Parts:
         return self.input
 
-    def _products(self, slot: int) -> FloatArray:
+    def _products(self, do: Calls, slot: int) -> FloatArray:
         """Return the convolution without bias as four planes (2, 2, Q·F)."""
         v = self.v[slot if self.load.training else 0]
         tw, th = self.tw, self.th
-        transform_input(self.x[0, : 2 * th + 2, : tw + 1], self.x[1, : 2 * th + 2, : tw + 1], self.rows, v)
-        product(v.reshape(16, self.q, self.c), self.u, self.m)
-        return transform_output(self.m.reshape(4, 4, -1))
+        even, odd = self.x[:, : 2 * th + 2, : tw + 1]
+        transform_input(do, even, odd, self.rows, v)
+        product(do, v.reshape(16, self.q, self.c), self.u, self.m)
+        return transform_output(do, self.m.reshape(4, 4, -1))
 
-    def _products_backward(self, slot: int) -> Parts:
+    def _products_backward(self, do: Calls, slot: int) -> Parts:
         """Take dY from the corners of m, add to dU, and return dx."""
-        transform_output_backward(self.m.reshape(4, 4, -1))
-        self.du.add(self.v[slot].reshape(16, self.q, self.c), self.m)
+        transform_output_backward(do, self.m.reshape(4, 4, -1))
+        self.du.add(do, self.v[slot].reshape(16, self.q, self.c), self.m)
         if not self.load.needs_dx:
             return ()
-        product(self.m, self.ut, self.dv)
+        product(do, self.m, self.ut, self.dv)
         th, tw = self.th, self.tw
         transform_input_backward(
+            do,
             self.dv.reshape(4, 4, th, tw, -1),
             self.rows,
             self.dx[0, : 2 * th + 2, : tw + 1],
@@ -115,9 +118,9 @@ class _Winograd(Kernel):
         name = self.nodes[0].name
         give(gradients[f"{name}.weight"], transform_weight_backward(self.du.total), add=add)
         if f"{name}.bias" in gradients:
-            give(gradients[f"{name}.bias"], self.db_sum, add=add)
+            give(gradients[f"{name}.bias"], self.db.total, add=add)
         self.du.clear()
-        self.db_sum.fill(0)
+        self.db.clear()
 
 
 class WinogradConv(_Winograd):
@@ -136,7 +139,6 @@ class WinogradConv(_Winograd):
         super().__init__(nodes, load, ((oh + 1) // 2, (ow + 1) // 2))
         self.oh, self.ow, self.relu = oh, ow, len(nodes) == 2
         n, f = load.images, self.f
-        self.bias_row = empty(self.tw, n, f)
         self.zero = zeros(self.th, self.tw, n, f)
         if load.training:
             self.positive = flags(load.slots, 2, 2, self.th, self.tw, n, f) if self.relu else None
@@ -158,33 +160,32 @@ class WinogradConv(_Winograd):
                     found.append((a, b, view, (slice(view.shape[0]), slice(view.shape[1]))))
         return found
 
-    def forward(self, slot: int, out: Parts) -> None:
-        y = self._products(slot).reshape(2, 2, self.th, self.tw, self.load.images, self.f)
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+        y = self._products(do, slot).reshape(2, 2, self.th, self.tw, self.load.images, self.f)
         if self.nodes[0].has_bias():
-            self.bias_row[...] = self.b
-            np.add(y, self.bias_row, out=y)
+            do.add(y, self.bias_row, out=y)
         if self.load.training and self.positive is not None:
-            np.greater(y, self.zero, out=self.positive[slot])
+            do.greater(y, self.zero, out=self.positive[slot])
         for a, b, view, tiles in self._tile_parts(out):
             if self.relu:
-                np.maximum(y[a, b][tiles], self.zero[tiles], out=view)
+                do.maximum(y[a, b][tiles], self.zero[tiles], out=view)
             else:
-                view[...] = y[a, b][tiles]
+                do.copy(y[a, b][tiles], out=view)
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         for a, b, view, tiles in self._tile_parts(dy):
             d = self.d[3 * a, 3 * b]
             if view.shape[:2] != d.shape[:2]:
-                d.fill(0)  # tiles that reach past an odd edge
+                do.call(d.fill, 0)  # tiles that reach past an odd edge
             if self.positive is not None:
                 mask = self.mask[tiles]
-                mask[...] = self.positive[slot, a, b][tiles]
-                np.multiply(view, mask, out=d[tiles])
+                do.copy(self.positive[slot, a, b][tiles], out=mask)
+                do.multiply(view, mask, out=d[tiles])
             else:
-                d[tiles] = view
+                do.copy(view, out=d[tiles])
             if self.nodes[0].has_bias():
-                self.db_sum += self.ones @ d.reshape(-1, self.f)
-        return self._products_backward(slot)
+                self.db.add(do, d.reshape(-1, self.f))
+        return self._products_backward(do, slot)
 
 
 class WinogradConvPool(_Winograd):
@@ -207,23 +208,21 @@ class WinogradConvPool(_Winograd):
         super().__init__(nodes, load, (ph, pw))
         n, f = load.images, self.f
         self.pool = PoolPlanes(load, self.q * f, relu=len(nodes) == 3)
-        self.bias_row = empty(pw, n, f)
         self.shape = (ph, pw, n, f)
         if load.training:
             self.g = empty(*self.shape)
 
-    def forward(self, slot: int, out: Parts) -> None:
-        y = self.pool.forward(slot, self._products(slot)).reshape(self.shape)
-        self.bias_row[...] = self.b
-        np.add(y, self.bias_row, out=y)
-        self.pool.activate(slot, y, out)
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+        y = self.pool.forward(do, slot, self._products(do, slot)).reshape(self.shape)
+        do.add(y, self.bias_row, out=y)
+        self.pool.activate(do, slot, y, out)
 
-    def backward(self, slot: int, dy: Parts) -> Parts:
-        g = self.pool.activate_backward(slot, dy, self.g)
-        self.db_sum += self.ones @ g.reshape(-1, self.f)
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+        g = self.pool.activate_backward(do, slot, dy, self.g)
+        self.db.add(do, g.reshape(-1, self.f))
         corners = self.m.reshape(4, 4, -1)[0::3, 0::3]
-        self.pool.backward(slot, g.reshape(-1), corners)
-        return self._products_backward(slot)
+        self.pool.backward(do, slot, g.reshape(-1), corners)
+        return self._products_backward(do, slot)
 
 
 def covers_pool(nodes: Sequence[Node]) -> int:
@@ -265,55 +264,55 @@ class PoolPlanes:
             self.right_in_row = flags(2, size)
             self.mask, self.part = empty(size), empty(size)
 
-    def forward(self, slot: int, planes: FloatArray) -> FloatArray:
+    def forward(self, do: Calls, slot: int, planes: FloatArray) -> FloatArray:
         """Return the maximum (size,) of planes (2, 2, size)."""
         h = self.h
-        np.maximum(planes[:, 0], planes[:, 1], out=h)
+        do.maximum(planes[:, 0], planes[:, 1], out=h)
         if self.training:
             upper, lower = self.right_in_row
-            np.less(planes[:, 0], planes[:, 1], out=self.right_in_row)
-            below = np.less(h[0], h[1], out=self.below[slot])
+            do.greater(planes[:, 1], planes[:, 0], out=self.right_in_row)
+            do.greater(h[1], h[0], out=self.below[slot])
             # right = lower if below else upper, in operations on bytes
-            np.logical_xor(upper, lower, out=lower)
-            np.logical_and(lower, below, out=lower)
-            np.logical_xor(upper, lower, out=self.right[slot])
+            do.either(upper, lower, out=lower)
+            do.both(lower, self.below[slot], out=lower)
+            do.either(upper, lower, out=self.right[slot])
         top: FloatArray = h[0]
-        np.maximum(top, h[1], out=top)
+        do.maximum(top, h[1], out=top)
         return top
 
-    def activate(self, slot: int, y: FloatArray, out: Parts) -> None:
+    def activate(self, do: Calls, slot: int, y: FloatArray, out: Parts) -> None:
         """Write ReLU(y), or y, to `out`; y is (H, W, N, F), or has its columns apart in axis 1 of (H, 2, W/2, N, F)."""
         if self.relu and self.training:
-            np.greater(y.reshape(-1), self.zero, out=self.positive[slot])
+            do.greater(y.reshape(-1), self.zero, out=self.positive[slot])
         zero = self.zero.reshape(y.shape)
         for source, floor, view in _pairs(y, zero, out):
             if self.relu:
-                np.maximum(source, floor, out=view)
+                do.maximum(source, floor, out=view)
             else:
-                view[...] = source
+                do.copy(source, out=view)
 
-    def activate_backward(self, slot: int, dy: Parts, g: FloatArray) -> FloatArray:
+    def activate_backward(self, do: Calls, slot: int, dy: Parts, g: FloatArray) -> FloatArray:
         """Write dy · (y > 0), or dy, to g, shaped as y was."""
         mask = self.mask.reshape(g.shape)
         if self.relu:
-            np.copyto(mask, self.positive[slot].reshape(g.shape))
+            do.copy(self.positive[slot].reshape(g.shape), out=mask)
         for d, m, view in _pairs(g, mask, dy):
             if self.relu:
-                np.multiply(view, m, out=d)
+                do.multiply(view, m, out=d)
             else:
-                d[...] = view
+                do.copy(view, out=d)
         return g
 
-    def backward(self, slot: int, g: FloatArray, planes: FloatArray) -> None:
+    def backward(self, do: Calls, slot: int, g: FloatArray, planes: FloatArray) -> None:
         """Send g (size,) to the winners' places in planes (2, 2, size), zero elsewhere; g is changed."""
         mask, right = self.mask, self.part
-        np.copyto(mask, self.right[slot])
-        np.multiply(g, mask, out=right)
-        left = np.subtract(g, right, out=g)
-        np.copyto(mask, self.below[slot])
-        for column, half in ((0, left), (1, right)):
-            np.multiply(half, mask, out=planes[1, column])
-            np.subtract(half, planes[1, column], out=planes[0, column])
+        do.copy(self.right[slot], out=mask)
+        do.multiply(g, mask, out=right)
+        do.subtract(g, right, out=g)  # what is left goes to the left
+        do.copy(self.below[slot], out=mask)
+        for column, half in ((0, g), (1, right)):
+            do.multiply(half, mask, out=planes[1, column])
+            do.subtract(half, planes[1, column], out=planes[0, column])
 
 
 def _pairs(a: FloatArray, b: FloatArray, parts: Parts) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
