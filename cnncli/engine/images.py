@@ -1,14 +1,16 @@
 """How kernels hand images to each other: (H, W, N, C) arrays, whole or with even and odd columns apart.
 
 N is the micro-batch, H W the image, C the channels. With N and C last, a shift of the window by a row or a column is
-a slice of the leading axes, and a row is one run of W·N·C numbers. A Winograd tile reads every second column, so its
-kernels keep even and odd columns in two arrays; a `Part` says which columns of the image an array holds, and the
-kernel on the other side writes, or reads, part by part.
+a slice of the leading axes, and a row is one run of W·N·C numbers. A Winograd tile and a 2x2 pool read every second
+column, so their kernels keep even and odd columns in two arrays, and so do those that do not care (activations,
+normalisations): long runs everywhere. A `Part` says which columns of the image an array holds; where two kernels meet,
+`pairs` finds the columns that belong together.
 """
 
+import math
 from typing import NamedTuple
 
-from cnncli.types import FloatArray
+from cnncli.types import FloatArray, Shape
 
 
 class Part(NamedTuple):
@@ -18,15 +20,13 @@ class Part(NamedTuple):
         start: the first column that the array holds.
         step: 1 for every column from there on, 2 for every second one.
         array: (H, columns, N, C); for a layer without image axes (N, features), with start 0 and step 1.
+        block: all parts of the image as one flat array, where they lie in memory without gaps.
     """
 
     start: int
     step: int
     array: FloatArray
-
-    def of(self, image: FloatArray) -> FloatArray:
-        """Return the same columns of another image (H, W, N, C), or (N, features) as it is."""
-        return image if self.step == 1 and self.start == 0 else image[:, self.start :: self.step]
+    block: FloatArray | None = None
 
 
 Parts = tuple[Part, ...]
@@ -34,15 +34,39 @@ Parts = tuple[Part, ...]
 
 def whole(array: FloatArray) -> Parts:
     """Return one part that holds everything."""
-    return (Part(0, 1, array),)
+    return (Part(0, 1, array, array.reshape(-1) if array.flags.c_contiguous else None),)
 
 
-def columns_apart(even: FloatArray, odd: FloatArray) -> Parts:
+def columns_apart(even: FloatArray, odd: FloatArray, block: FloatArray | None = None) -> Parts:
     """Return the parts of an image whose even columns are in one array and whose odd ones in another."""
-    return (Part(0, 2, even), Part(1, 2, odd)) if odd.shape[1] else (Part(0, 2, even),)
+    return (Part(0, 2, even, block), Part(1, 2, odd, block)) if odd.shape[1] else (Part(0, 2, even, block),)
 
 
-def one_block(parts: Parts) -> FloatArray | None:
-    """Return the array of an image that lies in memory as a whole, without gaps, or None."""
-    first = parts[0]
-    return first.array if first.step == 1 and first.start == 0 and first.array.flags.c_contiguous else None
+def split(flat: FloatArray, shape: Shape) -> Parts:
+    """Return the parts of a flat array that holds all even columns of an image, then all odd ones.
+
+    Args:
+        flat: (H·W·N·C,), or (N·features,).
+        shape: (H, W, N, C), or (N, features), which is left whole.
+    """
+    if len(shape) == 2:
+        return whole(flat.reshape(shape))
+    h, w, n, c = shape
+    even, odd = (h, (w + 1) // 2, n, c), (h, w // 2, n, c)
+    size = math.prod(even)
+    return columns_apart(flat[:size].reshape(even), flat[size:].reshape(odd), flat)
+
+
+def pairs(a: Parts, b: Parts) -> list[tuple[FloatArray, FloatArray]]:
+    """Return views of a's arrays and of b's that hold the same columns of the same image."""
+    found = []
+    for p in a:
+        for q in b:
+            if p.step == q.step:
+                if p.start == q.start:
+                    found.append((p.array, q.array))
+            elif p.step == 1:
+                found.append((p.array[:, q.start :: 2], q.array))
+            else:
+                found.append((p.array, q.array[:, p.start :: 2]))
+    return found

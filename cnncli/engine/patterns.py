@@ -15,7 +15,7 @@ from cnncli.engine.kernels.conv_rows import ConvRows
 from cnncli.engine.kernels.first_conv import FirstConv, FirstConvPool
 from cnncli.engine.kernels.linear import FlatInput, FlattenKernel, LinearKernel
 from cnncli.engine.kernels.plain_layer import PlainLayer
-from cnncli.engine.kernels.pool import AvgPool, GlobalAvg, MaxPool
+from cnncli.engine.kernels.pool import AvgPool, GlobalAvg, MaxPool, MaxPool2x2
 from cnncli.engine.kernels.winograd_conv import WinogradConv, WinogradConvPool
 from cnncli.engine.nodes import Node
 
@@ -25,6 +25,7 @@ PATTERNS: tuple[type[Kernel], ...] = (
     WinogradConvPool,
     WinogradConv,
     ConvRows,
+    MaxPool2x2,
     MaxPool,
     AvgPool,
     GlobalAvg,

@@ -196,7 +196,7 @@ class ShardPlan:
                 if stage.stop < len(kernels):
                     norm = kernels[stage.stop]
                     assert isinstance(norm, BatchNormKernel)
-                    _next(stage.ahead, norm).call(norm.gather, slot)
+                    norm.gather(_next(stage.ahead, norm), slot)
 
     def _write_entry(self, stage: Stage, lane: Lane, slot: int) -> None:
         """Write down how a lane's first kernel gets its input; a BatchNorm takes its sums too, before the meeting."""
@@ -206,7 +206,7 @@ class ShardPlan:
         if lane is not self.dense_lane:
             first.feed(do, slot, self.x[lane.rows(slot)])
         if isinstance(first, BatchNormKernel):
-            do.call(first.gather, slot)
+            first.gather(do, slot)
 
     def _write_back(self, stage: Stage) -> None:
         """Write down the way back through a stage, slot by slot."""
@@ -220,13 +220,15 @@ class ShardPlan:
                     dy = whole(self.logits[lane.rows(slot)])
                 else:
                     rows = lane.rows(slot)
-                    dy = tuple(part._replace(array=part.array[rows]) for part in self.dense_lane.dy)
+                    dy = tuple(
+                        part._replace(array=part.array[rows], block=None) for part in self.dense_lane.dy
+                    )
                 for kernel in reversed(kernels[stage.start : stage.stop]):
                     if not dy:
                         break
                     do = _next(stage.back, kernel)
                     if isinstance(kernel, BatchNormKernel):
-                        do.call(kernel.gather_backward, slot, dy)
+                        kernel.gather_backward(do, slot, dy)
                         dy = ()
                     else:
                         dy = kernel.backward(do, slot, dy)
@@ -269,7 +271,7 @@ class ShardPlan:
             norms = stage.norms
             if norms:
                 self._make(stage.before)
-                own = merge_moments([moments for norm in norms for moments in norm.moments])
+                own = merge_moments([norm.moments() for norm in norms])
                 seat.meeting.publish(seat.shard, norms[0], own, backward=False)
                 self.clock.stop("batch normalisation: sums")
                 yield
@@ -299,7 +301,7 @@ class ShardPlan:
             self._make(stage.back, backward=True)
             norms = stage.norms
             if norms:
-                own = merge_sums([sums for norm in norms for sums in norm.gradient_sums])
+                own = merge_sums([norm.gradients() for norm in norms])
                 seat.meeting.publish(seat.shard, norms[0], own, backward=True)
                 self.clock.stop("batch normalisation: sums")
                 yield

@@ -3,6 +3,8 @@
 import numpy as np
 
 from cnncli.engine.fast import FastExecutor
+from cnncli.engine.images import pairs, split
+from cnncli.engine.images import whole as all_of
 from cnncli.engine.kernels.activation import DropoutKernel
 from cnncli.nn.build import build_network
 from cnncli.nn.layers import Dropout, LeakyReLU, MaxPool2D, ReLU
@@ -84,7 +86,9 @@ def _mask(executor, index, shape, images):
             for kernel in lane.kernels:
                 if isinstance(kernel, DropoutKernel) and kernel.nodes[0].index == index:
                     for slot in range(lane.slots):
-                        kept = kernel.kept[slot]
+                        kept = np.empty(kernel.shape, bool)
+                        for own, view in pairs(split(kernel.kept[slot], kernel.shape), all_of(kept)):
+                            view[...] = own
                         whole[lane.rows(slot)] = kept.transpose(2, 3, 0, 1) if kept.ndim == 4 else kept
         shards.append(whole)
     return np.concatenate(shards)

@@ -56,10 +56,14 @@ CASES = {
         ([conv(3, 3), conv(6, [2, 3], stride=[3, 2], padding=[1, 2], bias=False), RELU, *END], (2, 11, 8)),
         ([conv(2, 3), conv(6, 3, padding=3), RELU, *END], (1, 6, 5)),
     ],
+    "MaxPool2x2": [
+        ([conv(3, 3), ("tanh", {}), pool(2), *END], (1, 9, 8)),
+        ([conv(3, 3), BN, pool(2), conv(2, 2), pool(2), *END], (1, 13, 12)),
+        ([conv(9, 1), conv(3, 3), ("tanh", {}), pool(2), conv(3, 3), *END], (1, 12, 13)),
+    ],
     "MaxPool": [
         ([conv(3, 3), pool(3, stride=2), *END], (1, 11, 12)),
         ([pool(3, stride=2, padding=1), conv(3, 1), pool([2, 3]), *END], (2, 13, 12)),
-        ([conv(3, 3), ("tanh", {}), pool(2), *END], (1, 9, 8)),
         ([conv(3, 3), pool(2, stride=3), *END], (1, 12, 11)),
     ],
     "AvgPool": [

@@ -1,5 +1,6 @@
 """Activations and dropout, which treat every number by itself: images and vectors alike."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
@@ -7,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, whole
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, zeros
+from cnncli.engine.images import Parts, pairs, split
+from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, nought
 from cnncli.engine.nodes import Node
 from cnncli.nn.layers import Dropout, LeakyReLU, ReLU, Sigmoid, Tanh
 from cnncli.types import FloatArray, Shape
@@ -35,17 +36,31 @@ class _Elementwise(Kernel):
 
     def __init__(self, nodes: Sequence[Node], load: Load) -> None:
         super().__init__(nodes, load)
-        shape = buffer_shape(nodes[0].input_shape, load.images)
-        self.x = empty(load.slots if load.training else 1, *shape)
+        self.shape = buffer_shape(nodes[0].input_shape, load.images)
+        size = math.prod(self.shape)
+        self.x = empty(load.slots if load.training else 1, size)
         if load.training:
-            self.dx = empty(*shape)
+            self.dx = empty(size)
 
     def target(self, slot: int) -> Parts:
-        return whole(self._own(slot))
+        return split(self._own(slot), self.shape)
 
     def _own(self, slot: int) -> FloatArray:
         x: FloatArray = self.x[slot if self.load.training else 0]
         return x
+
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+        y = self._own(slot)
+        self.apply(do, slot, y)
+        for own, view in pairs(split(y, self.shape), out):
+            do.copy(own, out=view)
+
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+        self.slope(do, slot, self._own(slot), self.dx)
+        dx = split(self.dx, self.shape)
+        for own, view in pairs(dx, dy):
+            do.multiply(own, view, out=own)
+        return dx
 
     @abstractmethod
     def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
@@ -54,19 +69,6 @@ class _Elementwise(Kernel):
     @abstractmethod
     def slope(self, do: Calls, slot: int, y: FloatArray, out: FloatArray) -> None:
         """Write dy/dx, as a function of y, to `out`."""
-
-    def forward(self, do: Calls, slot: int, out: Parts) -> None:
-        y = self._own(slot)
-        self.apply(do, slot, y)
-        for part in out:
-            do.copy(part.of(y), out=part.array)
-
-    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        self.slope(do, slot, self._own(slot), self.dx)
-        for part in dy:
-            own = part.of(self.dx)
-            do.multiply(own, part.array, out=own)
-        return whole(self.dx)
 
 
 class ReLUKernel(_Elementwise):
@@ -77,7 +79,7 @@ class ReLUKernel(_Elementwise):
 
     def __init__(self, nodes: Sequence[Node], load: Load) -> None:
         super().__init__(nodes, load)
-        self.zero = zeros(*self.x.shape[1:])
+        self.zero = nought(*self.x.shape[1:])
         self.positive = flags(*self.x.shape[1:])
 
     def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
@@ -99,7 +101,7 @@ class LeakyReLUKernel(_Elementwise):
         layer = nodes[0].layer
         assert isinstance(layer, LeakyReLU)
         self.leak = np.float32(layer.slope)
-        self.zero, self.scratch = zeros(*self.x.shape[1:]), empty(*self.x.shape[1:])
+        self.zero, self.scratch = nought(*self.x.shape[1:]), empty(*self.x.shape[1:])
         self.positive = flags(*self.x.shape[1:])
 
     def apply(self, do: Calls, slot: int, x: FloatArray) -> None:

@@ -1,19 +1,23 @@
 """What a kernel is: a step of a plan that runs one or more layers forward and backward for a micro-batch."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts
+from cnncli.engine.images import Parts, pairs, whole
 from cnncli.engine.nodes import Node
 from cnncli.nn.aligned import aligned_empty, aligned_zeros
 from cnncli.types import BoolArray, FloatArray
 
 FLOAT = np.dtype(np.float32)
+_RUN = 2_048  # numbers; an operation on shorter runs spends its time on going from one to the next
+_nought: FloatArray = np.zeros(0, FLOAT)
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,8 @@ class Kernel(ABC):
 
     def feed(self, do: Calls, slot: int, x: FloatArray) -> None:
         """Take x (N, C, H, W) as the input of this slot; for the first kernel of the plan."""
-        image = x.transpose(2, 3, 0, 1)
-        for part in self.target(slot):
-            do.copy(part.of(image), part.array)
+        for image, own in pairs(whole(x.transpose(2, 3, 0, 1)), self.target(slot)):
+            do.copy(image, out=own)
 
     @abstractmethod
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
@@ -97,9 +100,28 @@ class Kernel(ABC):
         """
 
 
-def tiled(width: int, images: int, channels: int) -> FloatArray:
-    """Return an array for one number a channel, wide enough that adding it to (H, W, N, C) has long inner runs."""
-    return empty(1 if images * channels >= 1024 else width, images, channels)
+class ChannelRow:
+    """One number for each channel, repeated, so that operations with it have long runs.
+
+    Args:
+        pixels: how many times the channels follow each other in the arrays it meets.
+        channels: C.
+    """
+
+    def __init__(self, pixels: int, channels: int) -> None:
+        times = next(
+            k for k in range(1, pixels + 1) if pixels % k == 0 and (k * channels >= _RUN or k == pixels)
+        )
+        self.row = empty(times * channels)
+        self._by_channel = self.row.reshape(times, channels)
+
+    def set(self, values: npt.ArrayLike) -> None:
+        """Take numbers (C,)."""
+        self._by_channel[...] = values
+
+    def across(self, array: FloatArray) -> FloatArray:
+        """Return an array (.., C) without gaps as rows that this one can be added to."""
+        return array.reshape(-1, self.row.size)
 
 
 def give(destination: FloatArray, value: FloatArray, *, add: bool) -> None:
@@ -113,6 +135,16 @@ def give(destination: FloatArray, value: FloatArray, *, add: bool) -> None:
 def zeros(*shape: int) -> FloatArray:
     """Return a float32 array of zeros."""
     return aligned_zeros(shape, FLOAT)
+
+
+def nought(*shape: int) -> FloatArray:
+    """Return zeros that nobody may write to: views of one array, which stays in cache for all who compare with it."""
+    global _nought
+    size = math.prod(shape)
+    if size > _nought.size:
+        _nought = aligned_zeros(size, FLOAT)
+        _nought.flags.writeable = False
+    return _nought[:size].reshape(shape)
 
 
 def empty(*shape: int) -> FloatArray:

@@ -11,6 +11,7 @@ Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computi
 Axis letters: N micro-batch, C channels or features, H W image, P = H·W·N numbers a channel.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -18,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, whole
+from cnncli.engine.images import Parts, pairs, split
 from cnncli.engine.kernels.activation import buffer_shape
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, give, ones, tiled, zeros
+from cnncli.engine.kernels.base import ChannelRow, Draws, Kernel, Load, empty, flags, give, nought, ones
 from cnncli.engine.nodes import Node, inference_affine
 from cnncli.nn.layers import BatchNorm, ReLU
 from cnncli.types import FloatArray
@@ -75,41 +76,54 @@ class BatchNormKernel(Kernel):
         norm = nodes[0].layer
         assert isinstance(norm, BatchNorm)
         self.norm, self.c, self.relu = norm, norm.num_features, len(nodes) == 2
-        shape = buffer_shape(nodes[0].input_shape, load.images)
-        self.x, self.g = empty(load.slots, *shape), empty(load.slots, *shape)
-        self.scratch = empty(*shape)
-        self.zero = zeros(*shape)
-        self.positive = flags(load.slots, *shape)
-        self.ones = ones(self.scratch.size // self.c)
-        width = shape[1] if len(shape) == 4 else 1
-        self.row_a, self.row_b, self.row_c = (tiled(width, load.images, self.c) for _ in range(3))
-        if len(shape) == 2:
-            self.row_a, self.row_b, self.row_c = (row[0] for row in (self.row_a, self.row_b, self.row_c))
-        self.row_mean = empty(*self.row_a.shape)
-        self.moments: list[Sums] = []
-        self.gradient_sums: list[Sums] = []
+        self.shape = buffer_shape(nodes[0].input_shape, load.images)
+        size = math.prod(self.shape)
+        self.pixels = size // self.c
+        self.x, self.g = empty(load.slots, size), empty(load.slots, size)
+        self.scratch = empty(size)
+        self.positive = flags(load.slots, size)
+        self.ones = ones(self.pixels)
+        self.a, self.b, self.centre, self.mean_row = (ChannelRow(self.pixels, self.c) for _ in range(4))
+        self.sums = empty(load.slots, 2, self.c)  # of x and x², in every slot
+        self.gradient_sums = empty(load.slots, 2, self.c)  # of dy and dy · x
 
     def target(self, slot: int) -> Parts:
-        return whole(self.x[slot])
+        return split(self.x[slot], self.shape)
 
-    def _sum(self, values: FloatArray) -> Sums:
-        return (self.ones @ values.reshape(-1, self.c)).astype(np.float64)
+    def _sum(self, do: Calls, values: FloatArray, out: FloatArray) -> None:
+        do.matmul(self.ones, values.reshape(-1, self.c), out=out)
 
-    def gather(self, slot: int) -> None:
-        """Take the moments of the slot that was just written to the target."""
-        x, count = self.x[slot], self.ones.size
-        mean = self._sum(x) / count
-        np.multiply(x, x, out=self.scratch)
-        squares = self._sum(self.scratch) - count * mean**2
-        if (count * mean**2 > _NEAR**2 * squares).any():  # too much cancels: once more, around the mean
-            self.row_mean[...] = mean
-            np.subtract(x, self.row_mean, out=self.scratch)
-            # What rounding left of the mean is taken out again: the variance has to be that around the mean given.
-            rest = self._sum(self.scratch) / count
-            np.multiply(self.scratch, self.scratch, out=self.scratch)
-            squares = self._sum(self.scratch) - count * rest**2
-            mean = self.row_mean[0].reshape(-1, self.c)[0] + rest
-        self.moments.append(np.concatenate([[count], mean, squares]))
+    def gather(self, do: Calls, slot: int) -> None:
+        """Take the sums of the slot that was just written to the target."""
+        x = self.x[slot]
+        self._sum(do, x, self.sums[slot, 0])
+        do.multiply(x, x, out=self.scratch)
+        self._sum(do, self.scratch, self.sums[slot, 1])
+
+    def moments(self) -> Sums:
+        """Return the moments of all slots together."""
+        count = self.pixels
+        sums = self.sums.astype(np.float64)
+        mean = sums[:, 0] / count
+        squares = sums[:, 1] - count * mean**2
+        for slot in np.flatnonzero((count * mean**2 > _NEAR**2 * squares).any(axis=1)):
+            mean[slot], squares[slot] = self._around_the_mean(int(slot), mean[slot])
+        slots = len(mean)
+        together = mean.mean(axis=0)
+        total = squares.sum(axis=0) + count * ((mean - together) ** 2).sum(axis=0)
+        return np.concatenate([[count * slots], together, total])
+
+    def _around_the_mean(self, slot: int, mean: Sums) -> tuple[Sums, Sums]:
+        """Return a slot's mean and squared deviations where too much cancels in those of `gather`."""
+        count, row = self.pixels, self.mean_row
+        row.set(mean)
+        np.subtract(row.across(self.x[slot]), row.row, out=row.across(self.scratch))
+        # What rounding left of the mean is taken out again: the variance has to be that around the mean given.
+        deviations = self.scratch.reshape(-1, self.c)
+        rest = (self.ones @ deviations).astype(np.float64) / count
+        np.multiply(deviations, deviations, out=deviations)
+        squares = (self.ones @ deviations).astype(np.float64) - count * rest**2
+        return row.row[: self.c] + rest, squares
 
     def normalise_with(self, total: Sums, *, remember: bool) -> None:
         """Set this step's statistics.
@@ -125,79 +139,86 @@ class BatchNormKernel(Kernel):
         self.inverse_std = 1 / np.sqrt(variance + norm.eps)
         self.centred = bool((np.abs(mean) * self.inverse_std).max() > _FAR)
         a = norm.gamma * self.inverse_std
-        self.row_a[...] = a
-        self.row_b[...] = norm.beta if self.centred else norm.beta - a * mean
-        self.row_mean[...] = mean
+        self.a.set(a)
+        self.b.set(norm.beta if self.centred else norm.beta - a * mean)
+        self.mean_row.set(mean)
         if remember and count > 1:
             norm.running_mean += norm.momentum * (mean.astype(np.float32) - norm.running_mean)
             unbiased = (squares / (count - 1)).astype(np.float32)
             norm.running_var += norm.momentum * (unbiased - norm.running_var)
-        self.moments = []
 
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
-        do.call(self._forward, slot, out)
-
-    def _forward(self, slot: int, out: Parts) -> None:
         y = self.scratch
-        np.multiply(self._near(slot), self.row_a, out=y)
-        if not self.relu:
-            for part in out:
-                wide = self.row_b.ndim == 3 and len(self.row_b) > 1
-                row = self.row_b[part.start :: part.step] if wide else self.row_b
-                np.add(part.of(y), row, out=part.array)
-            return
-        np.add(y, self.row_b, out=y)
-        np.greater(y, self.zero, out=self.positive[slot])
-        for part in out:
-            np.maximum(part.of(y), part.of(self.zero), out=part.array)
+        do.call(self._scale, slot, self.a)
+        do.add(self.b.across(y), self.b.row, out=self.b.across(y))
+        if self.relu:
+            do.greater(y, nought(y.size), out=self.positive[slot])
+        for own, view in pairs(split(y, self.shape), out):
+            if self.relu:
+                do.maximum(own, nought(*own.shape), out=view)
+            else:
+                do.copy(own, out=view)
 
     def _near(self, slot: int) -> FloatArray:
         """Return the slot's input, less the mean where that is far from zero: a · x + b would cancel there."""
         x: FloatArray = self.x[slot]
-        return np.subtract(x, self.row_mean, out=self.scratch) if self.centred else x
+        if self.centred:
+            row = self.mean_row
+            np.subtract(row.across(x), row.row, out=row.across(self.scratch))
+            return self.scratch
+        return x
 
-    def gather_backward(self, slot: int, dy: Parts) -> None:
+    def _scale(self, slot: int, row: ChannelRow) -> None:
+        """scratch = x · row."""
+        np.multiply(row.across(self._near(slot)), row.row, out=row.across(self.scratch))
+
+    def gather_backward(self, do: Calls, slot: int, dy: Parts) -> None:
         """Keep dy, without what the ReLU stopped, and take its sums."""
         g = self.g[slot]
         if self.relu:
-            np.copyto(self.scratch, self.positive[slot])
-        for part in dy:
+            do.copy(self.positive[slot], out=self.scratch)
+        mask = split(self.scratch, self.shape)
+        for (view, own), (_, kept) in zip(pairs(dy, split(g, self.shape)), pairs(dy, mask), strict=True):
             if self.relu:
-                np.multiply(part.array, part.of(self.scratch), out=part.of(g))
+                do.multiply(view, kept, out=own)
             else:
-                part.of(g)[...] = part.array
-        total = self._sum(g)
-        np.multiply(self._near(slot), g, out=self.scratch)
-        by_x = self._sum(self.scratch)
+                do.copy(view, out=own)
+        self._sum(do, g, self.gradient_sums[slot, 0])
+        do.call(self._times_x, slot)
+        self._sum(do, self.scratch, self.gradient_sums[slot, 1])
+
+    def _times_x(self, slot: int) -> None:
+        np.multiply(self._near(slot), self.g[slot], out=self.scratch)
+
+    def gradients(self) -> Sums:
+        """Return the sums that backward needs of all shards, of this one: unused, dbeta, dgamma."""
+        total, by_x = self.gradient_sums.sum(axis=0, dtype=np.float64)
         if not self.centred:
-            by_x -= self.mean * total
-        self.gradient_sums.append(np.concatenate([[0.0], total, by_x * self.inverse_std]))
+            by_x = by_x - self.mean * total
+        return np.concatenate([[0.0], total, by_x * self.inverse_std])
 
     def differentiate_with(self, total: Sums) -> None:
         """Set what backward needs of the whole batch: dx = a · (g - dbeta / M - x_hat · dgamma / M)."""
         dbeta, dgamma = total[1 : self.c + 1] / self.count, total[self.c + 1 :] / self.count
         a, per_x = self.norm.gamma * self.inverse_std, self.inverse_std * dgamma
-        self.row_a[...] = a
-        self.row_b[...] = a * per_x
-        self.row_c[...] = dbeta if self.centred else dbeta - per_x * self.mean
+        self.a.set(a)
+        self.b.set(a * per_x)
+        self.centre.set(dbeta if self.centred else dbeta - per_x * self.mean)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        do.call(self._backward, slot)
-        return whole(self.g[slot])
-
-    def _backward(self, slot: int) -> None:
         g = self.g[slot]
-        np.subtract(g, self.row_c, out=g)
-        np.multiply(g, self.row_a, out=g)
-        np.multiply(self._near(slot), self.row_b, out=self.scratch)
-        np.subtract(g, self.scratch, out=g)
+        rows = self.a.across(g)
+        do.subtract(rows, self.centre.row, out=rows)
+        do.multiply(rows, self.a.row, out=rows)
+        do.call(self._scale, slot, self.b)
+        do.subtract(g, self.scratch, out=g)
+        return split(g, self.shape)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
-        own = merge_sums(self.gradient_sums)
+        own = self.gradients()
         name = self.nodes[0].name
         give(gradients[f"{name}.beta"], own[1 : self.c + 1].astype(np.float32), add=add)
         give(gradients[f"{name}.gamma"], own[self.c + 1 :].astype(np.float32), add=add)
-        self.gradient_sums = []
 
 
 class AffineKernel(Kernel):
@@ -216,27 +237,28 @@ class AffineKernel(Kernel):
         norm = nodes[0].layer
         assert isinstance(norm, BatchNorm)
         self.norm, self.relu = norm, len(nodes) == 2
-        shape = buffer_shape(nodes[0].input_shape, load.images)
-        self.x, self.zero = empty(*shape), zeros(*shape)
-        width = shape[1] if len(shape) == 4 else 1
-        self.row_a, self.row_b = (tiled(width, load.images, norm.num_features) for _ in range(2))
-        if len(shape) == 2:
-            self.row_a, self.row_b = self.row_a[0], self.row_b[0]
+        self.shape = buffer_shape(nodes[0].input_shape, load.images)
+        self.x = empty(math.prod(self.shape))
+        pixels = self.x.size // norm.num_features
+        self.scale, self.shift = (ChannelRow(pixels, norm.num_features) for _ in range(2))
 
     def prepare(self, draws: Draws) -> None:
-        self.row_a[...], self.row_b[...] = inference_affine(self.norm)
+        scale, shift = inference_affine(self.norm)
+        self.scale.set(scale)
+        self.shift.set(shift)
 
     def target(self, slot: int) -> Parts:
-        return whole(self.x)
+        return split(self.x, self.shape)
 
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
-        do.multiply(self.x, self.row_a, out=self.x)
-        do.add(self.x, self.row_b, out=self.x)
-        for part in out:
+        rows = self.scale.across(self.x)
+        do.multiply(rows, self.scale.row, out=rows)
+        do.add(rows, self.shift.row, out=rows)
+        for own, view in pairs(split(self.x, self.shape), out):
             if self.relu:
-                do.maximum(part.of(self.x), part.of(self.zero), out=part.array)
+                do.maximum(own, nought(*own.shape), out=view)
             else:
-                do.copy(part.of(self.x), out=part.array)
+                do.copy(own, out=view)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         raise AssertionError("only planned for inference")

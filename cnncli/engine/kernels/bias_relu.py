@@ -3,9 +3,11 @@
 Axis letters: N micro-batch, F filters, OH OW output.
 """
 
+from collections.abc import Callable
+
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, one_block
-from cnncli.engine.kernels.base import Load, empty, flags, tiled, zeros
+from cnncli.engine.images import Parts, pairs
+from cnncli.engine.kernels.base import ChannelRow, Load, empty, flags, nought
 from cnncli.engine.nodes import Node
 from cnncli.types import FloatArray
 
@@ -17,48 +19,63 @@ class BiasReLU:
         node: the convolution.
         load: how much is kept.
         relu: whether a ReLU is covered too.
+        layout: how the products lie in a flat array (OH·OW·N·F,).
     """
 
-    def __init__(self, node: Node, load: Load, *, relu: bool) -> None:
+    def __init__(self, node: Node, load: Load, *, relu: bool, layout: Callable[[FloatArray], Parts]) -> None:
         f, oh, ow = node.output_shape
-        n = load.images
-        self.relu, self.has_bias, self.training = relu, node.has_bias(), load.training
-        self.y = empty(oh, ow, n, f)
-        self.bias_row = tiled(ow, n, f)
-        self.zero = zeros(oh, ow, n, f)
+        pixels = oh * ow * load.images
+        self.relu, self.has_bias, self.training, self.layout = relu, node.has_bias(), load.training, layout
+        self.y = empty(pixels * f)
+        self.bias = ChannelRow(pixels, f)
+        self.zero = nought(self.y.size)
         if load.training:
-            self.positive = flags(load.slots, oh, ow, n, f)
-            self.mask = empty(oh, ow, n, f)
+            self.positive = flags(load.slots, self.y.size)
+            self.g = empty(self.y.size)
 
     def destination(self, out: Parts) -> FloatArray:
-        """Return where the products are to be written, (OH, OW, N, F)."""
-        direct = None if self.relu else one_block(out)
-        return self.y if direct is None else direct
+        """Return where the products are to be written, (OH·OW·N·F,)."""
+        return self.y if self.relu else self._direct(out)
+
+    def _direct(self, parts: Parts) -> FloatArray:
+        """Return the neighbour's array, if it lies like one of ours, or our own."""
+        block = parts[0].block
+        return self.y if block is None or parts[0].step != self.layout(self.y)[0].step else block
 
     def prepare(self, bias: FloatArray) -> None:
         """Take this step's bias (F,)."""
-        self.bias_row[...] = bias
+        self.bias.set(bias)
 
     def forward(self, do: Calls, slot: int, y: FloatArray, out: Parts) -> None:
         """Write what is in `y`, from `destination`, to out, with bias and ReLU."""
         if self.has_bias:
-            do.add(y, self.bias_row, out=y)
+            do.add(self.bias.across(y), self.bias.row, out=self.bias.across(y))
         if y is not self.y:
             return
-        if self.relu and self.training:
+        if not self.relu:
+            for own, view in pairs(self.layout(y), out):
+                do.copy(own, out=view)
+            return
+        if self.training:
             do.greater(y, self.zero, out=self.positive[slot])
-        for part in out:
-            if self.relu:
-                do.maximum(part.of(y), part.of(self.zero), out=part.array)
-            else:
-                do.copy(part.of(y), out=part.array)
+        for own, view in pairs(self.layout(y), out):
+            do.maximum(own, nought(*own.shape), out=view)
 
-    def backward(self, do: Calls, slot: int, dy: Parts, g: FloatArray) -> None:
-        """Write dy, without what the ReLU stopped, to g (OH, OW, N, F)."""
-        if self.relu:
-            do.copy(self.positive[slot], out=self.mask)
-        for part in dy:
-            if self.relu:
-                do.multiply(part.array, part.of(self.mask), out=part.of(g))
-            else:
-                do.copy(part.array, out=part.of(g))
+    def backward(self, do: Calls, slot: int, dy: Parts, g: Parts) -> None:
+        """Write dy, without what the ReLU stopped, to g."""
+        if not self.relu:
+            for view, own in pairs(dy, g):
+                do.copy(view, out=own)
+            return
+        do.copy(self.positive[slot], out=self.g)
+        mask = self.layout(self.g)
+        for (view, own), (_, kept) in zip(pairs(dy, g), pairs(dy, mask), strict=True):
+            do.multiply(view, kept, out=own)
+
+    def gradient(self, do: Calls, slot: int, dy: Parts) -> FloatArray:
+        """Return dy, without what the ReLU stopped, as a flat array like the products; dy's own where that is one."""
+        direct = self.y if self.relu else self._direct(dy)
+        if direct is not self.y:
+            return direct
+        self.backward(do, slot, dy, self.layout(self.g))
+        return self.g

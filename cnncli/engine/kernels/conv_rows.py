@@ -46,7 +46,7 @@ class ConvRows(Kernel):
         (self.kh, self.kw), (self.sh, self.sw) = conv.kernel_size, conv.stride
         (top, bottom), (left, right) = conv.pads(nodes[0].input_shape)
         self.c, self.f, self.h, self.w_in = c, f, h, w
-        self.tail = BiasReLU(nodes[0], load, relu=len(nodes) == 2)
+        self.tail = BiasReLU(nodes[0], load, relu=len(nodes) == 2, layout=self._layout)
         self.depth = -(-(h + top + bottom) // self.sh)  # image rows of each remainder
         slots = load.slots if load.training else 1
         # rows (depth, SH), so that row r is at [r // SH, r % SH]
@@ -61,6 +61,9 @@ class ConvRows(Kernel):
         self.w = empty(self.kh, self.kw * c, f)
         if load.training:
             self.back = gradient_of(self, (top, left))
+
+    def _layout(self, flat: FloatArray) -> Parts:
+        return whole(flat.reshape(self.oh, self.ow, self.load.images, self.f))
 
     def prepare(self, draws: Draws) -> None:
         weight, bias = self.nodes[0].weight_and_bias()
@@ -102,7 +105,7 @@ class ConvRows(Kernel):
         self.tail.forward(do, slot, y, out)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        self.tail.backward(do, slot, dy, self.back.g)
+        self.tail.backward(do, slot, dy, whole(self.back.g))
         return self.back.run(do, slot)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:

@@ -77,7 +77,7 @@ class Scattered(Gradient):
         n, rows = conv.load.images, conv.oh * conv.ow * conv.load.images
         super().__init__(conv, empty(conv.oh, conv.ow, n, conv.f))
         self.db = ColumnSum(rows, conv.f)
-        self.dw = [SummedProduct((), rows, conv.kw * conv.c, conv.f) for _ in range(conv.kh)]
+        self.dw = [SummedProduct((), conv.kw * conv.c, conv.f) for _ in range(conv.kh)]
         if conv.load.needs_dx:
             width = conv.x.shape[3]
             self.dtaps = empty(conv.sh, conv.depth, conv.ow, n, conv.kw, conv.c)
@@ -209,7 +209,7 @@ class _Remainder:
         self.a = len(range(p, conv.kh, conv.sh))
         n, (t, u) = conv.load.images, (len(places), len(columns.places))
         self.x = empty(t, u, n, conv.c)
-        self.dw = [SummedProduct((), t * u * n, conv.c, columns.b * conv.f) for _ in range(self.a)]
+        self.dw = [SummedProduct((), conv.c, columns.b * conv.f) for _ in range(self.a)]
         (top, left), q = pads, columns.q
         row, column = p + conv.sh * places[0], q + conv.sw * columns.places[0]
         self.padded_columns = slice(column, column + conv.sw * (u - 1) + 1, conv.sw)

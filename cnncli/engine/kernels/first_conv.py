@@ -13,14 +13,14 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, one_block
+from cnncli.engine.images import Parts, columns_apart, split
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
 from cnncli.engine.kernels.bias_relu import BiasReLU
+from cnncli.engine.kernels.pool_planes import PoolPlanes, covers_pool
 from cnncli.engine.kernels.products import ColumnSum, SummedProduct, product
-from cnncli.engine.kernels.winograd_conv import PoolPlanes, covers_pool
 from cnncli.engine.nodes import Node
 from cnncli.nn.layers import Conv2D, ReLU
-from cnncli.types import FloatArray
+from cnncli.types import FloatArray, Shape
 
 _MOST_TAPS = 110  # KH·KW·C; above, the windows would be many times the input
 
@@ -28,6 +28,42 @@ _MOST_TAPS = 110  # KH·KW·C; above, the windows would be many times the input
 def _is_first(nodes: Sequence[Node], load: Load) -> Conv2D | None:
     layer = nodes[0].layer
     return layer if isinstance(layer, Conv2D) and nodes[0].index == 0 and not load.needs_dx else None
+
+
+class _Columns:
+    """The padded input with every P-th column together, so that what a tap sees of every P-th window is one long run.
+
+    Args:
+        conv: the convolution.
+        shape: (C, H, W) of the input.
+        images: N.
+        every: P.
+        rows: the padded rows that windows read, at least.
+        columns: the padded columns.
+    """
+
+    def __init__(
+        self, conv: Conv2D, shape: Shape, images: int, *, every: int, rows: int, columns: int
+    ) -> None:
+        c, self.h, w = shape
+        (self.top, _), (self.left, _) = conv.pads(shape)
+        rows, columns = max(rows, self.top + self.h), max(columns, self.left + w)
+        self.every = every
+        self.x = zeros(c, rows, every, -(-columns // every), images)
+
+    def feed(self, do: Calls, x: FloatArray) -> None:
+        """Take x (N, C, H, W)."""
+        image = x.transpose(1, 2, 3, 0)
+        for r in range(self.every):
+            first = (r - self.left) % self.every  # the first real column that is padded column P·q + r
+            columns = image[:, :, first :: self.every]
+            q = (first + self.left) // self.every
+            do.copy(columns, out=self.x[:, self.top : self.top + self.h, r, q : q + columns.shape[2]])
+
+    def seen(self, i: int, stride: int, count: int, start: int, width: int) -> FloatArray:
+        """Return padded columns start, start + P, .. of every `stride`-th row from row i: (C, count, width, N)."""
+        q, r = divmod(start, self.every)
+        return self.x[:, i : i + stride * count : stride, r, q : q + width]
 
 
 class FirstConv(Kernel):
@@ -49,32 +85,44 @@ class FirstConv(Kernel):
         n, (c, h, w) = load.images, nodes[0].input_shape
         f, oh, ow = nodes[0].output_shape
         (top, bottom), (left, right) = conv.pads(nodes[0].input_shape)
-        self.taps = (c, *conv.kernel_size)
-        self.stride = conv.stride
+        self.taps, self.stride = (c, *conv.kernel_size), conv.stride
+        self.shape = (oh, ow, n, f)
         k = c * conv.kernel_size[0] * conv.kernel_size[1]
-        self.x = zeros(c, h + top + bottom, w + left + right, n)
-        self.inner = self.x[:, top : top + h, left : left + w]
         slots = load.slots if load.training else 1
-        self.windows = empty(slots, k, oh, ow, n)
+        self.input = _Columns(
+            conv,
+            nodes[0].input_shape,
+            n,
+            every=2 * conv.stride[1],
+            rows=h + top + bottom,
+            columns=w + left + right + 2 * conv.stride[1],
+        )
+        self.windows = empty(slots, k, oh * ow * n)  # those of even output columns, then those of odd ones
         self.w = empty(k, f)
-        self.tail = BiasReLU(nodes[0], load, relu=len(nodes) == 2)
+        self.tail = BiasReLU(nodes[0], load, relu=len(nodes) == 2, layout=self._layout)
         if load.training:
-            self.g = empty(oh, ow, n, f)
-            self.dw, self.db = SummedProduct((), oh * ow * n, k, f), ColumnSum(oh * ow * n, f)
+            self.dw, self.db = SummedProduct((), k, f), ColumnSum(oh * ow * n, f)
+
+    def _layout(self, flat: FloatArray) -> Parts:
+        return split(flat, self.shape)
 
     def target(self, slot: int) -> Parts:
         raise AssertionError("the first kernel is fed")
 
     def feed(self, do: Calls, slot: int, x: FloatArray) -> None:
-        do.copy(x.transpose(1, 2, 3, 0), out=self.inner)
+        self.input.feed(do, x)
         c, kh, kw = self.taps
         sh, sw = self.stride
-        windows = self.windows[slot if self.load.training else 0]
-        _, oh, ow, n = windows.shape
-        taps = windows.reshape(c, kh, kw, oh, ow, n)
-        for i in range(kh):
-            for j in range(kw):
-                do.copy(self.x[:, i : i + sh * oh : sh, j : j + sw * ow : sw], out=taps[:, i, j])
+        oh, ow, n, _ = self.shape
+        windows, start = self.windows[slot % len(self.windows)], 0
+        for parity, width in enumerate(((ow + 1) // 2, ow // 2)):
+            block = windows[:, start : start + oh * width * n]
+            start += block.shape[1]
+            for i in range(kh):
+                for j in range(kw) if width else ():
+                    taps = block[i * kw + j :: kh * kw]  # of every channel
+                    seen = self.input.seen(i, sh, oh, parity * sw + j, width)
+                    do.copy(seen, out=taps.reshape(c, oh, width, n))
 
     def prepare(self, draws: Draws) -> None:
         weight, bias = self.nodes[0].weight_and_bias()
@@ -83,19 +131,14 @@ class FirstConv(Kernel):
 
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
         y = self.tail.destination(out)
-        windows = self.windows[slot if self.load.training else 0].reshape(self.w.shape[0], -1)
-        product(do, windows.T, self.w, y.reshape(-1, y.shape[-1]))
+        product(do, self.windows[slot % len(self.windows)].T, self.w, y.reshape(-1, self.shape[-1]))
         self.tail.forward(do, slot, y, out)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        direct = None if self.tail.relu else one_block(dy)
-        g = self.g if direct is None else direct
-        if direct is None:
-            self.tail.backward(do, slot, dy, g)
-        rows = g.reshape(-1, g.shape[-1])
+        rows = self.tail.gradient(do, slot, dy).reshape(-1, self.shape[-1])
         if self.nodes[0].has_bias():
             self.db.add(do, rows)
-        self.dw.add(do, self.windows[slot].reshape(self.w.shape[0], -1).T, rows)
+        self.dw.add(do, self.windows[slot].T, rows)
         return ()
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
@@ -136,49 +179,45 @@ class FirstConvPool(Kernel):
         super().__init__(nodes, load)
         conv = nodes[0].layer
         assert isinstance(conv, Conv2D)
-        n, (c, h, w) = load.images, nodes[0].input_shape
+        n, c = load.images, nodes[0].input_shape[0]
         f, ph, pw = nodes[-1].output_shape
         kh, kw = conv.kernel_size
-        (self.top, _), (self.left, _) = conv.pads(nodes[0].input_shape)
-        self.c, self.kh, self.kw, self.f, self.h, self.w_in = c, kh, kw, f, h, w
+        self.c, self.kh, self.kw, self.f = c, kh, kw, f
         half = pw // 2
         self.k = c * (kh + 1) * (kw + 1)
-        # Padded input column 4j + r lies in x[.., r, j]: a tap of the even (odd) pooled columns is one long run.
-        rows = max(2 * ph + kh - 1, self.top + h)
-        fours = max(half + (kw + 2) // 4 + 1, -(-(self.left + w) // 4))
-        self.x = zeros(c, rows, 4, fours, n)
+        # Every second pooled column starts four input columns further on.
+        self.input = _Columns(
+            conv, nodes[0].input_shape, n, every=4, rows=2 * ph + kh - 1, columns=4 * half + kw + 2
+        )
         slots = load.slots if load.training else 1
         self.windows = empty(slots, self.k, ph, 2, half, n)
         self.pixels = ph * pw * n
         self.z = empty(4, self.pixels, f)
         self.w = empty(4, self.k, f)
-        self.pool = PoolPlanes(load, self.pixels * f, relu=len(nodes) == 3)
+        self.pool = PoolPlanes(load, (self.pixels * f,), relu=len(nodes) == 3, layout=self._layout)
         self.bias_row = empty(half, n, f)
         self.shape = (ph, 2, half, n, f)
         self.embed = _embedding(c, kh, kw)
+        self.y = empty(*self.shape)
         if load.training:
-            self.g = empty(*self.shape)
-            self.dw, self.db = SummedProduct((4,), self.pixels, self.k, f), ColumnSum(self.pixels, f)
+            self.dw, self.db = SummedProduct((4,), self.k, f), ColumnSum(self.pixels, f)
+
+    def _layout(self, flat: FloatArray) -> Parts:
+        image = flat.reshape(self.shape)
+        return columns_apart(image[:, 0], image[:, 1])
 
     def target(self, slot: int) -> Parts:
         raise AssertionError("the first kernel is fed")
 
     def feed(self, do: Calls, slot: int, x: FloatArray) -> None:
-        image = x.transpose(1, 2, 3, 0)
-        for r in range(4):
-            first = (r - self.left) % 4  # the first real column that is padded column 4j + r
-            columns = image[:, :, first::4]
-            j = (first + self.left) // 4
-            do.copy(columns, out=self.x[:, self.top : self.top + self.h, r, j : j + columns.shape[2]])
+        self.input.feed(do, x)
         windows = self.windows[slot if self.load.training else 0]
         _, ph, _, half, n = windows.shape
         taps = windows.reshape(self.c, self.kh + 1, self.kw + 1, ph, 2, half, n)
         for i in range(self.kh + 1):
             for j in range(self.kw + 1):
                 for parity in (0, 1):  # pooled column 2q + parity starts at padded column 4q + 2·parity
-                    fours, r = divmod(2 * parity + j, 4)
-                    tap = self.x[:, i : i + 2 * ph : 2, r, fours : fours + half]
-                    do.copy(tap, out=taps[:, i, j, :, parity])
+                    do.copy(self.input.seen(i, 2, ph, 2 * parity + j, half), out=taps[:, i, j, :, parity])
 
     def prepare(self, draws: Draws) -> None:
         weight, bias = self.nodes[0].weight_and_bias()
@@ -189,14 +228,15 @@ class FirstConvPool(Kernel):
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
         windows = self.windows[slot if self.load.training else 0].reshape(self.k, -1)
         product(do, windows.T, self.w, self.z)
-        y = self.pool.forward(do, slot, self.z.reshape(2, 2, -1)).reshape(self.shape)
+        y = self.y
+        self.pool.forward(do, slot, self.z.reshape(2, 2, -1), y.reshape(-1))
         do.add(y, self.bias_row, out=y)
-        self.pool.activate(do, slot, y, out)
+        self.pool.activate(do, slot, y.reshape(-1), out)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        g = self.pool.activate_backward(do, slot, dy, self.g)
+        g = self.pool.activate_backward(do, slot, dy)
         self.db.add(do, g.reshape(-1, self.f))
-        self.pool.backward(do, slot, g.reshape(-1), self.z.reshape(2, 2, -1))
+        self.pool.backward(do, slot, self.z.reshape(2, 2, -1))
         self.dw.add(do, self.windows[slot].reshape(self.k, -1).T, self.z)
         return ()
 

@@ -45,7 +45,7 @@ class LinearKernel(Kernel):
         return whole(self.x)
 
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
-        ((_, _, y),) = out
+        y = out[0].array
         do.call(self._forward, y)
 
     def _forward(self, y: FloatArray) -> None:
@@ -57,7 +57,7 @@ class LinearKernel(Kernel):
                 np.greater(y, self.zero, out=self.positive)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        ((_, _, g),) = dy
+        g = dy[0].array
         do.call(self._backward, g)
         return () if self.dx is None else whole(self.dx)
 
@@ -112,11 +112,11 @@ class FlattenKernel(Kernel):
         return whole(self.image)
 
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
-        ((_, _, rows),) = out
+        rows = out[0].array
         do.copy(self.image.transpose(2, 3, 0, 1), out=rows.reshape(-1, self.c, self.h, self.w))
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        ((_, _, rows),) = dy
+        rows = dy[0].array
         do.copy(rows.reshape(-1, self.c, self.h, self.w), out=self.dx.transpose(2, 3, 0, 1))
         return whole(self.dx)
 
@@ -137,7 +137,7 @@ class FlatInput(Kernel):
         self.x = x.reshape(len(x), -1)
 
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
-        ((_, _, rows),) = out
+        rows = out[0].array
         do.copy(self.x, out=rows)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:

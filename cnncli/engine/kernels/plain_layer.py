@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, whole
+from cnncli.engine.images import Parts, pairs, whole
 from cnncli.engine.kernels.activation import buffer_shape
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
 from cnncli.engine.nodes import Node
@@ -52,8 +52,8 @@ class PlainLayer(Kernel):
         # A copy: the layer may keep its input, and this buffer is written again for the next slot.
         x = np.array(self.x.transpose(2, 3, 0, 1) if self.x.ndim == 4 else self.x, order="C")
         y = layer.forward(x, training=self.load.training, rng=self.rng)
-        for part in out:
-            part.array[...] = part.of(y.transpose(2, 3, 0, 1) if y.ndim == 4 else y)
+        for own, view in pairs(whole(y.transpose(2, 3, 0, 1) if y.ndim == 4 else y), out):
+            view[...] = own
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         do.call(self._backward, slot, dy)
@@ -63,8 +63,8 @@ class PlainLayer(Kernel):
         layer = self.copies[slot]
         shape = buffer_shape(self.nodes[0].output_shape, self.load.images)
         g = empty(*shape)
-        for part in dy:
-            part.of(g)[...] = part.array
+        for view, own in pairs(dy, whole(g)):
+            own[...] = view
         dx = layer.backward(np.ascontiguousarray(g.transpose(2, 3, 0, 1)) if g.ndim == 4 else g)
         for key, total in self.sums.items():
             total += layer.parameters[key].grad

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, whole
+from cnncli.engine.images import Parts, columns_apart, pairs, split, whole
 from cnncli.engine.kernels.base import Kernel, Load, empty, flags, zeros
+from cnncli.engine.kernels.pool_planes import PoolPlanes, pools_by_two
 from cnncli.engine.nodes import Node
 from cnncli.nn.aligned import aligned_empty
 from cnncli.nn.layers import AvgPool2D, GlobalAvgPool, MaxPool2D
@@ -51,8 +52,8 @@ class _Pool(Kernel):
                 yield image[i : i + sh * (oh - 1) + 1 : sh, j : j + sw * (ow - 1) + 1 : sw]
 
     def _take(self, do: Calls, dy: Parts) -> FloatArray:
-        for part in dy:
-            do.copy(part.array, out=part.of(self.g))
+        for view, own in pairs(dy, whole(self.g)):
+            do.copy(view, out=own)
         return self.g
 
 
@@ -88,8 +89,8 @@ class MaxPool(_Pool):
                 do.multiply(candidate, np.uint8(place), out=candidate)
                 do.maximum(self.winner[slot], candidate, out=self.winner[slot])
             do.maximum(y, tap, out=y)
-        for part in out:
-            do.copy(part.of(y), out=part.array)
+        for own, view in pairs(whole(y), out):
+            do.copy(own, out=view)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         g = self._take(do, dy)
@@ -104,6 +105,52 @@ class MaxPool(_Pool):
             else:
                 do.multiply(self.share, g, out=tap)
         return whole(self.dx_inner)
+
+
+class MaxPool2x2(Kernel):
+    """The largest of each 2x2 window at stride 2, from four planes: even and odd rows of even and odd columns."""
+
+    pattern: ClassVar[str] = "2x2 max-pool by four planes"
+
+    @classmethod
+    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+        layer = nodes[0].layer
+        return int(isinstance(layer, MaxPool2D) and pools_by_two(layer))
+
+    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
+        super().__init__(nodes, load)
+        c, h, w = nodes[0].input_shape
+        _, ph, pw = nodes[0].output_shape
+        n = load.images
+        self.shape = (ph, pw, n, c)
+        self.image = (2, h, (w + 1) // 2, n, c)  # even columns, odd columns
+        self.odd = w // 2
+        self.x = empty(*self.image)
+        self.y = empty(ph, pw * n * c)
+        self.pool = PoolPlanes(load, self.y.shape, relu=False, layout=self._layout)
+        if load.training:
+            self.dx = zeros(*self.image)  # what no window reads stays zero
+
+    def _layout(self, plane: FloatArray) -> Parts:
+        return whole(plane.reshape(self.shape))
+
+    def _planes(self, image: FloatArray) -> FloatArray:
+        """Return (2, 2, PH, PW·N·C), row and column in the window first."""
+        ph, pw, n, c = self.shape
+        rows = image[:, : 2 * ph].reshape(2, ph, 2, -1)[..., : pw * n * c]
+        return rows.transpose(2, 0, 1, 3)
+
+    def target(self, slot: int) -> Parts:
+        return columns_apart(self.x[0], self.x[1, :, : self.odd])
+
+    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+        self.pool.forward(do, slot, self._planes(self.x), self.y)
+        self.pool.activate(do, slot, self.y, out)
+
+    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+        self.pool.activate_backward(do, slot, dy)
+        self.pool.backward(do, slot, self._planes(self.dx))
+        return columns_apart(self.dx[0], self.dx[1, :, : self.odd])
 
 
 class AvgPool(_Pool):
@@ -124,8 +171,8 @@ class AvgPool(_Pool):
             else:
                 do.add(y, tap, out=y)
         do.multiply(y, np.float32(1 / (self.size[0] * self.size[1])), out=y)
-        for part in out:
-            do.copy(part.of(y), out=part.array)
+        for own, view in pairs(whole(y), out):
+            do.copy(own, out=view)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         share = self._take(do, dy)
@@ -152,20 +199,21 @@ class GlobalAvg(Kernel):
     def __init__(self, nodes: Sequence[Node], load: Load) -> None:
         super().__init__(nodes, load)
         c, h, w = nodes[0].input_shape
-        self.x = empty(h, w, load.images, c)
+        self.shape = (h, w, load.images, c)
+        self.x = empty(h * w * load.images * c)
         self.share = np.full(h * w, 1 / (h * w), np.float32)
         if load.training:
-            self.dx = empty(h, w, load.images, c)
+            self.dx = empty(self.x.size)
 
     def target(self, slot: int) -> Parts:
-        return whole(self.x)
+        return split(self.x, self.shape)
 
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
-        ((_, _, y),) = out
+        y = out[0].array
         do.matmul(self.share, self.x.reshape(self.share.size, -1), out=y.reshape(-1))
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        ((_, _, dy_rows),) = dy
-        do.multiply(dy_rows, self.share[0], out=self.dx[0, 0])
-        do.copy(self.dx[0, 0].reshape(-1), out=self.dx.reshape(self.share.size, -1)[1:])
-        return whole(self.dx)
+        pixels = self.dx.reshape(self.share.size, -1)
+        do.multiply(dy[0].array.reshape(-1), self.share[0], out=pixels[0])
+        do.copy(pixels[0], out=pixels[1:])
+        return split(self.dx, self.shape)

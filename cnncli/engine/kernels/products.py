@@ -45,16 +45,14 @@ class SummedProduct:
 
     Args:
         lead: how many products are taken at once, () or (count,).
-        rows: R.
         inner: I, the columns of a.
         columns: J, those of b.
     """
 
-    def __init__(self, lead: tuple[int, ...], rows: int, inner: int, columns: int) -> None:
-        self.blocks = row_blocks(rows, inner, columns)
-        self.partial = empty(*lead, self.blocks, inner, columns)
-        self.total = empty(*lead, inner, columns)
-        self.clear()
+    def __init__(self, lead: tuple[int, ...], inner: int, columns: int) -> None:
+        self.lead, self.inner, self.columns = lead, inner, columns
+        self.partial: dict[int, FloatArray] = {}  # by the number of blocks
+        self.total = zeros(*lead, inner, columns)
 
     def clear(self) -> None:
         """Start again from zero."""
@@ -68,18 +66,22 @@ class SummedProduct:
             a: (.., R, I).
             b: (.., R, J).
         """
-        cut_a = a.reshape(*a.shape[:-2], self.blocks, -1, a.shape[-1])
-        cut_b = b.reshape(*b.shape[:-2], self.blocks, -1, b.shape[-1])
-        do.matmul(cut_a.swapaxes(-1, -2), cut_b, out=self.partial)
-        for block in range(self.blocks):
-            do.add(self.total, self.partial[..., block, :, :], out=self.total)
+        blocks = row_blocks(a.shape[-2], self.inner, self.columns)
+        if blocks not in self.partial:
+            self.partial[blocks] = empty(*self.lead, blocks, self.inner, self.columns)
+        partial = self.partial[blocks]
+        cut_a = a.reshape(*a.shape[:-2], blocks, -1, self.inner)
+        cut_b = b.reshape(*b.shape[:-2], blocks, -1, self.columns)
+        do.matmul(cut_a.swapaxes(-1, -2), cut_b, out=partial)
+        for block in range(blocks):
+            do.add(self.total, partial[..., block, :, :], out=self.total)
 
 
 class ColumnSum:
     """Adds up the columns of matrices, the gradient of a bias, as products with a row of ones.
 
     Args:
-        rows: R, of every matrix.
+        rows: the most that a matrix has.
         columns: J.
     """
 
@@ -92,5 +94,5 @@ class ColumnSum:
 
     def add(self, do: Calls, a: FloatArray) -> None:
         """Add the column sums of a (R, J) to the total."""
-        do.matmul(self.ones, a, out=self.partial)
+        do.matmul(self.ones[: len(a)], a, out=self.partial)
         do.add(self.total, self.partial, out=self.total)

@@ -50,12 +50,12 @@ def transform_input(do: Calls, even: FloatArray, odd: FloatArray, rows: FloatArr
         rows: (2, 4, TH, TW+1, N·C), scratch.
         v: (4, 4, TH, TW, N·C), written: row place, column place, tile.
     """
-    th, tw = v.shape[2:4]
+    tw = v.shape[3]
     for d, t in ((even, rows[0]), (odd, rows[1])):
-        do.subtract(d[0 : 2 * th : 2], d[2 : 2 * th + 2 : 2], out=t[0])
-        do.add(d[1 : 2 * th : 2], d[2 : 2 * th + 2 : 2], out=t[1])
-        do.subtract(d[2 : 2 * th + 2 : 2], d[1 : 2 * th : 2], out=t[2])
-        do.subtract(d[1 : 2 * th : 2], d[3 : 2 * th + 2 : 2], out=t[3])
+        do.subtract(d[0:-2:2], d[2::2], out=t[0])
+        do.add(d[1:-2:2], d[2::2], out=t[1])
+        do.subtract(d[2::2], d[1:-2:2], out=t[2])
+        do.subtract(d[1:-2:2], d[3::2], out=t[3])
     e, o = rows[0], rows[1]
     do.subtract(e[:, :, :tw], e[:, :, 1:], out=v[:, 0])
     do.add(o[:, :, :tw], e[:, :, 1:], out=v[:, 1])
@@ -64,24 +64,16 @@ def transform_input(do: Calls, even: FloatArray, odd: FloatArray, rows: FloatArr
 
 
 def transform_input_backward(
-    do: Calls,
-    dv: FloatArray,
-    columns: FloatArray,
-    even: FloatArray,
-    odd: FloatArray,
-    first_row: int,
-    last_row: int,
+    do: Calls, dv: FloatArray, columns: FloatArray, even: FloatArray, odd: FloatArray
 ) -> None:
     """Write dd = B dV Bᵀ, the tiles' overlaps summed.
 
     Args:
         do: takes the calls.
-        dv: (4, 4, TH, TW, N·C); changed on the way.
+        dv: (4, 4, TH, TW, N·C).
         columns: (2, 4, TH, TW+1, N·C), scratch.
         even: (2·TH+2, TW+1, N·C), written: the even columns of the padded input's gradient.
         odd: (2·TH+2, TW+1, N·C), written: the odd ones.
-        first_row: the first padded row that is wanted.
-        last_row: one past the last.
     """
     th, tw = dv.shape[2:4]
     e, o = columns[0], columns[1]
@@ -94,19 +86,17 @@ def transform_input_backward(
     do.add(o[:, :, :tw], dv[:, 3], out=o[:, :, :tw])
     do.subtract(o[:, :, 1:tw], dv[:, 3, :, : tw - 1], out=o[:, :, 1:tw])
     do.negative(dv[:, 3, :, tw - 1], out=o[:, :, tw])
-    for t, d in ((e, even), (o, odd)):
-        below = d[2 : 2 * th + 2 : 2]  # even padded rows 2, 4, ..: tile i's rows 2i+2
+    for t, d in ((e, even), (o, odd)):  # row places 0..3 of tile i likewise
+        below = d[2::2]
         do.add(t[1], t[2], out=below)
         do.subtract(below, t[0], out=below)
-        do.add(below[: th - 1], t[0, 1:], out=below[: th - 1])
-        if first_row == 0:
-            do.copy(t[0, 0], out=d[0])
-        inner = d[1 : 2 * th : 2]  # odd padded rows 1, 3, ..: tile i's rows 2i+1
+        do.add(below[:-1], t[0, 1:], out=below[:-1])
+        do.copy(t[0, 0], out=d[0])
+        inner = d[1:-1:2]
         do.subtract(t[1], t[2], out=inner)
         do.add(inner, t[3], out=inner)
-        do.subtract(inner[1:], t[3, : th - 1], out=inner[1:])
-        if last_row > 2 * th + 1:
-            do.negative(t[3, th - 1], out=d[2 * th + 1])
+        do.subtract(inner[1:], t[3, :-1], out=inner[1:])
+        do.negative(t[3, th - 1], out=d[2 * th + 1])
 
 
 def transform_output(do: Calls, m: FloatArray) -> FloatArray:

@@ -1,11 +1,16 @@
-"""3x3 convolutions at stride 1 by Winograd's F(2x2, 3x3), with bias, ReLU and a 2x2 max-pool in the same step."""
+"""3x3 convolutions at stride 1 by Winograd's F(2x2, 3x3), with bias, ReLU and a 2x2 max-pool in the same step.
+
+The way back multiplies by the transformed input again. It is four times as large as the input: small ones are kept, but
+where all of a shard's would be large, the input is kept instead, and transformed once more.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, columns_apart
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, give, zeros
+from cnncli.engine.images import Parts, columns_apart, whole
+from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, give, nought, zeros
+from cnncli.engine.kernels.pool_planes import PoolPlanes, covers_pool
 from cnncli.engine.kernels.products import ColumnSum, SummedProduct, product
 from cnncli.engine.kernels.winograd import (
     transform_input,
@@ -16,10 +21,11 @@ from cnncli.engine.kernels.winograd import (
     transform_weight_backward,
 )
 from cnncli.engine.nodes import Node
-from cnncli.nn.layers import Conv2D, MaxPool2D, ReLU
+from cnncli.nn.layers import Conv2D, ReLU
 from cnncli.types import FloatArray
 
-_FEWEST_CHANNELS = 17  # in; below, the transforms cost more than the products they save
+_FEWEST_CHANNELS = 9  # in; below, the transforms cost more than the products they save
+_MOST_KEPT = 8_000_000  # bytes of transformed input; more is cheaper to transform again
 
 
 def suits_winograd(node: Node) -> bool:
@@ -49,23 +55,21 @@ class _Winograd(Kernel):
         th, tw = tiles
         (self.top, _), (self.left, _) = conv.pads(nodes[0].input_shape)
         self.c, self.f, self.th, self.tw, self.h, self.w = c, f, th, tw, h, w
-        self.q = th * tw * n
         # Tiles may reach past the padded input (an odd size) or stop short of it (a pool that drops a row).
         rows, pairs = max(2 * th + 2, self.top + h), max(tw + 1, -(-(self.left + w) // 2))
-        self.x = zeros(2, rows, pairs, n * c)  # even columns, odd columns
+        self.q = th * tw * n
+        slots = load.slots if load.training else 1
+        self.keeps = load.training and slots * 64 * self.q * c <= _MOST_KEPT
+        self.x = zeros(1 if self.keeps else slots, 2, rows, pairs, n * c)  # even columns, odd columns
         self.rows = empty(2, 4, th, tw + 1, n * c)
-        self.v = empty(load.slots if load.training else 1, 4, 4, th, tw, n * c)
-        self.m = empty(16, self.q, f)
+        self.v = empty(slots if self.keeps else 1, 4, 4, th, tw, n * c)
+        self.m = empty(4, 4, self.q * f)
         self.u, self.ut = empty(16, c, f), empty(16, f, c)
         self.bias_row = empty(tw, n, f)
-        self.input = self._parts(self.x)
         if load.training:
-            self.du = SummedProduct((16,), self.q, c, f)
-            self.db = ColumnSum(self.q, f)
+            self.du, self.db = SummedProduct((16,), c, f), ColumnSum(self.q, f)
             if load.needs_dx:
-                self.dv = empty(16, self.q, c)
                 self.dx = zeros(2, rows, pairs, n * c)  # rows that no tile reads stay zero
-                self.dx_parts = self._parts(self.dx)
 
     def _parts(self, padded: FloatArray) -> Parts:
         """Return the real image (H, W, N, C) inside a padded one (2, rows, column pairs, N·C)."""
@@ -84,35 +88,38 @@ class _Winograd(Kernel):
         self.bias_row[...] = bias
 
     def target(self, slot: int) -> Parts:
-        return self.input
+        return self._parts(self.x[slot % len(self.x)])
+
+    def _transformed(self, do: Calls, slot: int, *, again: bool) -> FloatArray:
+        """Return the transformed input V (16, Q, C), after writing down how it comes about, unless it is kept."""
+        v: FloatArray = self.v[slot % len(self.v)]
+        if not (again and self.keeps):
+            even, odd = self._read_by_tiles(self.x[slot % len(self.x)])
+            transform_input(do, even, odd, self.rows, v)
+        matrices: FloatArray = v.reshape(16, self.q, self.c)
+        return matrices
+
+    def _read_by_tiles(self, padded: FloatArray) -> FloatArray:
+        view: FloatArray = padded[:, : 2 * self.th + 2, : self.tw + 1]
+        return view
 
     def _products(self, do: Calls, slot: int) -> FloatArray:
-        """Return the convolution without bias as four planes (2, 2, Q·F)."""
-        v = self.v[slot if self.load.training else 0]
-        tw, th = self.tw, self.th
-        even, odd = self.x[:, : 2 * th + 2, : tw + 1]
-        transform_input(do, even, odd, self.rows, v)
-        product(do, v.reshape(16, self.q, self.c), self.u, self.m)
-        return transform_output(do, self.m.reshape(4, 4, -1))
+        """Write down the 16 products and return M (4, 4, Q·F)."""
+        v = self._transformed(do, slot, again=False)
+        product(do, v, self.u, self.m.reshape(16, self.q, self.f))
+        return self.m
 
     def _products_backward(self, do: Calls, slot: int) -> Parts:
-        """Take dY from the corners of m, add to dU, and return dx."""
-        transform_output_backward(do, self.m.reshape(4, 4, -1))
-        self.du.add(do, self.v[slot].reshape(16, self.q, self.c), self.m)
+        """Take dY from the corners of m, add to dU, and return where dx will be."""
+        transform_output_backward(do, self.m)
+        m, v = self.m.reshape(16, self.q, self.f), self._transformed(do, slot, again=True)
+        self.du.add(do, v, m)
         if not self.load.needs_dx:
             return ()
-        product(do, self.m, self.ut, self.dv)
-        th, tw = self.th, self.tw
-        transform_input_backward(
-            do,
-            self.dv.reshape(4, 4, th, tw, -1),
-            self.rows,
-            self.dx[0, : 2 * th + 2, : tw + 1],
-            self.dx[1, : 2 * th + 2, : tw + 1],
-            self.top,
-            self.top + self.h,
-        )
-        return self.dx_parts
+        product(do, m, self.ut, v)  # dV takes the place of V
+        even, odd = self._read_by_tiles(self.dx)
+        transform_input_backward(do, v.reshape(self.v.shape[1:]), self.rows, even, odd)
+        return self._parts(self.dx)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         name = self.nodes[0].name
@@ -137,13 +144,12 @@ class WinogradConv(_Winograd):
     def __init__(self, nodes: Sequence[Node], load: Load) -> None:
         _, oh, ow = nodes[0].output_shape
         super().__init__(nodes, load, ((oh + 1) // 2, (ow + 1) // 2))
-        self.oh, self.ow, self.relu = oh, ow, len(nodes) == 2
-        n, f = load.images, self.f
-        self.zero = zeros(self.th, self.tw, n, f)
+        self.relu = len(nodes) == 2
+        shape = (self.th, self.tw, load.images, self.f)
+        self.zero = nought(*shape)
         if load.training:
-            self.positive = flags(load.slots, 2, 2, self.th, self.tw, n, f) if self.relu else None
-            self.mask = empty(self.th, self.tw, n, f)
-            self.d = self.m.reshape(4, 4, self.th, self.tw, n, f)
+            self.positive = flags(load.slots, 2, 2, *shape) if self.relu else None
+            self.mask = empty(*shape)
 
     def _tile_parts(self, image: Parts) -> list[tuple[int, int, FloatArray, tuple[slice, slice]]]:
         """Return (row, column in the tile, view of the image's positions, the tiles that exist there)."""
@@ -161,9 +167,13 @@ class WinogradConv(_Winograd):
         return found
 
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
-        y = self._products(do, slot).reshape(2, 2, self.th, self.tw, self.load.images, self.f)
+        m = self._products(do, slot)
         if self.nodes[0].has_bias():
-            do.add(y, self.bias_row, out=y)
+            centre = m[1, 1].reshape(
+                self.zero.shape
+            )  # A's rows for place 1 are all ones: it goes to all four outputs
+            do.add(centre, self.bias_row, out=centre)
+        y = transform_output(do, m).reshape(2, 2, *self.zero.shape)
         if self.load.training and self.positive is not None:
             do.greater(y, self.zero, out=self.positive[slot])
         for a, b, view, tiles in self._tile_parts(out):
@@ -173,10 +183,11 @@ class WinogradConv(_Winograd):
                 do.copy(y[a, b][tiles], out=view)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+        corners = self.m.reshape(4, 4, *self.zero.shape)[0::3, 0::3]
         for a, b, view, tiles in self._tile_parts(dy):
-            d = self.d[3 * a, 3 * b]
+            d = corners[a, b]
             if view.shape[:2] != d.shape[:2]:
-                do.call(d.fill, 0)  # tiles that reach past an odd edge
+                do.fill(d, 0)  # tiles that reach past an odd edge
             if self.positive is not None:
                 mask = self.mask[tiles]
                 do.copy(self.positive[slot, a, b][tiles], out=mask)
@@ -206,127 +217,20 @@ class WinogradConvPool(_Winograd):
     def __init__(self, nodes: Sequence[Node], load: Load) -> None:
         _, ph, pw = nodes[-1].output_shape
         super().__init__(nodes, load, (ph, pw))
-        n, f = load.images, self.f
-        self.pool = PoolPlanes(load, self.q * f, relu=len(nodes) == 3)
-        self.shape = (ph, pw, n, f)
-        if load.training:
-            self.g = empty(*self.shape)
+        self.y = empty(ph, pw, load.images, self.f)
+        self.pool = PoolPlanes(load, (self.y.size,), relu=len(nodes) == 3, layout=self._layout)
+
+    def _layout(self, flat: FloatArray) -> Parts:
+        return whole(flat.reshape(self.y.shape))
 
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
-        y = self.pool.forward(do, slot, self._products(do, slot)).reshape(self.shape)
-        do.add(y, self.bias_row, out=y)
-        self.pool.activate(do, slot, y, out)
+        planes = transform_output(do, self._products(do, slot))
+        self.pool.forward(do, slot, planes, self.y.reshape(-1))
+        do.add(self.y, self.bias_row, out=self.y)
+        self.pool.activate(do, slot, self.y.reshape(-1), out)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        g = self.pool.activate_backward(do, slot, dy, self.g)
+        g = self.pool.activate_backward(do, slot, dy)
         self.db.add(do, g.reshape(-1, self.f))
-        corners = self.m.reshape(4, 4, -1)[0::3, 0::3]
-        self.pool.backward(do, slot, g.reshape(-1), corners)
+        self.pool.backward(do, slot, self.m[0::3, 0::3])
         return self._products_backward(do, slot)
-
-
-def covers_pool(nodes: Sequence[Node]) -> int:
-    """Return how many nodes `conv [relu] maxpool(2x2, stride 2, no padding)` covers, or 0."""
-    for count in (2, 3):
-        if len(nodes) < count:
-            break
-        last = nodes[count - 1].layer
-        if (
-            isinstance(last, MaxPool2D)
-            and last.pool_size == (2, 2)
-            and last.stride == (2, 2)
-            and last.padding == (0, 0)
-            and (count == 2 or isinstance(nodes[1].layer, ReLU))
-        ):
-            return count
-    return 0
-
-
-class PoolPlanes:
-    """2x2 max-pooling of four planes, one for each position in the window, with the ReLU behind it.
-
-    The winner is the first maximum in row-major order: a later plane wins only where it is strictly greater.
-
-    Args:
-        load: how many slots are kept.
-        size: elements of a plane.
-        relu: whether a ReLU belongs to the step.
-    """
-
-    def __init__(self, load: Load, size: int, *, relu: bool) -> None:
-        self.training, self.relu = load.training, relu
-        self.h = empty(2, size)
-        self.zero = zeros(size)
-        if self.training:
-            self.right = flags(load.slots, size)  # the winner is in the right column
-            self.below = flags(load.slots, size)  # the winner is in the lower row
-            self.positive = flags(load.slots, size)
-            self.right_in_row = flags(2, size)
-            self.mask, self.part = empty(size), empty(size)
-
-    def forward(self, do: Calls, slot: int, planes: FloatArray) -> FloatArray:
-        """Return the maximum (size,) of planes (2, 2, size)."""
-        h = self.h
-        do.maximum(planes[:, 0], planes[:, 1], out=h)
-        if self.training:
-            upper, lower = self.right_in_row
-            do.greater(planes[:, 1], planes[:, 0], out=self.right_in_row)
-            do.greater(h[1], h[0], out=self.below[slot])
-            # right = lower if below else upper, in operations on bytes
-            do.either(upper, lower, out=lower)
-            do.both(lower, self.below[slot], out=lower)
-            do.either(upper, lower, out=self.right[slot])
-        top: FloatArray = h[0]
-        do.maximum(top, h[1], out=top)
-        return top
-
-    def activate(self, do: Calls, slot: int, y: FloatArray, out: Parts) -> None:
-        """Write ReLU(y), or y, to `out`; y is (H, W, N, F), or has its columns apart in axis 1 of (H, 2, W/2, N, F)."""
-        if self.relu and self.training:
-            do.greater(y.reshape(-1), self.zero, out=self.positive[slot])
-        zero = self.zero.reshape(y.shape)
-        for source, floor, view in _pairs(y, zero, out):
-            if self.relu:
-                do.maximum(source, floor, out=view)
-            else:
-                do.copy(source, out=view)
-
-    def activate_backward(self, do: Calls, slot: int, dy: Parts, g: FloatArray) -> FloatArray:
-        """Write dy · (y > 0), or dy, to g, shaped as y was."""
-        mask = self.mask.reshape(g.shape)
-        if self.relu:
-            do.copy(self.positive[slot].reshape(g.shape), out=mask)
-        for d, m, view in _pairs(g, mask, dy):
-            if self.relu:
-                do.multiply(view, m, out=d)
-            else:
-                do.copy(view, out=d)
-        return g
-
-    def backward(self, do: Calls, slot: int, g: FloatArray, planes: FloatArray) -> None:
-        """Send g (size,) to the winners' places in planes (2, 2, size), zero elsewhere; g is changed."""
-        mask, right = self.mask, self.part
-        do.copy(self.right[slot], out=mask)
-        do.multiply(g, mask, out=right)
-        do.subtract(g, right, out=g)  # what is left goes to the left
-        do.copy(self.below[slot], out=mask)
-        for column, half in ((0, g), (1, right)):
-            do.multiply(half, mask, out=planes[1, column])
-            do.subtract(half, planes[1, column], out=planes[0, column])
-
-
-def _pairs(a: FloatArray, b: FloatArray, parts: Parts) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
-    """Return matching views of two own arrays and of a neighbour's parts.
-
-    The own arrays are both (H, W, N, F), or both (H, 2, W/2, N, F) with even and odd columns apart.
-    """
-    if a.ndim == 4:
-        return [(part.of(a), part.of(b), part.array) for part in parts]
-    found = []
-    for part in parts:
-        for parity in (0, 1):
-            if part.step == 1:
-                found.append((a[:, parity], b[:, parity], part.array[:, parity::2]))
-            elif part.start == parity:
-                found.append((a[:, parity], b[:, parity], part.array))
-    return found
