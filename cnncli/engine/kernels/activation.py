@@ -80,7 +80,7 @@ class ReLUKernel(_Elementwise):
     def __init__(self, nodes: Sequence[Node], load: Load) -> None:
         super().__init__(nodes, load)
         self.zero = nought(*self.x.shape[1:])
-        self.positive = flags(*self.x.shape[1:])
+        self.positive = load.scratch.flags(*self.x.shape[1:])
 
     def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
         do.maximum(x, self.zero, out=x)
@@ -101,8 +101,8 @@ class LeakyReLUKernel(_Elementwise):
         layer = nodes[0].layer
         assert isinstance(layer, LeakyReLU)
         self.leak = np.float32(layer.slope)
-        self.zero, self.scratch = nought(*self.x.shape[1:]), empty(*self.x.shape[1:])
-        self.positive = flags(*self.x.shape[1:])
+        self.zero, self.scratch = nought(*self.x.shape[1:]), load.scratch(*self.x.shape[1:])
+        self.positive = load.scratch.flags(*self.x.shape[1:])
 
     def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
         do.multiply(x, self.leak, out=self.scratch)
@@ -162,7 +162,7 @@ class DropoutKernel(_Elementwise):
         assert isinstance(layer, Dropout)
         self.rate, self.scale = np.float32(layer.rate), np.float32(1 / (1 - layer.rate))
         self.kept = flags(*self.x.shape)
-        self.uniform = empty(*self.x.shape[1:])
+        self.uniform = load.scratch(*self.x.shape[1:])
 
     def prepare(self, draws: Draws) -> None:
         self.rng = draws(self.nodes[0].index)

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,51 @@ import numpy.typing as npt
 from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, pairs, whole
 from cnncli.engine.nodes import Node
-from cnncli.nn.aligned import aligned_empty, aligned_zeros
+from cnncli.nn.aligned import ALIGNMENT, aligned_empty, aligned_zeros
 from cnncli.types import BoolArray, FloatArray
 
 FLOAT = np.dtype(np.float32)
+_SCRATCH = 64_000_000  # bytes; what is not touched costs nothing
 _RUN = 2_048  # numbers; an operation on shorter runs spends its time on going from one to the next
 _nought: FloatArray = np.zeros(0, FLOAT)
+
+
+class Scratch:
+    """Memory for what kernels need only while they work on a slot: they all get the same, so that it stays in cache."""
+
+    def __init__(self) -> None:
+        self._arena = aligned_empty(_SCRATCH, np.uint8)
+        self._used = 0
+        self._turns = [aligned_empty(0, FLOAT), aligned_empty(0, FLOAT)]
+
+    def begin(self) -> None:
+        """Start again for the next kernel."""
+        self._used = 0
+
+    def __call__(self, *shape: int) -> FloatArray:
+        """Return a float32 array that nothing has been written to, or that another kernel has."""
+        return self._take(shape, FLOAT)
+
+    def flags(self, *shape: int) -> BoolArray:
+        """Return an array of truth values likewise."""
+        return self._take(shape, np.bool_)
+
+    def in_turn(self, *shape: int) -> FloatArray:
+        """Return one of two arrays by turns: for what is needed until the next kernel that asks has its own."""
+        self._turns.reverse()
+        size = math.prod(shape)
+        if size > self._turns[0].size:
+            self._turns[0] = aligned_empty(size, FLOAT)
+        array: FloatArray = self._turns[0][:size].reshape(shape)
+        return array
+
+    def _take(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        start, size = self._used, math.prod(shape) * np.dtype(dtype).itemsize
+        if start + size > self._arena.size:
+            return aligned_empty(shape, dtype)
+        self._used += -(-size // ALIGNMENT) * ALIGNMENT
+        array: npt.NDArray[Any] = self._arena[start : start + size].view(dtype).reshape(shape)
+        return array
 
 
 @dataclass(frozen=True)
@@ -29,12 +68,16 @@ class Load:
         slots: how many micro-batches are kept between forward and backward.
         training: whether backward will be called.
         needs_dx: whether anything before this kernel has parameters, so that dx is wanted.
+        scratch: hands out memory that other kernels use too.
+        keeps: whether the network is small enough that what could be computed again should rather be kept.
     """
 
     images: int
     slots: int
     training: bool
     needs_dx: bool
+    scratch: Scratch
+    keeps: bool = True
 
 
 Draws = Callable[[int], np.random.Generator]

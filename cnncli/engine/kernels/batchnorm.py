@@ -79,8 +79,8 @@ class BatchNormKernel(Kernel):
         self.shape = buffer_shape(nodes[0].input_shape, load.images)
         size = math.prod(self.shape)
         self.pixels = size // self.c
-        self.x, self.g = empty(load.slots, size), empty(load.slots, size)
-        self.scratch = empty(size)
+        self.x, self.g = empty(load.slots, size), load.scratch.in_turn(load.slots, size)
+        self.scratch = load.scratch(size)
         self.positive = flags(load.slots, size)
         self.ones = ones(self.pixels)
         self.a, self.b, self.centre, self.mean_row = (ChannelRow(self.pixels, self.c) for _ in range(4))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, pairs
-from cnncli.engine.kernels.base import ChannelRow, Load, empty, flags, nought
+from cnncli.engine.kernels.base import ChannelRow, Load, flags, nought
 from cnncli.engine.nodes import Node
 from cnncli.types import FloatArray
 
@@ -26,12 +26,12 @@ class BiasReLU:
         f, oh, ow = node.output_shape
         pixels = oh * ow * load.images
         self.relu, self.has_bias, self.training, self.layout = relu, node.has_bias(), load.training, layout
-        self.y = empty(pixels * f)
+        self.y = load.scratch(pixels * f)
         self.bias = ChannelRow(pixels, f)
         self.zero = nought(self.y.size)
         if load.training:
             self.positive = flags(load.slots, self.y.size)
-            self.g = empty(self.y.size)
+            self.g = load.scratch(self.y.size)
 
     def destination(self, out: Parts) -> FloatArray:
         """Return where the products are to be written, (OH·OW·N·F,)."""

@@ -56,8 +56,9 @@ class ConvRows(Kernel):
         self.unfolds = self.kw > 1 or self.sw > 1 or self.sh > 1 or w + left + right != self.ow
         self.unfolded = -1  # the slot whose windows are in the taps
         if self.unfolds:
-            self.taps = empty(self.sh, self.depth, self.ow, n, self.kw, c)
-        self.partial = empty(self.oh * self.ow * n, f)
+            shape = (self.sh, self.depth, self.ow, n, self.kw, c)
+            self.taps = empty(*shape) if load.slots == 1 else load.scratch(*shape)
+        self.partial = load.scratch(self.oh * self.ow * n, f)
         self.w = empty(self.kh, self.kw * c, f)
         if load.training:
             self.back = gradient_of(self, (top, left))
@@ -85,7 +86,7 @@ class ConvRows(Kernel):
             return x.reshape(1, self.depth, -1, self.c)
         for j in range(self.kw) if slot != self.unfolded else ():
             do.copy(x[:, :, self.window_columns(j)], out=self.taps[..., j, :])
-        self.unfolded = slot
+        self.unfolded = slot if self.load.slots == 1 else -1  # or another kernel writes over them
         return self.taps.reshape(self.sh, self.depth, -1, self.kw * self.c)
 
     def rows_of(self, windows: FloatArray, i: int) -> FloatArray:

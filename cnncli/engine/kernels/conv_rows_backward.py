@@ -75,13 +75,13 @@ class Scattered(Gradient):
 
     def __init__(self, conv: ConvRows, pads: tuple[int, int]) -> None:
         n, rows = conv.load.images, conv.oh * conv.ow * conv.load.images
-        super().__init__(conv, empty(conv.oh, conv.ow, n, conv.f))
+        super().__init__(conv, conv.load.scratch(conv.oh, conv.ow, n, conv.f))
         self.db = ColumnSum(rows, conv.f)
         self.dw = [SummedProduct((), conv.kw * conv.c, conv.f) for _ in range(conv.kh)]
         if conv.load.needs_dx:
             width = conv.x.shape[3]
-            self.dtaps = empty(conv.sh, conv.depth, conv.ow, n, conv.kw, conv.c)
-            self.dtap = empty(rows, conv.kw * conv.c)
+            self.dtaps = conv.load.scratch(conv.sh, conv.depth, conv.ow, n, conv.kw, conv.c)
+            self.dtap = conv.load.scratch(rows, conv.kw * conv.c)
             self.dx = empty(conv.depth, conv.sh, width, n, conv.c)
             flat = self.dx.reshape(conv.depth * conv.sh, width, n, conv.c)
             self.image = flat[pads[0] : pads[0] + conv.h, pads[1] : pads[1] + conv.w_in]
@@ -178,7 +178,7 @@ class _Columns:
         self.back, self.q, self.places = back, q, places
         conv = back.conv
         self.b = len(range(q, conv.kw, conv.sw))
-        self.taps = empty(back.padded.shape[0], len(places), conv.load.images, self.b, conv.f)
+        self.taps = conv.load.scratch(back.padded.shape[0], len(places), conv.load.images, self.b, conv.f)
 
     def unfold(self, do: Calls) -> None:
         """Fill the taps from the padded dy."""
@@ -208,7 +208,7 @@ class _Remainder:
         conv = self.conv = back.conv
         self.a = len(range(p, conv.kh, conv.sh))
         n, (t, u) = conv.load.images, (len(places), len(columns.places))
-        self.x = empty(t, u, n, conv.c)
+        self.x = conv.load.scratch(t, u, n, conv.c)
         self.dw = [SummedProduct((), conv.c, columns.b * conv.f) for _ in range(self.a)]
         (top, left), q = pads, columns.q
         row, column = p + conv.sh * places[0], q + conv.sw * columns.places[0]
@@ -218,7 +218,7 @@ class _Remainder:
             row : row + conv.sh * (t - 1) + 1 : conv.sh, column : column + conv.sw * (u - 1) + 1 : conv.sw
         ]
         self.w = empty(self.a, columns.b * conv.f, conv.c)
-        self.partial, self.total = empty(t * u * n, conv.c), empty(t * u * n, conv.c)
+        self.partial, self.total = (conv.load.scratch(t * u * n, conv.c) for _ in range(2))
 
     def prepare(self, weight: FloatArray) -> None:
         """Take this remainder's part of the weight (F, C, KH, KW) as (A, B·F, C)."""

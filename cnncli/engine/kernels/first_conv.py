@@ -192,13 +192,13 @@ class FirstConvPool(Kernel):
         slots = load.slots if load.training else 1
         self.windows = empty(slots, self.k, ph, 2, half, n)
         self.pixels = ph * pw * n
-        self.z = empty(4, self.pixels, f)
+        self.z = load.scratch(4, self.pixels, f)
         self.w = empty(4, self.k, f)
         self.pool = PoolPlanes(load, (self.pixels * f,), relu=len(nodes) == 3, layout=self._layout)
         self.bias_row = empty(half, n, f)
         self.shape = (ph, 2, half, n, f)
         self.embed = _embedding(c, kh, kw)
-        self.y = empty(*self.shape)
+        self.y = load.scratch(*self.shape)
         if load.training:
             self.dw, self.db = SummedProduct((4,), self.k, f), ColumnSum(self.pixels, f)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, columns_apart, pairs, split, whole
-from cnncli.engine.kernels.base import Kernel, Load, empty, flags, zeros
+from cnncli.engine.kernels.base import Kernel, Load, empty, zeros
 from cnncli.engine.kernels.pool_planes import PoolPlanes, pools_by_two
 from cnncli.engine.nodes import Node
 from cnncli.nn.aligned import aligned_empty
@@ -35,12 +35,12 @@ class _Pool(Kernel):
         self.x = empty(h + top + bottom, w + left + right, n, c)
         self.x.fill(self.fill)
         self.inner = self.x[rows, columns]
-        self.y = empty(self.oh, self.ow, n, c)
+        self.y = load.scratch(self.oh, self.ow, n, c)
         if load.training:
             self.dx = zeros(*self.x.shape)
             self.dx_inner = self.dx[rows, columns]
             self.overlap = self.stride[0] < self.size[0] or self.stride[1] < self.size[1]
-            self.g, self.share = empty(self.oh, self.ow, n, c), empty(self.oh, self.ow, n, c)
+            self.g, self.share = (load.scratch(self.oh, self.ow, n, c) for _ in range(2))
 
     def target(self, slot: int) -> Parts:
         return whole(self.inner)
@@ -72,7 +72,7 @@ class MaxPool(_Pool):
         super().__init__(nodes, load)
         if load.training:
             self.winner = aligned_empty((load.slots, *self.y.shape), np.uint8)
-            self.better = flags(*self.y.shape)
+            self.better = load.scratch.flags(*self.y.shape)
 
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
         y = self.y
@@ -126,7 +126,7 @@ class MaxPool2x2(Kernel):
         self.image = (2, h, (w + 1) // 2, n, c)  # even columns, odd columns
         self.odd = w // 2
         self.x = empty(*self.image)
-        self.y = empty(ph, pw * n * c)
+        self.y = load.scratch(ph, pw * n * c)
         self.pool = PoolPlanes(load, self.y.shape, relu=False, layout=self._layout)
         if load.training:
             self.dx = zeros(*self.image)  # what no window reads stays zero

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, pairs
-from cnncli.engine.kernels.base import Load, empty, flags, nought
+from cnncli.engine.kernels.base import Load, flags, nought
 from cnncli.engine.nodes import Node
 from cnncli.nn.layers import MaxPool2D, ReLU
 from cnncli.types import FloatArray, Shape
@@ -49,14 +49,14 @@ class PoolPlanes:
         self, load: Load, shape: Shape, *, relu: bool, layout: Callable[[FloatArray], Parts]
     ) -> None:
         self.training, self.relu, self.layout = load.training, relu, layout
-        self.h = empty(2, *shape)
+        self.h = load.scratch(2, *shape)
         self.zero = nought(*shape)
         if self.training:
             self.right = flags(load.slots, *shape)  # the winner is in the right column
             self.below = flags(load.slots, *shape)  # the winner is in the lower row
             self.positive = flags(load.slots, *shape)
-            self.right_in_row = flags(2, *shape)
-            self.mask, self.part, self.g = empty(*shape), empty(*shape), empty(*shape)
+            self.right_in_row = load.scratch.flags(2, *shape)
+            self.mask, self.part, self.g = (load.scratch(*shape) for _ in range(3))
 
     def forward(self, do: Calls, slot: int, planes: FloatArray, y: FloatArray) -> None:
         """Write the maximum of planes (2, 2, ..) to y."""

@@ -1,7 +1,7 @@
 """3x3 convolutions at stride 1 by Winograd's F(2x2, 3x3), with bias, ReLU and a 2x2 max-pool in the same step.
 
-The way back multiplies by the transformed input again. It is four times as large as the input: small ones are kept, but
-where all of a shard's would be large, the input is kept instead, and transformed once more.
+The way back multiplies by the transformed input again. It is four times as large as the input: where all of a network's
+would fill the cache, the input is kept instead, and transformed once more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,6 @@ from cnncli.nn.layers import Conv2D, ReLU
 from cnncli.types import FloatArray
 
 _FEWEST_CHANNELS = 9  # in; below, the transforms cost more than the products they save
-_MOST_KEPT = 8_000_000  # bytes of transformed input; more is cheaper to transform again
 
 
 def suits_winograd(node: Node) -> bool:
@@ -59,11 +58,12 @@ class _Winograd(Kernel):
         rows, pairs = max(2 * th + 2, self.top + h), max(tw + 1, -(-(self.left + w) // 2))
         self.q = th * tw * n
         slots = load.slots if load.training else 1
-        self.keeps = load.training and slots * 64 * self.q * c <= _MOST_KEPT
+        self.keeps = load.training and load.keeps
         self.x = zeros(1 if self.keeps else slots, 2, rows, pairs, n * c)  # even columns, odd columns
-        self.rows = empty(2, 4, th, tw + 1, n * c)
-        self.v = empty(slots if self.keeps else 1, 4, 4, th, tw, n * c)
-        self.m = empty(4, 4, self.q * f)
+        self.rows = load.scratch(2, 4, th, tw + 1, n * c)
+        shape = (slots if self.keeps else 1, 4, 4, th, tw, n * c)
+        self.v = empty(*shape) if self.keeps else load.scratch(*shape)
+        self.m = load.scratch(4, 4, self.q * f)
         self.u, self.ut = empty(16, c, f), empty(16, f, c)
         self.bias_row = empty(tw, n, f)
         if load.training:
@@ -149,7 +149,7 @@ class WinogradConv(_Winograd):
         self.zero = nought(*shape)
         if load.training:
             self.positive = flags(load.slots, 2, 2, *shape) if self.relu else None
-            self.mask = empty(*shape)
+            self.mask = load.scratch(*shape)
 
     def _tile_parts(self, image: Parts) -> list[tuple[int, int, FloatArray, tuple[slice, slice]]]:
         """Return (row, column in the tile, view of the image's positions, the tiles that exist there)."""
@@ -217,7 +217,7 @@ class WinogradConvPool(_Winograd):
     def __init__(self, nodes: Sequence[Node], load: Load) -> None:
         _, ph, pw = nodes[-1].output_shape
         super().__init__(nodes, load, (ph, pw))
-        self.y = empty(ph, pw, load.images, self.f)
+        self.y = load.scratch(ph, pw, load.images, self.f)
         self.pool = PoolPlanes(load, (self.y.size,), relu=len(nodes) == 3, layout=self._layout)
 
     def _layout(self, flat: FloatArray) -> Parts:
