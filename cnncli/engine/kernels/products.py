@@ -51,30 +51,39 @@ class SummedProduct:
 
     def __init__(self, lead: tuple[int, ...], inner: int, columns: int) -> None:
         self.lead, self.inner, self.columns = lead, inner, columns
-        self.partial: dict[int, FloatArray] = {}  # by the number of blocks
+        self.partial = empty(0)
         self.total = zeros(*lead, inner, columns)
 
     def clear(self) -> None:
         """Start again from zero."""
         self.total.fill(0)
 
-    def add(self, do: Calls, a: FloatArray, b: FloatArray) -> None:
-        """Add aᵀ @ b to the total.
+    def multiply(self, do: Calls, which: slice, a: FloatArray, b: FloatArray) -> None:
+        """Write down aᵀ @ b for some of the products.
 
         Args:
             do: takes the calls.
+            which: of the products that are taken at once; all calls up to `add_up` have as many rows.
             a: (.., R, I).
             b: (.., R, J).
         """
         blocks = row_blocks(a.shape[-2], self.inner, self.columns)
-        if blocks not in self.partial:
-            self.partial[blocks] = empty(*self.lead, blocks, self.inner, self.columns)
-        partial = self.partial[blocks]
+        if self.partial.shape[-3:-2] != (blocks,):
+            self.partial = empty(*self.lead, blocks, self.inner, self.columns)
         cut_a = a.reshape(*a.shape[:-2], blocks, -1, self.inner)
         cut_b = b.reshape(*b.shape[:-2], blocks, -1, self.columns)
+        partial = self.partial[which] if self.lead else self.partial
         do.matmul(cut_a.swapaxes(-1, -2), cut_b, out=partial)
-        for block in range(blocks):
-            do.add(self.total, partial[..., block, :, :], out=self.total)
+
+    def add_up(self, do: Calls) -> None:
+        """Add what `multiply` has left to the total, block by block."""
+        for block in range(self.partial.shape[-3]):
+            do.add(self.total, self.partial[..., block, :, :], out=self.total)
+
+    def add(self, do: Calls, a: FloatArray, b: FloatArray) -> None:
+        """Add aᵀ @ b to the total, for all products."""
+        self.multiply(do, slice(None), a, b)
+        self.add_up(do)
 
 
 class ColumnSum:

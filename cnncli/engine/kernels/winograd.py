@@ -12,6 +12,9 @@ A 3x3 convolution at stride 1 gives a 2x2 tile of outputs from a 4x4 tile of inp
 (the signs of G's and Aᵀ's last entries are both turned against the paper's, which saves a negation). Summed over the
 channels, each of the 16 places of a tile is one product of matrices: (tiles x C) @ (C x F).
 
+The transforms go through the four rows of places one by one, with the products of each row in between: then the
+sixteen numbers that a tile of four becomes need never be in the cache all at once.
+
 Tiles overlap by two, so tile i reads the padded columns 2i .. 2i+3: even columns i and i+1, odd columns i and i+1.
 
 Axis letters: N micro-batch, C channels in, F filters, TH TW tiles, Q = TH·TW·N.
@@ -40,85 +43,123 @@ def transform_weight_backward(du: FloatArray) -> FloatArray:
     return (_GG.T @ du.reshape(16, c * f)).reshape(3, 3, c, f).transpose(3, 2, 0, 1)
 
 
-def transform_input(do: Calls, even: FloatArray, odd: FloatArray, rows: FloatArray, v: FloatArray) -> None:
-    """Write V = Bᵀ d B for every tile.
+def transform_input(
+    do: Calls, place: int, even: FloatArray, odd: FloatArray, rows: FloatArray, v: FloatArray
+) -> None:
+    """Write one row of places of V = Bᵀ d B, for every tile.
 
     Args:
         do: takes the calls.
+        place: the row, 0 to 3.
         even: (2·TH+2, TW+1, N·C), the even columns of the padded input.
         odd: (2·TH+2, TW+1, N·C), the odd ones.
-        rows: (2, 4, TH, TW+1, N·C), scratch.
-        v: (4, 4, TH, TW, N·C), written: row place, column place, tile.
+        rows: (2, TH, TW+1, N·C), scratch.
+        v: (4, TH, TW, N·C), written: column place, tile.
     """
-    tw = v.shape[3]
+    th, tw = v.shape[1:3]
+    a, b = ((0, 2), (1, 2), (2, 1), (1, 3))[place]
+    combine = do.add if place == 1 else do.subtract
     for d, t in ((even, rows[0]), (odd, rows[1])):
-        do.subtract(d[0:-2:2], d[2::2], out=t[0])
-        do.add(d[1:-2:2], d[2::2], out=t[1])
-        do.subtract(d[2::2], d[1:-2:2], out=t[2])
-        do.subtract(d[1:-2:2], d[3::2], out=t[3])
+        combine(_tile_rows(d, a, th), _tile_rows(d, b, th), out=t)
     e, o = rows[0], rows[1]
-    do.subtract(e[:, :, :tw], e[:, :, 1:], out=v[:, 0])
-    do.add(o[:, :, :tw], e[:, :, 1:], out=v[:, 1])
-    do.subtract(e[:, :, 1:], o[:, :, :tw], out=v[:, 2])
-    do.subtract(o[:, :, :tw], o[:, :, 1:], out=v[:, 3])
+    do.subtract(e[:, :tw], e[:, 1:], out=v[0])
+    do.add(o[:, :tw], e[:, 1:], out=v[1])
+    do.subtract(e[:, 1:], o[:, :tw], out=v[2])
+    do.subtract(o[:, :tw], o[:, 1:], out=v[3])
+
+
+def _tile_rows(padded: FloatArray, k: int, th: int) -> FloatArray:
+    """Return row k of every tile: padded rows k, k + 2, .."""
+    return padded[k : k + 2 * th : 2]
 
 
 def transform_input_backward(
-    do: Calls, dv: FloatArray, columns: FloatArray, even: FloatArray, odd: FloatArray
+    do: Calls, place: int, dv: FloatArray, columns: FloatArray, even: FloatArray, odd: FloatArray
 ) -> None:
-    """Write dd = B dV Bᵀ, the tiles' overlaps summed.
+    """Add one row of places to dd = B dV Bᵀ, the tiles' overlaps summed; row 0 has to come first.
 
     Args:
         do: takes the calls.
-        dv: (4, 4, TH, TW, N·C).
-        columns: (2, 4, TH, TW+1, N·C), scratch.
-        even: (2·TH+2, TW+1, N·C), written: the even columns of the padded input's gradient.
-        odd: (2·TH+2, TW+1, N·C), written: the odd ones.
+        place: the row, 0 to 3.
+        dv: (4, TH, TW, N·C).
+        columns: (2, TH, TW+1, N·C), scratch.
+        even: (2·TH+2, TW+1, N·C), the even columns of the padded input's gradient.
+        odd: (2·TH+2, TW+1, N·C), the odd ones.
     """
-    th, tw = dv.shape[2:4]
+    th, tw = dv.shape[1:3]
     e, o = columns[0], columns[1]
     # Column places 0..3 of tile j go to columns 2j, 2j+1, 2j+2, 2j+3 with the signs of B.
-    do.add(dv[:, 1], dv[:, 2], out=e[:, :, 1:])
-    do.subtract(e[:, :, 1:], dv[:, 0], out=e[:, :, 1:])
-    do.add(e[:, :, 1:tw], dv[:, 0, :, 1:], out=e[:, :, 1:tw])
-    do.copy(dv[:, 0, :, 0], out=e[:, :, 0])
-    do.subtract(dv[:, 1], dv[:, 2], out=o[:, :, :tw])
-    do.add(o[:, :, :tw], dv[:, 3], out=o[:, :, :tw])
-    do.subtract(o[:, :, 1:tw], dv[:, 3, :, : tw - 1], out=o[:, :, 1:tw])
-    do.negative(dv[:, 3, :, tw - 1], out=o[:, :, tw])
-    for t, d in ((e, even), (o, odd)):  # row places 0..3 of tile i likewise
-        below = d[2::2]
-        do.add(t[1], t[2], out=below)
-        do.subtract(below, t[0], out=below)
-        do.add(below[:-1], t[0, 1:], out=below[:-1])
-        do.copy(t[0, 0], out=d[0])
-        inner = d[1:-1:2]
-        do.subtract(t[1], t[2], out=inner)
-        do.add(inner, t[3], out=inner)
-        do.subtract(inner[1:], t[3, :-1], out=inner[1:])
-        do.negative(t[3, th - 1], out=d[2 * th + 1])
+    do.add(dv[1], dv[2], out=e[:, 1:])
+    do.subtract(e[:, 1:], dv[0], out=e[:, 1:])
+    do.add(e[:, 1:tw], dv[0, :, 1:], out=e[:, 1:tw])
+    do.copy(dv[0, :, 0], out=e[:, 0])
+    do.subtract(dv[1], dv[2], out=o[:, :tw])
+    do.add(o[:, :tw], dv[3], out=o[:, :tw])
+    do.subtract(o[:, 1:tw], dv[3, :, : tw - 1], out=o[:, 1:tw])
+    do.negative(dv[3, :, tw - 1], out=o[:, tw])
+    for t, d in ((e, even), (o, odd)):  # row places likewise
+        first, second, third, fourth = (_tile_rows(d, k, th) for k in range(4))
+        if place == 0:
+            do.copy(t, out=first)
+            do.fill(d[2 * th], 0)  # no tile has it as its first row
+            do.subtract(third, t, out=third)
+        elif place == 1:
+            do.copy(t, out=second)
+            do.fill(d[2 * th + 1], 0)
+            do.add(third, t, out=third)
+        elif place == 2:
+            do.subtract(second, t, out=second)
+            do.add(third, t, out=third)
+        else:
+            do.add(second, t, out=second)
+            do.subtract(fourth, t, out=fourth)
 
 
-def transform_output(do: Calls, m: FloatArray) -> FloatArray:
-    """Return Y = Aᵀ M A in place: (2, 2, Q·F), row and column within the 2x2 tile, of M (4, 4, Q·F)."""
+def transform_output(do: Calls, place: int, m: FloatArray, y: FloatArray) -> None:
+    """Add one row of places to Y = Aᵀ M A; rows come in order.
+
+    Args:
+        do: takes the calls.
+        place: the row, 0 to 3.
+        m: (4, Q·F), that row; changed.
+        y: (2, 2, Q·F), row and column within the 2x2 tile.
+    """
+    into = y[place] if place < 2 else m[:2]
     do.add(m[0], m[1], out=m[0])
-    do.add(m[0], m[2], out=m[0])
+    do.add(m[0], m[2], out=into[0])
     do.subtract(m[1], m[2], out=m[1])
-    do.add(m[1], m[3], out=m[1])
-    y = m[:2]
-    do.add(y[:, 0], y[:, 1], out=y[:, 0])
-    do.add(y[:, 0], y[:, 2], out=y[:, 0])
-    do.subtract(y[:, 1], y[:, 2], out=y[:, 1])
-    do.add(y[:, 1], y[:, 3], out=y[:, 1])
-    return y[:, :2]
+    do.add(m[1], m[3], out=into[1])
+    if place in (1, 2):
+        do.add(y[0], into, out=y[0])
+    if place == 2:
+        do.subtract(y[1], into, out=y[1])
+    if place == 3:
+        do.add(y[1], into, out=y[1])
 
 
-def transform_output_backward(do: Calls, m: FloatArray) -> None:
-    """Complete dM = A dY Aᵀ in m (4, 4, Q·F), whose corners m[0::3, 0::3] hold dY (2, 2, Q·F).
+def transform_output_backward(
+    do: Calls, place: int, dy: FloatArray, outer: FloatArray, inner: FloatArray
+) -> FloatArray:
+    """Write one row of places of dM = A dY Aᵀ.
 
     A's rows are (1,0) (1,1) (1,-1) (0,1): places 0 and 3 are dY's own, 1 and 2 their sum and difference.
+
+    Args:
+        do: takes the calls.
+        place: the row, 0 to 3.
+        dy: (2, 2, Q·F), row and column within the 2x2 tile.
+        outer: (2, Q·F), scratch.
+        inner: (2, Q·F), written: column places 1 and 2.
+
+    Returns:
+        (2, Q·F), column places 0 and 3.
     """
-    do.add(m[0, 0::3], m[3, 0::3], out=m[1, 0::3])
-    do.subtract(m[0, 0::3], m[3, 0::3], out=m[2, 0::3])
-    do.add(m[:, 0], m[:, 3], out=m[:, 1])
-    do.subtract(m[:, 0], m[:, 3], out=m[:, 2])
+    if place == 1:
+        do.add(dy[0], dy[1], out=outer)
+    elif place == 2:
+        do.subtract(dy[0], dy[1], out=outer)
+    else:
+        outer = dy[place // 3]
+    do.add(outer[0], outer[1], out=inner[0])
+    do.subtract(outer[0], outer[1], out=inner[1])
+    return outer

@@ -60,10 +60,10 @@ class _Winograd(Kernel):
         slots = load.slots if load.training else 1
         self.keeps = load.training and load.keeps
         self.x = zeros(1 if self.keeps else slots, 2, rows, pairs, n * c)  # even columns, odd columns
-        self.rows = load.scratch(2, 4, th, tw + 1, n * c)
-        shape = (slots if self.keeps else 1, 4, 4, th, tw, n * c)
-        self.v = empty(*shape) if self.keeps else load.scratch(*shape)
-        self.m = load.scratch(4, 4, self.q * f)
+        self.rows = load.scratch(2, th, tw + 1, n * c)
+        # by slot and row of places; where it is not kept, one row of places at a time
+        self.v = empty(slots, 4, 4, th, tw, n * c) if self.keeps else load.scratch(1, 1, 4, th, tw, n * c)
+        self.m, self.y = load.scratch(4, self.q * f), load.scratch(2, 2, self.q * f)
         self.u, self.ut = empty(16, c, f), empty(16, f, c)
         self.bias_row = empty(tw, n, f)
         if load.training:
@@ -90,36 +90,49 @@ class _Winograd(Kernel):
     def target(self, slot: int) -> Parts:
         return self._parts(self.x[slot % len(self.x)])
 
-    def _transformed(self, do: Calls, slot: int, *, again: bool) -> FloatArray:
-        """Return the transformed input V (16, Q, C), after writing down how it comes about, unless it is kept."""
-        v: FloatArray = self.v[slot % len(self.v)]
+    def _transformed(self, do: Calls, slot: int, place: int, *, again: bool) -> FloatArray:
+        """Return a row of places of the transformed input, V (4, Q, C), after writing down how it comes about."""
+        slots, places = self.v.shape[:2]
+        v: FloatArray = self.v[slot % slots, place % places]
         if not (again and self.keeps):
             even, odd = self._read_by_tiles(self.x[slot % len(self.x)])
-            transform_input(do, even, odd, self.rows, v)
-        matrices: FloatArray = v.reshape(16, self.q, self.c)
-        return matrices
+            transform_input(do, place, even, odd, self.rows, v)
+        return v
 
     def _read_by_tiles(self, padded: FloatArray) -> FloatArray:
         view: FloatArray = padded[:, : 2 * self.th + 2, : self.tw + 1]
         return view
 
-    def _products(self, do: Calls, slot: int) -> FloatArray:
-        """Write down the 16 products and return M (4, 4, Q·F)."""
-        v = self._transformed(do, slot, again=False)
-        product(do, v, self.u, self.m.reshape(16, self.q, self.f))
-        return self.m
+    def _products(self, do: Calls, slot: int, *, bias: bool = False) -> FloatArray:
+        """Write down the convolution and return where it will be: (2, 2, Q·F), row and column in the tile."""
+        for place in range(4):
+            v = self._transformed(do, slot, place, again=False).reshape(4, self.q, self.c)
+            product(do, v, self.u[4 * place : 4 * place + 4], self.m.reshape(4, self.q, self.f))
+            if (
+                bias and place == 1
+            ):  # A's rows for place 1 are all ones: what is added there goes to all four outputs
+                centre = self.m[1].reshape(self.th, *self.bias_row.shape)
+                do.add(centre, self.bias_row, out=centre)
+            transform_output(do, place, self.m, self.y)
+        return self.y
 
     def _products_backward(self, do: Calls, slot: int) -> Parts:
-        """Take dY from the corners of m, add to dU, and return where dx will be."""
-        transform_output_backward(do, self.m)
-        m, v = self.m.reshape(16, self.q, self.f), self._transformed(do, slot, again=True)
-        self.du.add(do, v, m)
-        if not self.load.needs_dx:
-            return ()
-        product(do, m, self.ut, v)  # dV takes the place of V
-        even, odd = self._read_by_tiles(self.dx)
-        transform_input_backward(do, v.reshape(self.v.shape[1:]), self.rows, even, odd)
-        return self._parts(self.dx)
+        """Take dY from y, add to dU, and return where dx will be."""
+        for place in range(4):
+            outer = transform_output_backward(do, place, self.y, self.m[:2], self.m[2:])
+            v = self._transformed(do, slot, place, again=True)
+            matrices = v.reshape(4, self.q, self.c)
+            for columns, dm in ((slice(0, 4, 3), outer), (slice(1, 3), self.m[2:])):
+                dm = dm.reshape(2, self.q, self.f)
+                places = slice(4 * place + columns.start, 4 * place + columns.stop, columns.step)
+                self.du.multiply(do, places, matrices[columns], dm)
+                if self.load.needs_dx:  # dV takes the place of V
+                    product(do, dm, self.ut[places], matrices[columns])
+            if self.load.needs_dx:
+                even, odd = self._read_by_tiles(self.dx)
+                transform_input_backward(do, place, v, self.rows, even, odd)
+        self.du.add_up(do)
+        return self._parts(self.dx) if self.load.needs_dx else ()
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         name = self.nodes[0].name
@@ -167,13 +180,7 @@ class WinogradConv(_Winograd):
         return found
 
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
-        m = self._products(do, slot)
-        if self.nodes[0].has_bias():
-            centre = m[1, 1].reshape(
-                self.zero.shape
-            )  # A's rows for place 1 are all ones: it goes to all four outputs
-            do.add(centre, self.bias_row, out=centre)
-        y = transform_output(do, m).reshape(2, 2, *self.zero.shape)
+        y = self._products(do, slot, bias=self.nodes[0].has_bias()).reshape(2, 2, *self.zero.shape)
         if self.load.training and self.positive is not None:
             do.greater(y, self.zero, out=self.positive[slot])
         for a, b, view, tiles in self._tile_parts(out):
@@ -183,9 +190,9 @@ class WinogradConv(_Winograd):
                 do.copy(y[a, b][tiles], out=view)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        corners = self.m.reshape(4, 4, *self.zero.shape)[0::3, 0::3]
+        dy_planes = self.y.reshape(2, 2, *self.zero.shape)
         for a, b, view, tiles in self._tile_parts(dy):
-            d = corners[a, b]
+            d = dy_planes[a, b]
             if view.shape[:2] != d.shape[:2]:
                 do.fill(d, 0)  # tiles that reach past an odd edge
             if self.positive is not None:
@@ -217,20 +224,21 @@ class WinogradConvPool(_Winograd):
     def __init__(self, nodes: Sequence[Node], load: Load) -> None:
         _, ph, pw = nodes[-1].output_shape
         super().__init__(nodes, load, (ph, pw))
-        self.y = load.scratch(ph, pw, load.images, self.f)
-        self.pool = PoolPlanes(load, (self.y.size,), relu=len(nodes) == 3, layout=self._layout)
+        self.shape = (ph, pw, load.images, self.f)
+        self.pooled = load.scratch(self.q * self.f)
+        self.pool = PoolPlanes(load, self.pooled.shape, relu=len(nodes) == 3, layout=self._layout)
 
     def _layout(self, flat: FloatArray) -> Parts:
-        return whole(flat.reshape(self.y.shape))
+        return whole(flat.reshape(self.shape))
 
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
-        planes = transform_output(do, self._products(do, slot))
-        self.pool.forward(do, slot, planes, self.y.reshape(-1))
-        do.add(self.y, self.bias_row, out=self.y)
-        self.pool.activate(do, slot, self.y.reshape(-1), out)
+        self.pool.forward(do, slot, self._products(do, slot), self.pooled)
+        rows = self.pooled.reshape(len(self.pooled) // self.bias_row.size, -1)
+        do.add(rows, self.bias_row.reshape(-1), out=rows)
+        self.pool.activate(do, slot, self.pooled, out)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         g = self.pool.activate_backward(do, slot, dy)
         self.db.add(do, g.reshape(-1, self.f))
-        self.pool.backward(do, slot, self.m[0::3, 0::3])
+        self.pool.backward(do, slot, self.y)
         return self._products_backward(do, slot)
