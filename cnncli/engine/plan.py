@@ -30,7 +30,6 @@ from cnncli.nn.network import Network
 from cnncli.types import FloatArray, IntArray
 
 _MOST_IMAGES = 32  # of a micro-batch
-_MOST_KEPT = 8_000_000  # bytes; above, reading transformed inputs again takes longer than a second transform
 _WORKSPACE = 3_600_000  # bytes that a micro-batch's largest kernel should stay below
 
 
@@ -174,11 +173,10 @@ class ShardPlan:
     def _kernels(self, start: int, stop: int, images: int, slots: int) -> list[Kernel]:
         kernels: list[Kernel] = []
         scratch = Scratch()
-        keeps = kept_bytes(self.nodes, self.images) <= _MOST_KEPT
         while start < stop:
             scratch.begin()
             needs_dx = start > self.first_trained
-            load = Load(images, slots, self.training, needs_dx, scratch, keeps)
+            load = Load(images, slots, self.training, needs_dx, scratch)
             kernel, count = match(self.nodes[start:stop], load)
             kernels.append(kernel(self.nodes[start : start + count], load))
             start += count
@@ -340,12 +338,6 @@ def micro_batch(nodes: Sequence[Node], images: int, *, training: bool) -> int:
         if images > size
         else images
     )
-
-
-def kept_bytes(nodes: Sequence[Node], images: int) -> int:
-    """Return how large the transformed inputs of all convolutions are together: four times the inputs themselves."""
-    convolutions = (node for node in nodes if isinstance(node.layer, Conv2D))
-    return 16 * images * sum(int(np.prod(node.input_shape)) for node in convolutions)
 
 
 def _stages(lanes: list[Lane]) -> list[Stage]:

@@ -43,6 +43,9 @@ Program = Callable[[int, Any], Iterator[None]]
 """(worker, command) -> what that worker has to do, yielding where all have to meet."""
 
 _SPINS = 200  # looks at a semaphore before sleeping on it; a meeting is mostly microseconds away
+_PATIENT_SPINS = (
+    3_000  # where every worker has a core and a lock of its own: to be woken takes longer than that
+)
 _POLL = 0.5  # seconds between two looks whether the other side is still there
 _BOARD = 65_536  # bytes for a command or an answer
 
@@ -99,6 +102,7 @@ class Team(ABC):
 
     def __init__(self, workers: int, program: Program) -> None:
         self.workers, self.program = workers, program
+        self._spins = self._patience()
         context = multiprocessing.get_context("fork" if can_fork() else None)
         others = range(workers - 1)
         self._go: list[Semaphore] = [context.Semaphore(0) for _ in others]
@@ -111,6 +115,10 @@ class Team(ABC):
         self._here: set[int] = set()  # who has arrived at the meeting that is on
         for worker in range(1, workers):
             self._launch(worker)
+
+    def _patience(self) -> int:
+        """Return how often to look at a semaphore before sleeping on it."""
+        return _SPINS
 
     @abstractmethod
     def _launch(self, worker: int) -> None:
@@ -160,7 +168,7 @@ class Team(ABC):
 
     def _wait_for(self, worker: int, *, finished: bool) -> None:
         semaphore = self._arrived[worker - 1]
-        while not _acquire(semaphore):
+        while not _acquire(semaphore, self._spins):
             if not self._alive(worker):
                 self._closed = True
                 raise WorkerError(
@@ -221,7 +229,7 @@ class Team(ABC):
                 arrived.release()
 
     def _wait_for_go(self, go: Semaphore) -> bool:
-        while not _acquire(go):
+        while not _acquire(go, self._spins):
             if not self._caller_alive():
                 return False
         return True
@@ -290,6 +298,9 @@ class Processes(Team):
         # Before multiprocessing's own farewell, which would wait for workers that do not listen to SIGTERM.
         atexit.register(self.close)
 
+    def _patience(self) -> int:
+        return _PATIENT_SPINS if available_cores() >= self.workers else _SPINS
+
     def _launch(self, worker: int) -> None:
         process = multiprocessing.get_context("fork").Process(
             target=self._work, args=(worker,), name=f"cnn-worker-{worker}", daemon=True
@@ -338,9 +349,9 @@ class Processes(Team):
         self._processes = {}
 
 
-def _acquire(semaphore: Semaphore) -> bool:
+def _acquire(semaphore: Semaphore, spins: int) -> bool:
     """Take a semaphore, looking eagerly first; False after half a second without it."""
-    for _ in range(_SPINS):
+    for _ in range(spins):
         if semaphore.acquire(False):
             return True
     return semaphore.acquire(True, _POLL)

@@ -69,7 +69,6 @@ class Load:
         training: whether backward will be called.
         needs_dx: whether anything before this kernel has parameters, so that dx is wanted.
         scratch: hands out memory that other kernels use too.
-        keeps: whether the network is small enough that what could be computed again should rather be kept.
     """
 
     images: int
@@ -77,7 +76,6 @@ class Load:
     training: bool
     needs_dx: bool
     scratch: Scratch
-    keeps: bool = True
 
 
 Draws = Callable[[int], np.random.Generator]

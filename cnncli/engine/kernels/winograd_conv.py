@@ -1,7 +1,7 @@
 """3x3 convolutions at stride 1 by Winograd's F(2x2, 3x3), with bias, ReLU and a 2x2 max-pool in the same step.
 
-The way back multiplies by the transformed input again. It is four times as large as the input: where all of a network's
-would fill the cache, the input is kept instead, and transformed once more.
+The way back multiplies by the transformed input again. It is four times as large as the input, so that to transform the
+input once more takes less time than to write its transform out and read it in.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,11 +58,9 @@ class _Winograd(Kernel):
         rows, pairs = max(2 * th + 2, self.top + h), max(tw + 1, -(-(self.left + w) // 2))
         self.q = th * tw * n
         slots = load.slots if load.training else 1
-        self.keeps = load.training and load.keeps
-        self.x = zeros(1 if self.keeps else slots, 2, rows, pairs, n * c)  # even columns, odd columns
+        self.x = zeros(slots, 2, rows, pairs, n * c)  # even columns, odd columns
         self.rows = load.scratch(2, th, tw + 1, n * c)
-        # by slot and row of places; where it is not kept, one row of places at a time
-        self.v = empty(slots, 4, 4, th, tw, n * c) if self.keeps else load.scratch(1, 1, 4, th, tw, n * c)
+        self.v = load.scratch(4, th, tw, n * c)  # one row of places at a time
         self.m, self.y = load.scratch(4, self.q * f), load.scratch(2, 2, self.q * f)
         self.u, self.ut = empty(16, c, f), empty(16, f, c)
         self.bias_row = empty(tw, n, f)
@@ -90,14 +88,11 @@ class _Winograd(Kernel):
     def target(self, slot: int) -> Parts:
         return self._parts(self.x[slot % len(self.x)])
 
-    def _transformed(self, do: Calls, slot: int, place: int, *, again: bool) -> FloatArray:
-        """Return a row of places of the transformed input, V (4, Q, C), after writing down how it comes about."""
-        slots, places = self.v.shape[:2]
-        v: FloatArray = self.v[slot % slots, place % places]
-        if not (again and self.keeps):
-            even, odd = self._read_by_tiles(self.x[slot % len(self.x)])
-            transform_input(do, place, even, odd, self.rows, v)
-        return v
+    def _transformed(self, do: Calls, slot: int, place: int) -> FloatArray:
+        """Write down a row of places of the transformed input and return it: V (4, Q, C)."""
+        even, odd = self._read_by_tiles(self.x[slot % len(self.x)])
+        transform_input(do, place, even, odd, self.rows, self.v)
+        return self.v.reshape(4, self.q, self.c)
 
     def _read_by_tiles(self, padded: FloatArray) -> FloatArray:
         view: FloatArray = padded[:, : 2 * self.th + 2, : self.tw + 1]
@@ -106,7 +101,7 @@ class _Winograd(Kernel):
     def _products(self, do: Calls, slot: int, *, bias: bool = False) -> FloatArray:
         """Write down the convolution and return where it will be: (2, 2, Q·F), row and column in the tile."""
         for place in range(4):
-            v = self._transformed(do, slot, place, again=False).reshape(4, self.q, self.c)
+            v = self._transformed(do, slot, place)
             product(do, v, self.u[4 * place : 4 * place + 4], self.m.reshape(4, self.q, self.f))
             if (
                 bias and place == 1
@@ -120,17 +115,16 @@ class _Winograd(Kernel):
         """Take dY from y, add to dU, and return where dx will be."""
         for place in range(4):
             outer = transform_output_backward(do, place, self.y, self.m[:2], self.m[2:])
-            v = self._transformed(do, slot, place, again=True)
-            matrices = v.reshape(4, self.q, self.c)
+            v = self._transformed(do, slot, place)
             for columns, dm in ((slice(0, 4, 3), outer), (slice(1, 3), self.m[2:])):
                 dm = dm.reshape(2, self.q, self.f)
                 places = slice(4 * place + columns.start, 4 * place + columns.stop, columns.step)
-                self.du.multiply(do, places, matrices[columns], dm)
+                self.du.multiply(do, places, v[columns], dm)
                 if self.load.needs_dx:  # dV takes the place of V
-                    product(do, dm, self.ut[places], matrices[columns])
+                    product(do, dm, self.ut[places], v[columns])
             if self.load.needs_dx:
                 even, odd = self._read_by_tiles(self.dx)
-                transform_input_backward(do, place, v, self.rows, even, odd)
+                transform_input_backward(do, place, self.v, self.rows, even, odd)
         self.du.add_up(do)
         return self._parts(self.dx) if self.load.needs_dx else ()
 
