@@ -204,8 +204,7 @@ class ShardPlan:
     def _write_entry(self, stage: Stage, lane: Lane, slot: int) -> None:
         """Write down how a lane's first kernel gets its input; a BatchNorm takes its sums too, before the meeting."""
         first = lane.kernels[0]
-        norm = isinstance(first, BatchNormKernel)
-        do = _next(stage.before if norm else stage.ahead, first)
+        do = _next(stage.before if isinstance(first, BatchNormKernel) else stage.ahead, first)
         if lane is not self.dense_lane:
             first.feed(do, slot, self.x[lane.rows(slot)])
         if isinstance(first, BatchNormKernel):

@@ -43,9 +43,8 @@ Program = Callable[[int, Any], Iterator[None]]
 """(worker, command) -> what that worker has to do, yielding where all have to meet."""
 
 _SPINS = 200  # looks at a semaphore before sleeping on it; a meeting is mostly microseconds away
-_PATIENT_SPINS = (
-    3_000  # where every worker has a core and a lock of its own: to be woken takes longer than that
-)
+# Where every worker has a core and a lock of its own: being woken takes longer than that.
+_PATIENT_SPINS = 3_000
 _POLL = 0.5  # seconds between two looks whether the other side is still there
 _BOARD = 65_536  # bytes for a command or an answer
 

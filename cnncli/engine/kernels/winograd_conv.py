@@ -103,9 +103,8 @@ class _Winograd(Kernel):
         for place in range(4):
             v = self._transformed(do, slot, place)
             product(do, v, self.u[4 * place : 4 * place + 4], self.m.reshape(4, self.q, self.f))
-            if (
-                bias and place == 1
-            ):  # A's rows for place 1 are all ones: what is added there goes to all four outputs
+            if bias and place == 1:
+                # A's rows for place 1 are all ones: what is added there goes to all four outputs
                 centre = self.m[1].reshape(self.th, *self.bias_row.shape)
                 do.add(centre, self.bias_row, out=centre)
             transform_output(do, place, self.m, self.y)
