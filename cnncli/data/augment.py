@@ -1,6 +1,6 @@
 """Makes small, label-keeping changes to training images, so that a network sees more than was written.
 
-Every augmentation works on a whole batch at once, draws from the generator it is given and from nothing else,
+Every augmentation works on many images at once, draws from the generator it is given and from nothing else,
 and keeps shape, type and the range 0..1. What moves in from outside an image is 0, the background of MNIST.
 
 Axis letters: N batch, C channels, H W image.
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from cnncli.data.draws import Draws
+from cnncli.data.warp import warp
 from cnncli.errors import ModelError, did_you_mean
 from cnncli.types import FloatArray
 
@@ -35,65 +36,7 @@ class Entry:
     options: dict[str, Option]
 
 
-def warp(images: FloatArray, rows: FloatArray, columns: FloatArray) -> FloatArray:
-    """Sample images at real-valued places, bilinearly; outside an image everything is 0.
-
-    y[n, c, h, w] = x[n, c, rows[n, h, w], columns[n, h, w]], with the value between four pixels interpolated.
-
-    Args:
-        images: (N, C, H, W).
-        rows, columns: (N, H, W), in pixels, where 0 is the middle of the first pixel.
-
-    Returns:
-        A fresh array of the shape and type of images.
-    """
-    warped = np.empty_like(images)
-    # in parts whose temporaries stay in the cache and in memory that is at hand, which is twice as fast
-    part = max(1, _CHUNK // (images.shape[2] * images.shape[3]))
-    for first in range(0, len(images), part):
-        chosen = slice(first, first + part)
-        _warp_part(images[chosen], rows[chosen], columns[chosen], warped[chosen])
-    return warped
-
-
-_CHUNK = 12_800  # pixels
-
-
-def _warp_part(images: FloatArray, rows: FloatArray, columns: FloatArray, out: FloatArray) -> None:
-    """Write what `warp` returns to out."""
-    count, channels, height, width = images.shape
-    # one pixel of background before and two after: every clipped place has its four neighbours
-    padded = np.zeros((count, channels, height + 3, width + 3), images.dtype)
-    padded[:, :, 1:-2, 1:-2] = images
-    down, right = np.clip(rows, -1, height) + 1, np.clip(columns, -1, width) + 1
-    top, left = np.floor(down), np.floor(right)
-    if padded[0, 0].size >= 1 << 24:  # from there on, float32 skips whole numbers
-        top, left = top.astype(np.float64), left.astype(np.float64)
-    down -= top  # how far below its upper neighbour each place is, 0 to 1
-    right -= left
-    top *= width + 3
-    top += left
-    corner = top.astype(np.intp)  # (N, H, W), within one padded image
-    corner += np.arange(count).reshape(-1, 1, 1) * padded[0].size
-    flat = padded.reshape(-1)
-    neighbours = np.empty((4, *corner.shape), images.dtype)
-    upper, upper_right, lower, lower_right = neighbours
-    for channel in range(channels):
-        start = flat[channel * padded[0, 0].size :]
-        for offset, values in zip((0, 1, width + 3, width + 4), neighbours, strict=True):
-            np.take(start[offset:], corner, out=values, mode="clip")  # all are inside; this spares the check
-        upper_right -= upper
-        upper_right *= right
-        upper += upper_right
-        lower_right -= lower
-        lower_right *= right
-        lower += lower_right
-        lower -= upper
-        lower *= down
-        np.add(upper, lower, out=out[:, channel])
-
-
-def _between(rng: np.random.Generator, limit: float, count: int) -> FloatArray:
+def _between(rng: Draws, limit: float, count: int) -> FloatArray:
     """Draw from the uniform distribution between −limit and limit, one number an image."""
     return limit * rng.uniform(-1, 1, count)
 
@@ -119,43 +62,42 @@ def _move(
     down_down, down_right = cos / zoom[0], sin / zoom[0]
     right_down, right_right = (slope * cos - sin) / zoom[1], (slope * sin + cos) / zoom[1]
     middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
-    r = np.arange(height) - middle_row - np.reshape(shift[0], (-1, 1))  # (N or 1, H)
-    c = np.arange(width) - middle_column - np.reshape(shift[1], (-1, 1))  # (N or 1, W)
-    kind = images.dtype
-    rows = _grid(down_down[:, None] * r + middle_row, down_right[:, None] * c, kind)
-    columns = _grid(right_down[:, None] * r, right_right[:, None] * c + middle_column, kind)
+    from_middle = np.empty((3, height, width), images.dtype)  # down, right, and 1 for what is constant
+    from_middle[0] = np.arange(height)[:, None] - middle_row
+    from_middle[1] = np.arange(width) - middle_column
+    from_middle[2] = 1
+    moves = np.empty((2, count, 3), images.dtype)
+    moves[0].T[...] = down_down, down_right, middle_row - down_down * shift[0] - down_right * shift[1]
+    moves[1].T[...] = right_down, right_right, middle_column - right_down * shift[0] - right_right * shift[1]
+    rows, columns = (moves @ from_middle.reshape(3, -1)).reshape(2, count, height, width)
     return warp(images, rows, columns)
 
 
-def _grid(down: FloatArray, right: FloatArray, dtype: npt.DTypeLike) -> FloatArray:
-    """Return the sums (N, H, W) of a part that changes downwards (N, H) and one to the right (N, W)."""
-    return np.add(down.astype(dtype)[:, :, None], right.astype(dtype)[:, None, :])  # type: ignore[no-any-return]
-
-
-def shift(images: FloatArray, rng: np.random.Generator, *, pixels: float) -> FloatArray:
+def shift(images: FloatArray, rng: Draws, *, pixels: float) -> FloatArray:
     """Shift by whole pixels, up to ±pixels down and right, which blurs nothing."""
-    moved = rng.integers(-int(pixels), int(pixels), (2, len(images)), endpoint=True)
-    return _move(images, shift=(moved[0], moved[1]))
+    most = int(pixels)
+    down, right = (rng.integers(-most, most, len(images), endpoint=True) for _ in range(2))
+    return _move(images, shift=(down, right))
 
 
-def rotate(images: FloatArray, rng: np.random.Generator, *, degrees: float) -> FloatArray:
+def rotate(images: FloatArray, rng: Draws, *, degrees: float) -> FloatArray:
     """Rotate about the middle by up to ±degrees."""
     return _move(images, degrees=_between(rng, degrees, len(images)))
 
 
-def zoom(images: FloatArray, rng: np.random.Generator, *, factor: float) -> FloatArray:
+def zoom(images: FloatArray, rng: Draws, *, factor: float) -> FloatArray:
     """Stretch height and width, each on its own, by 1 − factor to 1 + factor."""
     down, right = 1 + _between(rng, factor, len(images)), 1 + _between(rng, factor, len(images))
     return _move(images, zoom=(down, right))
 
 
-def shear(images: FloatArray, rng: np.random.Generator, *, degrees: float) -> FloatArray:
+def shear(images: FloatArray, rng: Draws, *, degrees: float) -> FloatArray:
     """Slant to the left or right by up to ±degrees."""
     return _move(images, shear=_between(rng, degrees, len(images)))
 
 
 def affine(
-    images: FloatArray, rng: np.random.Generator, *, degrees: float, zoom: float, shift: float, shear: float
+    images: FloatArray, rng: Draws, *, degrees: float, zoom: float, shift: float, shear: float
 ) -> FloatArray:
     """Rotate, stretch, shift (parts of pixels too) and shear at once: one interpolation instead of four."""
     count = len(images)
@@ -168,7 +110,7 @@ def affine(
     )
 
 
-def elastic(images: FloatArray, rng: np.random.Generator, *, alpha: float, sigma: float) -> FloatArray:
+def elastic(images: FloatArray, rng: Draws, *, alpha: float, sigma: float) -> FloatArray:
     """Displace every pixel by a smooth random field, as a hand that trembles does.
 
     field = alpha · Gaussian(sigma) ∗ uniform(−1, 1), one for the rows and one for the columns.
@@ -179,7 +121,9 @@ def elastic(images: FloatArray, rng: np.random.Generator, *, alpha: float, sigma
         sigma: standard deviation of the smoothing, in pixels.
     """
     count, _, height, width = images.shape
-    drawn = 2 * rng.random((2, count, height, width), np.float32) - 1
+    drawn = np.stack([rng.random((count, height, width), np.float32) for _ in range(2)])
+    drawn *= 2
+    drawn -= 1
     field = np.float32(alpha) * (_smoothing(height, sigma) @ drawn @ _smoothing(width, sigma))
     rows = field[0] + np.arange(height, dtype=np.float32)[:, None]
     columns = field[1] + np.arange(width, dtype=np.float32)
@@ -193,7 +137,7 @@ def _smoothing(size: int, sigma: float) -> FloatArray:
     return bell.astype(np.float32)
 
 
-def erase(images: FloatArray, rng: np.random.Generator, *, size: float) -> FloatArray:
+def erase(images: FloatArray, rng: Draws, *, size: float) -> FloatArray:
     """Black out one square of size × size, whose middle may lie on any pixel.
 
     Source: DeVries, Taylor: Improved regularization of convolutional neural networks with cutout (2017).
@@ -207,7 +151,7 @@ def erase(images: FloatArray, rng: np.random.Generator, *, size: float) -> Float
     return np.where(erased, images.dtype.type(0), images)
 
 
-def noise(images: FloatArray, rng: np.random.Generator, *, std: float) -> FloatArray:
+def noise(images: FloatArray, rng: Draws, *, std: float) -> FloatArray:
     """Add Gaussian noise of a standard deviation, in units of 0..1, and clip."""
     noisy = rng.standard_normal(images.shape, np.float32).astype(images.dtype, copy=False)
     noisy *= images.dtype.type(std)
@@ -233,7 +177,7 @@ AUGMENTATIONS: dict[str, Entry] = {
 
 def make_augmentation(
     specs: Sequence[Iterable[Any]],
-) -> Callable[[FloatArray, np.random.Generator], FloatArray] | None:
+) -> Callable[[FloatArray, Draws], FloatArray] | None:
     """Chain augmentations into one function of images and a generator.
 
     Args:
@@ -255,7 +199,7 @@ def make_augmentation(
     if not steps:
         return None
 
-    def augment(images: FloatArray, rng: np.random.Generator) -> FloatArray:
+    def augment(images: FloatArray, rng: Draws) -> FloatArray:
         for apply, options in steps:
             images = apply(images, rng, **options)
         return images

@@ -4,21 +4,24 @@ Axis letters: N images of a set, B images of a batch, C channels, H W image.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cnncli.data.draws import Draws, PartOfDraws
 from cnncli.errors import DataError
 from cnncli.randomness import stream
-from cnncli.types import ByteArray, FloatArray, IntArray
+from cnncli.types import ByteArray, FloatArray, IntArray, Shape
 
-Augmentation = Callable[[FloatArray, np.random.Generator], FloatArray]
-"""Takes float images (B, C, H, W) in 0..1 and a generator, gives images of the same shape and type."""
+Augmentation = Callable[[FloatArray, Draws], FloatArray]
+"""Takes float images (B, C, H, W) in 0..1 and what to draw from, gives images of the same shape and type."""
 
 
 def to_input(
-    images: ByteArray, normalize: tuple[float, float] | None = None, dtype: npt.DTypeLike = np.float32
+    images: ByteArray,
+    normalize: tuple[float, float] | None = None,
+    dtype: npt.DTypeLike = np.float32,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """Return byte images as network input: (pixel / 255 − mean) / std.
 
@@ -26,9 +29,10 @@ def to_input(
         images: (B, H, W) grey or (B, H, W, C), uint8.
         normalize: mean and standard deviation of the set in units of 0..1, or None for pixel / 255 alone.
         dtype: float32 or float64.
+        out: where to write it, (B, C, H, W); its type is then the dtype.
 
     Returns:
-        A fresh array (B, C, H, W), never a view of another batch.
+        out, or a fresh array (B, C, H, W), never a view of another batch.
 
     Example:
         >>> to_input(np.full((1, 28, 28), 255, np.uint8)).shape
@@ -38,7 +42,7 @@ def to_input(
         raise ValueError(f"images must be uint8 (N, H, W) or (N, H, W, C), not {images.dtype} {images.shape}")
     # (B, H, W[, C]) -> (B, C, H, W); still bytes, still a view
     channels_first = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
-    x: npt.NDArray[np.floating[Any]] = np.empty(channels_first.shape, dtype)
+    x: FloatArray = np.empty(channels_first.shape, dtype) if out is None else out
     scale = x.dtype.type
     if normalize is None:
         np.multiply(channels_first, scale(1 / 255), out=x)
@@ -66,7 +70,7 @@ class Batches:
         batch_size: images of a batch; the last one of an epoch may be shorter.
         seed: the run's seed.
         normalize: mean and standard deviation of the set, or None; applied after the augmentation.
-        augment: a function of float images in 0..1 and a generator, or None.
+        augment: a function of float images in 0..1 and what to draw from, or None.
         shuffle: a new order every epoch; without it, the order of the set.
         drop_last: leave out a last batch that is not full.
         dtype: float32 or float64.
@@ -110,6 +114,7 @@ class Batches:
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.dtype = np.dtype(dtype)
+        self._order: tuple[int, IntArray] = 0, np.empty(0, np.int64)
         if len(self) == 0:
             raise DataError(
                 f"{self.count} images do not make one batch of {batch_size}",
@@ -122,6 +127,16 @@ class Batches:
         """Return the number of batches in an epoch."""
         full, rest = divmod(self.count, self.batch_size)
         return full + (rest > 0 and not self.drop_last)
+
+    @property
+    def input_shape(self) -> Shape:
+        """The shape (C, H, W) of one image as a network's input."""
+        height, width, *channels = self.images.shape[1:]
+        return (channels[0] if channels else 1, height, width)
+
+    def size(self, step: int) -> int:
+        """Return how many images a step of an epoch has; steps count from 0."""
+        return max(0, min(self.batch_size, self.count - step * self.batch_size))
 
     def order(self, epoch: int) -> IntArray:
         """Return the positions in the set in the order of an epoch, (count,)."""
@@ -142,20 +157,44 @@ class Batches:
         """
         if start_step < 0:
             raise ValueError(f"start_step must not be negative, got {start_step}")
-        order = self.order(epoch)
         for step in range(start_step, len(self)):
-            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-            yield self._input(np.take(self.images, chosen, axis=0), epoch, step), self._labels(chosen)
+            count = self.size(step)
+            x, y = np.empty((count, *self.input_shape), self.dtype), np.empty(count, np.int64)
+            self.write(epoch, step, slice(0, count), x, y)
+            yield x, y
 
-    def _input(self, images: ByteArray, epoch: int, step: int) -> FloatArray:
+    def write(self, epoch: int, step: int, part: slice, x: FloatArray, y: npt.NDArray[np.int64]) -> None:
+        """Write a part of a batch to where it is wanted; the parts of a batch make up the whole, but for rounding.
+
+        Args:
+            epoch: counts from 1.
+            step: of the epoch, counts from 0.
+            part: which images of the batch, as a slice from start to stop.
+            x: (part, C, H, W), of the batches' type.
+            y: (part,).
+        """
+        first = step * self.batch_size
+        chosen = self._kept_order(epoch)[first + part.start : first + part.stop]
+        y[...] = self.labels[chosen]
+        images = np.take(self.images, chosen, axis=0)
         if self.augment is None:
-            return to_input(images, self.normalize, self.dtype)
-        x = self.augment(to_input(images, None, self.dtype), stream(self.seed, "augment", epoch, step))
-        if self.normalize is not None:
-            mean, std = self.normalize
-            x -= x.dtype.type(mean)
-            x *= x.dtype.type(1 / std)
-        return x
+            to_input(images, self.normalize, out=x)
+            return
+        count = self.size(step)
+        rng = stream(self.seed, "augment", epoch, step)
+        draws = rng if len(images) == count else PartOfDraws(rng, count, part)
+        augmented = self.augment(to_input(images, None, self.dtype), draws)
+        if self.normalize is None:
+            x[...] = augmented
+            return
+        mean, std = self.normalize
+        np.subtract(augmented, x.dtype.type(mean), out=x)
+        x *= x.dtype.type(1 / std)
 
-    def _labels(self, chosen: IntArray) -> npt.NDArray[np.int64]:
-        return np.take(self.labels, chosen).astype(np.int64, copy=False)
+    def _kept_order(self, epoch: int) -> IntArray:
+        """Return the order of an epoch, drawn only once while it is under way."""
+        kept, order = self._order
+        if kept != epoch:
+            order = self.order(epoch)
+            self._order = epoch, order
+        return order

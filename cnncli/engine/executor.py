@@ -1,13 +1,13 @@
 """What every executor of a network promises, whatever runs it."""
 
-from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from cnncli.errors import DivergenceError
-from cnncli.types import FloatArray, IntArray
+from cnncli.errors import DivergenceError, ModelError
+from cnncli.types import FloatArray, IntArray, Shape
 
 if TYPE_CHECKING:
     from cnncli.nn.network import Network
@@ -30,6 +30,23 @@ class BatchResult(NamedTuple):
     loss: float
     correct: int
     gradient_norm: float | None = None
+
+
+class BatchSource(Protocol):
+    """Batches that workers read by themselves, each its own part of one: `cnncli.data.batches.Batches`."""
+
+    labels: IntArray
+    batch_size: int
+
+    @property
+    def input_shape(self) -> Shape:
+        """The shape (C, H, W) of one image."""
+
+    def size(self, step: int) -> int:
+        """Return how many images a step of an epoch has."""
+
+    def write(self, epoch: int, step: int, part: slice, x: FloatArray, y: npt.NDArray[np.int64]) -> None:
+        """Write a part of a batch to x (part, C, H, W) and y (part,), the same whatever the parts are."""
 
 
 class Executor(Protocol):
@@ -57,15 +74,28 @@ class Executor(Protocol):
         key: Key,
         label_smoothing: float = 0.0,
         max_gradient_norm: float | None = None,
-        meanwhile: Callable[[], None] | None = None,
     ) -> BatchResult:
         """Run one batch and update the parameters.
 
-        `meanwhile` is called once in the course of it, where the caller would otherwise wait for other workers: the
-        place to prepare the next batch.
+        Raises:
+            DivergenceError: the loss or a gradient is not finite; the parameters are as they were.
+        """
+
+    def train_batch(
+        self,
+        batches: BatchSource,
+        optimizer: "Optimizer",
+        learning_rate: float,
+        *,
+        key: Key,
+        label_smoothing: float = 0.0,
+        max_gradient_norm: float | None = None,
+    ) -> BatchResult:
+        """Do what `train_step` does, on the batch that key names; every worker prepares its part of it.
 
         Raises:
             DivergenceError: the loss or a gradient is not finite; the parameters are as they were.
+            ModelError: the images or labels do not fit the network.
         """
 
     def close(self) -> None:
@@ -96,3 +126,17 @@ def check_finite(loss: float, parameters: "FlatParameters") -> None:
     for name, parameter in reversed(parameters.named.items()):
         if not np.isfinite(parameter.grad).all():
             raise DivergenceError(f"the gradient of {name} is not finite", hint=DIVERGENCE_HINT, tensor=name)
+
+
+def check_source(batches: BatchSource, network: "Network") -> None:
+    """Raise ModelError when a network cannot be trained on these batches."""
+    if batches.input_shape != network.input_shape:
+        raise ModelError(f"the network takes {network.input_shape}, found images of {batches.input_shape}")
+    check_labels(batches.labels, network)
+
+
+def check_labels(labels: IntArray, network: "Network") -> None:
+    """Raise ModelError when there is a label that the network has no output for."""
+    classes = network.output_shape[0]
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ModelError(f"labels from {labels.min()} to {labels.max()} do not fit {classes} classes")

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
-from cnncli.engine.executor import BatchResult, Key, check_finite
+from cnncli.engine.executor import BatchResult, BatchSource, Key, check_finite, check_labels, check_source
 from cnncli.engine.kernels.batchnorm import sums_size
 from cnncli.engine.plan import Meeting, Seat, ShardPlan, no_draws
 from cnncli.engine.profile import WAITING, Clock, NoClock
@@ -37,7 +37,7 @@ _MOST_SHARDS = 8
 _BUFFER = 512
 """Elements. NumPy copies strided operands into buffers where the inner run is shorter than half of one; with its
 8,192, operations on slices of images take up to three times as long as without any copy."""
-_INFERENCE_IMAGES = 1_000  # taken at once in evaluation
+_INFERENCE_IMAGES = 250  # taken at once in evaluation: more make plans longer, and nothing faster
 
 Kind = Literal["auto", "threads", "processes"]
 
@@ -46,9 +46,9 @@ class Command(NamedTuple):
     """What every worker has to do next.
 
     Attributes:
-        what: "forward", "gradients" or "step".
-        images: of the batch, which lies in the shared input.
-        key: (seed, epoch, step), for dropout.
+        what: "forward", "gradients", "step", or "batch": a step on a batch that the shards prepare themselves.
+        images: of the batch, which lies in the shared input or will.
+        key: (seed, epoch, step), for dropout and the batch.
         label_smoothing: of the loss.
         learning_rate: of a step.
         step_count: of the optimizer, for a step.
@@ -108,6 +108,7 @@ class FastExecutor:
             batch_size, min(_INFERENCE_IMAGES, 16_000_000 // (4 * int(np.prod(network.input_shape))))
         )
         self._optimizer: Optimizer | None = None
+        self._batches: BatchSource | None = None
         self._team: Team | None = None
         self._limits: Any = None
         self._plans: dict[tuple[int, bool], tuple[slice, ShardPlan]] = {}
@@ -152,8 +153,9 @@ class FastExecutor:
         """Return the logits (N, K) of x (N, C, H, W) in evaluation mode."""
         x = self._checked(x)
         logits = np.empty((len(x), *self._network.output_shape), np.float32)
-        for start in range(0, len(x), self._capacity):
-            part = slice(start, min(start + self._capacity, len(x)))
+        taken = min(self._capacity, _INFERENCE_IMAGES)
+        for start in range(0, len(x), taken):
+            part = slice(start, min(start + taken, len(x)))
             count = part.stop - start
             self._x[:count] = x[part]
             self._run(Command("forward", count))
@@ -185,50 +187,72 @@ class FastExecutor:
         key: Key,
         label_smoothing: float = 0.0,
         max_gradient_norm: float | None = None,
-        meanwhile: Callable[[], None] | None = None,
     ) -> BatchResult:
         """Run one batch and update the parameters.
-
-        `meanwhile` is called at the first meeting of the shards, when this one's part up to there is done; an error
-        of it is raised when the step is done.
 
         Raises:
             DivergenceError: the loss or a gradient is not finite; the parameters are as they were.
         """
         self._clock.start()
         self._take(x, labels)
-        self._adopt(optimizer)
+        self._adopt(optimizer, self._batches)
         self._clock.stop("copy the batch in")
         count = optimizer.step_count + 1
         command = Command("step", len(x), key, label_smoothing, learning_rate, count, max_gradient_norm)
-        errors: list[Exception] = []
-        self._run(command, meanwhile and self._attempt(meanwhile, errors))
-        self._clock.stop(WAITING)
-        result = self._result(len(x))
-        if not self._finite(len(x)):
-            result = self._examine(result, len(x), optimizer, learning_rate, max_gradient_norm)
-        elif max_gradient_norm is not None:
-            norm = float(np.sqrt(self._results[: self._active(len(x)), 3].sum()))
-            result = result._replace(gradient_norm=norm)
-        for error in errors:
-            raise error
-        return result
+        return self._step(command, optimizer)
 
-    def _examine(
+    def train_batch(
         self,
-        result: BatchResult,
-        images: int,
+        batches: BatchSource,
         optimizer: Optimizer,
         learning_rate: float,
-        max_gradient_norm: float | None,
+        *,
+        key: Key,
+        label_smoothing: float = 0.0,
+        max_gradient_norm: float | None = None,
     ) -> BatchResult:
+        """Do what `train_step` does, on the batch that key names; every shard prepares its own images.
+
+        Raises:
+            DivergenceError: the loss or a gradient is not finite; the parameters are as they were.
+            ModelError: the images or labels do not fit the network.
+        """
+        self._clock.start()
+        if batches is not self._batches:
+            check_source(batches, self._network)
+            self._reserve(batches.batch_size)
+        self._adopt(optimizer, batches)
+        count = optimizer.step_count + 1
+        command = Command(
+            "batch",
+            batches.size(key[2]),
+            key,
+            label_smoothing,
+            learning_rate,
+            count,
+            max_gradient_norm,
+        )
+        return self._step(command, optimizer)
+
+    def _step(self, command: Command, optimizer: Optimizer) -> BatchResult:
+        self._run(command)
+        self._clock.stop(WAITING)
+        result = self._result(command.images)
+        if not self._finite(command.images):
+            return self._examine(result, command, optimizer)
+        if command.max_norm is not None:
+            norm = float(np.sqrt(self._results[: self._active(command.images), 3].sum()))
+            return result._replace(gradient_norm=norm)
+        return result
+
+    def _examine(self, result: BatchResult, command: Command, optimizer: Optimizer) -> BatchResult:
         """Find out what is not finite; go on, slowly, if it was only the square of a large gradient."""
         parameters = self._network.parameters
         with np.errstate(over="ignore", invalid="ignore"):
-            self._sum(slice(0, parameters.size), self._active(images))
+            self._sum(slice(0, parameters.size), self._active(command.images))
             check_finite(result.loss, parameters)
-        norm = None if max_gradient_norm is None else clip_gradients(parameters.grads, max_gradient_norm)
-        optimizer.step(learning_rate)
+        norm = None if command.max_norm is None else clip_gradients(parameters.grads, command.max_norm)
+        optimizer.step(command.learning_rate)
         return result._replace(gradient_norm=norm)
 
     def training_plan(self, images: int) -> ShardPlan:
@@ -266,44 +290,37 @@ class FastExecutor:
         x = self._checked(x)
         if len(x) != len(labels) or not len(x):
             raise ModelError(f"a batch needs as many labels as images, found {len(labels)} and {len(x)}")
-        classes = self._network.output_shape[0]
-        if labels.min() < 0 or labels.max() >= classes:
-            raise ModelError(f"labels from {labels.min()} to {labels.max()} do not fit {classes} classes")
-        if len(x) > self._capacity:
-            self.close()
-            self._capacity = len(x)
-            self._optimizer = None
-            self._allocate()
+        check_labels(labels, self._network)
+        self._reserve(len(x))
         self._x[: len(x)] = x
         self._labels[: len(x)] = labels
 
-    def _adopt(self, optimizer: Optimizer) -> None:
-        """Make the workers know the optimizer: its state moves into shared memory, and they are started anew."""
-        if optimizer is self._optimizer:
+    def _reserve(self, images: int) -> None:
+        """Make room for a batch of so many images."""
+        if images > self._capacity:
+            self.close()
+            self._capacity = images
+            self._optimizer = None
+            self._allocate()
+
+    def _adopt(self, optimizer: Optimizer, batches: BatchSource | None) -> None:
+        """Make the workers know optimizer and batches: processes that were forked before do not, and start anew.
+
+        The optimizer's state moves into shared memory.
+        """
+        if optimizer is self._optimizer and batches is self._batches:
             return
-        if self.processes:
-            if self._team is not None:
-                self._team.close()
-                self._team = None
+        if self.processes and self._team is not None:
+            self._team.close()
+            self._team = None
+        if self.processes and optimizer is not self._optimizer:
             optimizer.move_to(lambda size, dtype: self._memory.empty(size, dtype=dtype))
-        self._optimizer = optimizer
+        self._optimizer, self._batches = optimizer, batches
 
     def _active(self, images: int) -> int:
         return min(self.shards, images)
 
-    def _attempt(self, meanwhile: Callable[[], None], errors: list[Exception]) -> Callable[[], None]:
-        """Return a function that calls `meanwhile` and keeps its error for later: the shards are in a step."""
-
-        def run() -> None:
-            try:
-                meanwhile()
-            except Exception as error:
-                errors.append(error)
-            self._clock.stop("prepare the next batch")
-
-        return run
-
-    def _run(self, command: Command, meanwhile: Callable[[], None] | None = None) -> None:
+    def _run(self, command: Command) -> None:
         if self._team is None:
             from threadpoolctl import threadpool_limits
 
@@ -313,7 +330,7 @@ class FastExecutor:
                 self._team = Inline(self._program)
             else:
                 self._team = (Processes if self.processes else Threads)(self.workers, self._program)
-        self._team.run(command, self._active(command.images), meanwhile)
+        self._team.run(command, self._active(command.images))
 
     def _program(self, worker: int, command: Command) -> Iterator[None]:
         """Advance all shards of one worker from meeting to meeting."""
@@ -339,6 +356,11 @@ class FastExecutor:
             self._logits[rows] = plan.logits
             return
         plan = self._plan(shard, rows, training=True)
+        if command.what == "batch":
+            assert self._batches is not None
+            _, epoch, step = command.key
+            self._batches.write(epoch, step, rows, self._x[rows], self._labels[rows])
+            plan.clock.stop("prepare the batch")
         yield from plan.forward(self._draws(shard, command.key), seat)
         loss, correct = plan.loss(self._labels[rows], command.images, command.label_smoothing)
         plan.clock.stop("loss")

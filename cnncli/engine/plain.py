@@ -1,12 +1,11 @@
 """Runs a network as its layers are written: one thread, one batch at a time, nothing fused."""
 
-from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from cnncli.engine.executor import BatchResult, Key, check_finite
+from cnncli.engine.executor import BatchResult, BatchSource, Key, check_finite, check_source
 from cnncli.nn.losses import cross_entropy
 from cnncli.optim.clipping import clip_gradients
 from cnncli.randomness import stream
@@ -68,9 +67,8 @@ class PlainExecutor:
         key: Key,
         label_smoothing: float = 0.0,
         max_gradient_norm: float | None = None,
-        meanwhile: Callable[[], None] | None = None,
     ) -> BatchResult:
-        """Run one batch and update the parameters, and then what is to be done meanwhile.
+        """Run one batch and update the parameters.
 
         Raises:
             DivergenceError: the loss or a gradient is not finite; the parameters are as they were.
@@ -83,11 +81,43 @@ class PlainExecutor:
         optimizer.step(learning_rate)
         if self._clock is not None:
             self._clock.stop("optimizer")
-        if meanwhile is not None:
-            meanwhile()
-            if self._clock is not None:
-                self._clock.stop("prepare the next batch")
         return BatchResult(result.loss, result.correct, norm)
+
+    def train_batch(
+        self,
+        batches: BatchSource,
+        optimizer: "Optimizer",
+        learning_rate: float,
+        *,
+        key: Key,
+        label_smoothing: float = 0.0,
+        max_gradient_norm: float | None = None,
+    ) -> BatchResult:
+        """Prepare the batch that key names, and do what `train_step` does.
+
+        Raises:
+            DivergenceError: the loss or a gradient is not finite; the parameters are as they were.
+            ModelError: the images or labels do not fit the network.
+        """
+        check_source(batches, self._network)
+        if self._clock is not None:
+            self._clock.start()
+        _, epoch, step = key
+        count = batches.size(step)
+        x = np.empty((count, *batches.input_shape), self._network.dtype)
+        labels = np.empty(count, np.int64)
+        batches.write(epoch, step, slice(0, count), x, labels)
+        if self._clock is not None:
+            self._clock.stop("prepare the batch")
+        return self.train_step(
+            x,
+            labels,
+            optimizer,
+            learning_rate,
+            key=key,
+            label_smoothing=label_smoothing,
+            max_gradient_norm=max_gradient_norm,
+        )
 
     def _timed(
         self,

@@ -131,10 +131,8 @@ class Team(ABC):
     def _caller_alive(self) -> bool:
         """Return, in a worker, whether the caller is still there."""
 
-    def run(self, command: Any, active: int, meanwhile: Callable[[], None] | None = None) -> None:
+    def run(self, command: Any, active: int) -> None:
         """Run the program with this command on the first `active` workers, and return when all have finished.
-
-        `meanwhile`, if given, is called once by the caller's own worker, before it waits at the first meeting.
 
         Raises:
             WorkerError: a worker died, or failed in a way that is a defect.
@@ -150,9 +148,6 @@ class Team(ABC):
                 self._go[worker - 1].release()
         try:
             for _ in self.program(0, command):
-                if meanwhile is not None:
-                    meanwhile()
-                    meanwhile = None
                 for worker in others:
                     self._wait_for(worker, finished=False)
                 self._here.clear()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cnncli.data.batches import Batch, Batches
+from cnncli.data.batches import Batches
 from cnncli.errors import DivergenceError
 from cnncli.optim.averaging import ExponentialAverage
 from cnncli.optim.optimizers import Optimizer
@@ -202,21 +202,18 @@ def fit(
             max(state.global_step - 1, 0)
         )  # of the last step, when only evaluation is left
         epoch_images, epoch_seconds = 0, 0.0
-        coming = _Coming(batches.epoch(state.epoch, start_step=state.step))
         while state.step < steps:
             started = clock()
-            x, labels = coming.take()
+            count = batches.size(state.step)
             learning_rate = schedule(state.global_step)
             try:
-                loss, correct, norm = executor.train_step(
-                    x,
-                    labels,
+                loss, correct, norm = executor.train_batch(
+                    batches,
                     optimizer,
                     learning_rate,
                     key=(seed, state.epoch, state.step),
                     label_smoothing=label_smoothing,
                     max_gradient_norm=clip_norm,
-                    meanwhile=coming.prepare,
                 )
             except DivergenceError as error:
                 place = f"epoch {state.epoch}, step {state.step + 1} of {steps}"
@@ -224,12 +221,12 @@ def fit(
             if average is not None:
                 average.update()
             now = clock()
-            epoch_images += len(labels)
+            epoch_images += count
             epoch_seconds += now - started
-            state.loss_sum += loss * len(labels)
+            state.loss_sum += loss * count
             state.correct += correct
-            state.seen += len(labels)
-            state.train_images += len(labels)
+            state.seen += count
+            state.train_images += count
             state.train_seconds += now - started
             state.step += 1
             state.global_step += 1
@@ -247,28 +244,6 @@ def fit(
         evaluation = _evaluate(executor, average, validate)
         state.elapsed = clock() - begin
         yield _finish_epoch(state, learning_rate, evaluation)
-
-
-class _Coming:
-    """The batches of an epoch, each prepared while the one before is being trained on.
-
-    Args:
-        batches: from `Batches.epoch`.
-    """
-
-    def __init__(self, batches: Iterator[Batch]) -> None:
-        self._batches = batches
-        self._next: Batch | None = None
-
-    def prepare(self) -> None:
-        """Prepare the next batch, if there is one."""
-        self._next = next(self._batches, None)
-
-    def take(self) -> Batch:
-        """Return the next batch."""
-        found = self._next if self._next is not None else next(self._batches)
-        self._next = None
-        return found
 
 
 def _evaluate(

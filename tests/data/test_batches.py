@@ -1,10 +1,12 @@
 """Batches are fresh floats, and any tail of an epoch is the tail the whole epoch would have had."""
 
+import itertools
 import tracemalloc
 
 import numpy as np
 import pytest
 
+from cnncli.data.augment import AUGMENTATIONS, make_augmentation
 from cnncli.data.batches import Batches, to_input
 from cnncli.errors import DataError
 
@@ -154,3 +156,43 @@ def test_images_and_labels_must_be_as_many():
     images, labels = numbered_set(5)
     with pytest.raises(ValueError, match="5 images, but 4 labels"):
         Batches(images, labels[:4], batch_size=2)
+
+
+@pytest.mark.parametrize("augment", [None, "chain"])
+@pytest.mark.parametrize("normalize", [None, (0.13, 0.31)])
+@pytest.mark.parametrize("cuts", [[0, 9], [0, 4, 9], [0, 1, 2, 8, 9]])
+def test_the_parts_of_a_batch_make_up_the_whole(augment, normalize, cuts):
+    images, labels = numbered_set(27, (11, 13))
+    every_kind = [(kind, {}) for kind in AUGMENTATIONS]
+    batches = Batches(
+        images,
+        labels,
+        batch_size=9,
+        seed=4,
+        normalize=normalize,
+        augment=make_augmentation(every_kind) if augment else None,
+    )
+    x, y = list(batches.epoch(2))[1]
+    parts_x, parts_y = np.full_like(x, np.nan), np.full_like(y, -1)
+    for start, stop in itertools.pairwise(cuts):
+        part = slice(start, stop)
+        batches.write(2, 1, part, parts_x[part], parts_y[part])
+    np.testing.assert_allclose(parts_x, x, rtol=0, atol=1e-6)  # BLAS may round a smaller product another way
+    np.testing.assert_array_equal(parts_y, y)
+
+
+def test_parts_of_different_epochs_may_be_asked_for_in_any_order():
+    images, labels = numbered_set(20)
+    batches = Batches(images, labels, batch_size=5, seed=4)
+    expected = {(e, s): y for e in (1, 2) for s, (_, y) in enumerate(batches.epoch(e))}
+    x, y = np.empty((2, 1, 28, 28), np.float32), np.empty(2, np.int64)
+    for epoch, step in [(1, 0), (2, 3), (1, 2), (2, 0)]:
+        batches.write(epoch, step, slice(3, 5), x, y)
+        np.testing.assert_array_equal(y, expected[epoch, step][3:])
+
+
+def test_size_and_shape_tell_what_an_executor_has_to_make_room_for():
+    images, labels = numbered_set(10, (6, 5, 3))
+    batches = Batches(images, labels, batch_size=4)
+    assert batches.input_shape == (3, 6, 5)
+    assert [batches.size(step) for step in range(4)] == [4, 4, 2, 0]

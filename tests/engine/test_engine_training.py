@@ -290,7 +290,26 @@ def test_float64_and_plain_go_to_the_plain_executor():
     assert isinstance(engine.compile(network, "plain"), PlainExecutor)
 
 
-@pytest.mark.parametrize(
+class Numbered:
+    """Batches whose every image is a function of (epoch, step, place), as a source has to be."""
+
+    def __init__(self, shape, classes=10, batch_size=8, sizes=(8, 8, 5)):
+        self.labels = np.arange(64) % classes
+        self.input_shape, self.batch_size, self.sizes = shape, batch_size, sizes
+        self.parts = []
+
+    def size(self, step):
+        return self.sizes[step]
+
+    def whole(self, epoch, step):
+        return batch(self.input_shape, self.sizes[step], int(self.labels.max()) + 1, seed=10 * epoch + step)
+
+    def write(self, epoch, step, part, x, y):
+        self.parts.append(part)
+        x[...], y[...] = (array[part] for array in self.whole(epoch, step))
+
+
+EVERY_WAY = pytest.mark.parametrize(
     "options",
     [
         {"kind": "plain"},
@@ -300,29 +319,101 @@ def test_float64_and_plain_go_to_the_plain_executor():
     ],
     ids=str,
 )
-def test_the_next_batch_is_prepared_once_in_the_course_of_a_step(options):
+
+
+@EVERY_WAY
+@pytest.mark.parametrize("clip", [None, 0.5])
+def test_a_batch_that_the_workers_prepare_gives_what_the_same_arrays_give(options, clip):
     model, shape = NETWORKS["blocks"]
-    waiting, alone = (build_network(model, shape, rng=np.random.default_rng(0)) for _ in range(2))
-    called = []
-
-    def fail():
-        raise DataError("the next batch cannot be had")
-
-    x, labels = batch(shape, 8, 10, seed=1)
+    ours, theirs = (build_network(model, shape, rng=np.random.default_rng(0)) for _ in range(2))
+    source = Numbered(shape)
     with (
-        engine.compile(waiting, batch_size=8, **options) as one,
-        engine.compile(alone, batch_size=8, **options) as other,
+        engine.compile(ours, batch_size=8, **options) as one,
+        engine.compile(theirs, batch_size=8, **options) as other,
     ):
-        ours, theirs = (make_optimizer("adam", {}, n.parameters) for n in (waiting, alone))
+        rules = [make_optimizer("adam", {}, n.parameters) for n in (ours, theirs)]
+        for epoch in (1, 2):
+            for step in range(3):
+                key = (1, epoch, step)
+                told = one.train_batch(source, rules[0], 1e-2, key=key, max_gradient_norm=clip)
+                expected = other.train_step(
+                    *source.whole(epoch, step), rules[1], 1e-2, key=key, max_gradient_norm=clip
+                )
+                assert told == expected
+            one.forward(source.whole(1, 0)[0])  # what an evaluation leaves behind does no harm
+        assert np.array_equal(ours.parameters.values, theirs.parameters.values)
+
+
+@EVERY_WAY
+def test_other_batches_and_plain_arrays_may_follow(options):
+    model, shape = NETWORKS["blocks"]
+    ours, theirs = (build_network(model, shape, rng=np.random.default_rng(0)) for _ in range(2))
+    sources = [
+        Numbered(shape),
+        Numbered(shape, batch_size=12, sizes=(12, 3)),
+    ]  # the second one does not fit yet
+    with (
+        engine.compile(ours, batch_size=8, **options) as one,
+        engine.compile(theirs, batch_size=8, **options) as other,
+    ):
+        rules = [make_optimizer("adam", {}, n.parameters) for n in (ours, theirs)]
+        for step in range(2):
+            for source in sources:
+                one.train_batch(source, rules[0], 1e-2, key=(1, 1, step))
+                x, labels = source.whole(1, step)
+                other.train_step(x, labels, rules[1], 1e-2, key=(1, 1, step))
+            for executor, rule in ((one, rules[0]), (other, rules[1])):
+                executor.train_step(x, labels, rule, 1e-2, key=(2, 1, step))
+        assert np.array_equal(ours.parameters.values, theirs.parameters.values)
+
+
+@EVERY_WAY
+def test_batches_that_do_not_fit_are_refused_and_nothing_changes(options):
+    model, shape = NETWORKS["blocks"]
+    network = build_network(model, shape, rng=np.random.default_rng(0))
+    before = network.parameters.values.copy()
+    rule = make_optimizer("adam", {}, network.parameters)
+    with engine.compile(network, batch_size=8, **options) as executor:
+        for wrong in (Numbered((1, 16, 15)), Numbered(shape, classes=11)):
+            with pytest.raises(ModelError):
+                executor.train_batch(wrong, rule, 1e-2, key=(1, 1, 0))
+        assert np.array_equal(network.parameters.values, before)
+        assert executor.train_batch(Numbered(shape), rule, 1e-2, key=(1, 1, 0)).loss > 0
+
+
+def test_every_shard_prepares_its_own_images_once():
+    model, shape = NETWORKS["classic"]
+    network = build_network(model, shape, rng=np.random.default_rng(0))
+    rule = make_optimizer("adam", {}, network.parameters)
+    source = Numbered(shape)
+    with engine.compile(network, batch_size=8, workers=1, shards=2) as executor:
         for step in range(3):
-            one.train_step(
-                x, labels, ours, 1e-2, key=(1, 1, step), meanwhile=lambda step=step: called.append(step)
-            )
-            other.train_step(x, labels, theirs, 1e-2, key=(1, 1, step))
-        assert called == [0, 1, 2]
+            executor.train_batch(source, rule, 1e-2, key=(1, 1, step))
+    assert source.parts == [slice(0, 4), slice(4, 8)] * 2 + [slice(0, 3), slice(3, 5)]
+
+
+@pytest.mark.parametrize(
+    "options", [{"workers": 1}, {"workers": 2, "team": "threads"}, {"workers": 2}], ids=str
+)
+def test_an_error_while_preparing_ends_the_step_and_the_next_one_is_right(options):
+    class Failing(Numbered):
+        def write(self, epoch, step, part, x, y):
+            if step == 1:
+                raise DataError(f"image {part.start} cannot be had")
+            super().write(epoch, step, part, x, y)
+
+    model, shape = NETWORKS["blocks"]
+    ours, theirs = (build_network(model, shape, rng=np.random.default_rng(0)) for _ in range(2))
+    source = Failing(shape)
+    with (
+        engine.compile(ours, batch_size=8, **options) as one,
+        engine.compile(theirs, batch_size=8, **options) as other,
+    ):
+        rules = [make_optimizer("adam", {}, n.parameters) for n in (ours, theirs)]
+        one.train_batch(source, rules[0], 1e-2, key=(1, 1, 0))
         with pytest.raises(DataError, match="cannot be had"):
-            one.train_step(x, labels, ours, 1e-2, key=(1, 1, 3), meanwhile=fail)
-        other.train_step(x, labels, theirs, 1e-2, key=(1, 1, 3))
-        for executor, rule in ((one, ours), (other, theirs)):  # the step itself is done, and so is the next
-            executor.train_step(x, labels, rule, 1e-2, key=(1, 1, 4))
-        assert np.array_equal(waiting.parameters.values, alone.parameters.values)
+            one.train_batch(source, rules[0], 1e-2, key=(1, 1, 1))
+        one.train_batch(source, rules[0], 1e-2, key=(1, 1, 2))
+        for step in (0, 2):
+            other.train_batch(source, rules[1], 1e-2, key=(1, 1, step))
+        assert np.array_equal(ours.parameters.values, theirs.parameters.values)
