@@ -63,8 +63,7 @@ def describe(
     clock.seconds.pop((WAITING, "forward"), None)  # the one worker runs the other shards meanwhile
     total = sum(clock.seconds.values())
     rows = []
-    lanes = [*plan.image_lanes[:1], plan.dense_lane]
-    for lane in lanes:
+    for lane in (stage.lanes[0] for stage in plan.stages):
         for kernel in lane.kernels:
             name = " ".join(node.name for node in kernel.nodes)
             shares = [

@@ -1,16 +1,18 @@
 """One shard's plan: the network's layers as kernels, with workspaces for a fixed number of images.
 
 The images of a shard pass through the convolutional part in micro-batches, small enough to stay in cache from one
-kernel to the next; the dense part takes the shard as a whole. `Lane` is one such way through: the kernels, for
-micro-batches of one size. A shard whose size is no multiple has a second lane for the rest.
+kernel to the next; the dense part takes the shard as a whole. `Lane` is one such way: the kernels, for micro-batches of
+one size. A shard whose size is no multiple has a second lane for the rest.
 
 A BatchNorm cuts the plan into stages: where one ends, every shard has to have arrived before any can go on. So a
-shard's step is a generator that yields there; whoever runs the shards (see workers.py) advances them together.
+shard's step is a generator that yields there; whoever runs the shards (see workers.py) advances them together. Each
+stage has lanes of its own: behind a pooling, where images are small, its micro-batches are larger.
 
 All of a step that repeats is written down when the plan is built (calls.py): a stage has one list of calls for its way
 forward, and one for its way back.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -24,7 +26,7 @@ from cnncli.engine.kernels.batchnorm import BatchNormKernel, Sums, merge_moments
 from cnncli.engine.nodes import Node, nodes_of
 from cnncli.engine.patterns import match
 from cnncli.engine.profile import WAITING, Clock
-from cnncli.nn.layers import Conv2D
+from cnncli.nn.layers import BatchNorm, Conv2D
 from cnncli.nn.losses import cross_entropy
 from cnncli.nn.network import Network
 from cnncli.types import FloatArray, IntArray
@@ -42,7 +44,7 @@ class Lane:
         images: of a micro-batch.
         slots: how many micro-batches there are.
         offset: the first one's first image in the shard.
-        dy: where the gradient of the lane's input will be.
+        dy: where the gradient of the lane's input will be, valid until the next slot's turn.
     """
 
     kernels: list[Kernel]
@@ -63,31 +65,30 @@ Steps = list[tuple[Kernel, Calls]]
 
 @dataclass
 class Stage:
-    """Kernels start..stop-1 of some lanes; a BatchNormKernel, in training, is always the first of its stage.
+    """The kernels of some layers that follow each other; in training, a BatchNorm is always the first of its stage.
 
     Attributes:
-        lanes: the lanes, all of the same kernels.
-        start: the first kernel.
-        stop: one past the last.
+        lanes: the lanes, all of the same kernels, in the order of their images.
         ahead: the way forward through all slots.
         back: the way back.
         before: what a BatchNorm that no stage precedes has to do before the shards meet.
-        after: and what it has to do on the way back, after they met.
     """
 
     lanes: list[Lane]
-    start: int
-    stop: int
     ahead: Steps = field(default_factory=list)
     back: Steps = field(default_factory=list)
     before: Steps = field(default_factory=list)
-    after: Steps = field(default_factory=list)
 
     @property
     def norms(self) -> list[BatchNormKernel]:
         """The BatchNorm kernels that the stage starts with, one for each lane, or none."""
-        heads = [lane.kernels[self.start] for lane in self.lanes]
+        heads = [lane.kernels[0] for lane in self.lanes]
         return [kernel for kernel in heads if isinstance(kernel, BatchNormKernel)]
+
+    def holding(self, rows: slice) -> tuple[Lane, int]:
+        """Return the lane and the slot that have these images of the shard among theirs."""
+        lane = next(lane for lane in reversed(self.lanes) if lane.offset <= rows.start)
+        return lane, (rows.start - lane.offset) // lane.images
 
 
 class Meeting:
@@ -138,44 +139,52 @@ class ShardPlan:
 
     Args:
         network: whose parameters are read.
-        x: (images, C, H, W), where the shard's images lie at every step.
+        x: (images, C, H, W) or (images, features), where the shard's images lie at every step.
         training: with backward, or for inference only.
         clock: takes the time of every kernel, or nothing.
     """
 
     def __init__(self, network: Network, x: FloatArray, *, training: bool, clock: Clock) -> None:
         self.network, self.x, self.images, self.training, self.clock = network, x, len(x), training, clock
-        images = self.images
         self.nodes = nodes_of(network, training=training)
-        first_dense = next(
-            (i for i, node in enumerate(self.nodes) if len(node.input_shape) == 1), len(self.nodes)
-        )
         trained = [i for i, node in enumerate(self.nodes) if node.layer.parameters]
-        self.first_trained = trained[0] if trained else len(self.nodes)
-        micro = micro_batch(self.nodes[:first_dense], images, training=training)
-        self.image_lanes: list[Lane] = []
-        for size, slots, offset in (
-            (micro, images // micro, 0),
-            (images % micro, 1, images - images % micro),
-        ):
-            if size and first_dense:
-                kernels = self._kernels(0, first_dense, size, slots)
-                self.image_lanes.append(Lane(kernels, size, slots, offset))
-        dense = self._kernels(first_dense, len(self.nodes), images, 1)
-        self.dense_lane = Lane(dense, images, 1, 0)
-        self.logits = empty(images, *network.output_shape)
-        self.stages = _stages(self.image_lanes) + _stages([self.dense_lane])
-        for stage in self.stages:
-            self._write_ahead(stage)
-        for stage in reversed(self.stages) if training else ():
-            self._write_back(stage)
+        self._first_trained = trained[0] if trained else len(self.nodes)
+        self.logits = empty(self.images, *network.output_shape)
+        self.stages = self._stages()
+        following = [*self.stages[1:], None]
+        for stage, behind in zip(self.stages, following, strict=True):
+            self._write_ahead(stage, behind)
+        for stage, behind in zip(self.stages[::-1], following[::-1], strict=True) if training else ():
+            self._write_back(stage, behind)
 
-    def _kernels(self, start: int, stop: int, images: int, slots: int) -> list[Kernel]:
+    def _stages(self) -> list[Stage]:
+        """Cut the layers where the dense part begins, and in front of every BatchNorm of training."""
+        nodes, images = self.nodes, self.images
+        dense = next((i for i, node in enumerate(nodes) if len(node.input_shape) == 1), len(nodes))
+        norms = [i for i, node in enumerate(nodes) if self.training and isinstance(node.layer, BatchNorm)]
+        cuts = sorted({0, dense, *norms, len(nodes)})
+        of_images = [(start, stop) for start, stop in pairwise(cuts) if stop <= dense]
+        sizes = micro_batches([nodes[start:stop] for start, stop in of_images], images)
+        scratch = Scratch(), Scratch()
+        stages = []
+        for (start, stop), size in zip(of_images, sizes, strict=True):
+            rest = images % size
+            lanes = [Lane(self._kernels(start, stop, size, images // size, scratch[0]), size, images // size, 0)]
+            if rest:
+                lanes.append(Lane(self._kernels(start, stop, rest, 1, scratch[1]), rest, 1, images - rest))
+            stages.append(Stage(lanes))
+        for start, stop in pairwise(cuts):
+            if start >= dense:
+                stages.append(
+                    Stage([Lane(self._kernels(start, stop, images, 1, scratch[0]), images, 1, 0)])
+                )
+        return stages
+
+    def _kernels(self, start: int, stop: int, images: int, slots: int, scratch: Scratch) -> list[Kernel]:
         kernels: list[Kernel] = []
-        scratch = Scratch()
         while start < stop:
             scratch.begin()
-            needs_dx = start > self.first_trained
+            needs_dx = start > self._first_trained
             load = Load(images, slots, self.training, needs_dx, scratch)
             kernel, count = match(self.nodes[start:stop], load)
             kernels.append(kernel(self.nodes[start : start + count], load))
@@ -184,48 +193,41 @@ class ShardPlan:
 
     def lanes(self) -> list[Lane]:
         """Return every lane."""
-        return [*self.image_lanes, self.dense_lane]
+        return [lane for stage in self.stages for lane in stage.lanes]
 
-    def _write_ahead(self, stage: Stage) -> None:
-        """Write down the way forward through a stage, slot by slot."""
+    def _write_ahead(self, stage: Stage, behind: Stage | None) -> None:
+        """Write down the way forward through a stage, slot by slot, up to the sums of a BatchNorm behind it."""
         for lane in stage.lanes:
             kernels = lane.kernels
             for slot in range(lane.slots):
-                if stage.start == 0:
+                rows = lane.rows(slot)
+                if stage is self.stages[0]:
                     self._write_entry(stage, lane, slot)
-                for k in range(stage.start, stage.stop):
-                    out = kernels[k + 1].target(slot) if k + 1 < len(kernels) else self._behind(lane, slot)
-                    kernels[k].forward(_next(stage.ahead, kernels[k]), slot, out)
-                if stage.stop < len(kernels):
-                    norm = kernels[stage.stop]
-                    assert isinstance(norm, BatchNormKernel)
-                    norm.gather(_next(stage.ahead, norm), slot)
+                for kernel, following in pairwise(kernels):
+                    kernel.forward(_next(stage.ahead, kernel), slot, following.target(slot))
+                out = whole(self.logits[rows]) if behind is None else _target(behind, rows)
+                kernels[-1].forward(_next(stage.ahead, kernels[-1]), slot, out)
+                if behind is not None:
+                    next_lane, next_slot = behind.holding(rows)
+                    norm = next_lane.kernels[0]
+                    if isinstance(norm, BatchNormKernel) and next_lane.rows(next_slot).stop == rows.stop:
+                        norm.gather(_next(stage.ahead, norm), next_slot)
 
     def _write_entry(self, stage: Stage, lane: Lane, slot: int) -> None:
         """Write down how a lane's first kernel gets its input; a BatchNorm takes its sums too, before the meeting."""
         first = lane.kernels[0]
         do = _next(stage.before if isinstance(first, BatchNormKernel) else stage.ahead, first)
-        if lane is not self.dense_lane:
-            first.feed(do, slot, self.x[lane.rows(slot)])
+        first.feed(do, slot, self.x[lane.rows(slot)])
         if isinstance(first, BatchNormKernel):
             first.gather(do, slot)
 
-    def _write_back(self, stage: Stage) -> None:
-        """Write down the way back through a stage, slot by slot."""
+    def _write_back(self, stage: Stage, behind: Stage | None) -> None:
+        """Write down the way back through a stage, slot by slot, from the gradient of a BatchNorm behind it on."""
         for lane in stage.lanes:
-            kernels = lane.kernels
             for slot in range(lane.slots):
-                if stage.stop < len(kernels):  # a BatchNorm, whose own stage is done: all its sums are known
-                    norm = kernels[stage.stop]
-                    dy = norm.backward(_next(stage.back, norm), slot, ())
-                elif lane is self.dense_lane or not self.dense_lane.kernels:
-                    dy = whole(self.logits[lane.rows(slot)])
-                else:
-                    rows = lane.rows(slot)
-                    dy = tuple(
-                        part._replace(array=part.array[rows], block=None) for part in self.dense_lane.dy
-                    )
-                for kernel in reversed(kernels[stage.start : stage.stop]):
+                rows = lane.rows(slot)
+                dy = whole(self.logits[rows]) if behind is None else _gradient(stage, behind, rows)
+                for kernel in reversed(lane.kernels):
                     if not dy:
                         break
                     do = _next(stage.back, kernel)
@@ -235,19 +237,6 @@ class ShardPlan:
                     else:
                         dy = kernel.backward(do, slot, dy)
                 lane.dy = dy
-        if stage.start == 0 and stage.norms and stage.lanes[0] is self.dense_lane:
-            norm = stage.norms[0]
-            self.dense_lane.dy = norm.backward(_next(stage.after, norm), 0, ())
-
-    def _behind(self, lane: Lane, slot: int) -> Parts:
-        """Return where a lane's last kernel writes: rows of the dense part's input, or the logits."""
-        if lane is self.dense_lane:
-            return whole(self.logits)
-        return self._into_dense(lane.rows(slot))
-
-    def _into_dense(self, rows: slice) -> Parts:
-        kernels = self.dense_lane.kernels
-        return whole((kernels[0].target(0)[0].array if kernels else self.logits)[rows])
 
     def _make(self, steps: Steps, *, backward: bool = False) -> None:
         self.clock.start()
@@ -267,8 +256,6 @@ class ShardPlan:
             for kernel in lane.kernels:
                 kernel.prepare(draws)
         self.clock.stop("prepare weights")
-        if not self.image_lanes:
-            self._into_dense(slice(None))[0].array[...] = self.x
         for stage in self.stages:
             norms = stage.norms
             if norms:
@@ -311,40 +298,81 @@ class ShardPlan:
                 total = merge_sums(seat.meeting.collect(seat.shards, norms[0], backward=True))
                 for norm in norms:
                     norm.differentiate_with(total)
-                self._make(stage.after, backward=True)
 
     def collect(self, gradients: Mapping[str, FloatArray]) -> None:
         """Write the shard's gradient of every parameter into its named array."""
         self.clock.start()
-        for number, lane in enumerate(self.lanes()):
-            add = number > 0 and lane is not self.dense_lane
-            for kernel in lane.kernels:
-                kernel.collect(gradients, add=add)
+        for stage in self.stages:
+            for number, lane in enumerate(stage.lanes):
+                for kernel in lane.kernels:
+                    kernel.collect(gradients, add=number > 0)
         self.clock.stop("collect gradients")
 
 
-def micro_batch(nodes: Sequence[Node], images: int, *, training: bool) -> int:
-    """Return how many images to take at once through the convolutional part: up to 32, less where they are large."""
+def micro_batches(stages: Sequence[Sequence[Node]], images: int) -> list[int]:
+    """Return how many images to take at once through each stage of the convolutional part: up to 32.
+
+    As many as leave its largest kernel room in cache; a later stage takes a multiple of what the one before it takes,
+    so that no micro-batch has to be cut.
+    """
+    if not stages:
+        return []
+    limits = [max(1, min(_MOST_IMAGES, images, _WORKSPACE // _bytes_an_image(nodes))) for nodes in stages]
+    for i in range(len(limits) - 1, 0, -1):
+        limits[i - 1] = min(limits[i - 1], limits[i])
+    first = limits[0]
+    if images > first:  # sizes that leave no rest, or a larger one, spare the second lane
+        first = max(range(max(1, first // 2), first + 1), key=lambda n: (images % n == 0, n))
+    sizes = [first]
+    for limit in limits[1:]:
+        slots = images // sizes[-1]
+        times = max(k for k in range(1, slots + 1) if slots % k == 0 and k * sizes[-1] <= max(limit, sizes[-1]))
+        sizes.append(times * sizes[-1])
+    return sizes
+
+
+def _bytes_an_image(nodes: Sequence[Node]) -> int:
+    """Return what the largest kernel of some layers works on, for one image."""
     largest = 1
     for node in nodes:
+        given, made = math.prod(node.input_shape), math.prod(node.output_shape)
         if isinstance(node.layer, Conv2D):  # its Winograd tiles are four times its input and its output
-            numbers = 4 * (int(np.prod(node.input_shape)) + int(np.prod(node.output_shape)))
-            largest = max(largest, numbers * 4)
-    size = max(1, min(_MOST_IMAGES, images, _WORKSPACE // largest))
-    # Sizes that leave no rest, or a larger one, spare the second lane.
-    return (
-        max(range(max(1, size // 2), size + 1), key=lambda n: (images % n == 0, n))
-        if images > size
-        else images
+            largest = max(largest, 4 * (given + made))
+        elif isinstance(node.layer, BatchNorm):  # as much as a convolution that changes nothing: measured
+            largest = max(largest, 8 * given)
+    return 4 * largest
+
+
+def _target(stage: Stage, rows: slice) -> Parts:
+    """Return where a stage takes these images of the shard; they lie within one of its slots."""
+    lane, slot = stage.holding(rows)
+    return _some(lane.kernels[0].target(slot), lane.rows(slot), rows)
+
+
+def _gradient(stage: Stage, behind: Stage, rows: slice) -> Parts:
+    """Return where the gradient of these images' activations between two stages will be.
+
+    Where a BatchNorm is behind, its own stage is done, so all its sums are known; what it makes of them is written
+    down in front of the first images that need it.
+    """
+    lane, slot = behind.holding(rows)
+    norm = lane.kernels[0]
+    if isinstance(norm, BatchNormKernel) and lane.rows(slot).start == rows.start:
+        lane.dy = norm.backward(_next(stage.back, norm), slot, ())
+    return _some(lane.dy, lane.rows(slot), rows)
+
+
+def _some(parts: Parts, held: slice, rows: slice) -> Parts:
+    """Return the parts of some images, of those that are held."""
+    if rows == held:
+        return parts
+    chosen = slice(rows.start - held.start, rows.stop - held.start)
+    return tuple(
+        part._replace(
+            array=part.array[:, :, chosen] if part.array.ndim == 4 else part.array[chosen], block=None
+        )
+        for part in parts
     )
-
-
-def _stages(lanes: list[Lane]) -> list[Stage]:
-    """Cut lanes of the same kernels in front of every BatchNorm of training."""
-    kernels = lanes[0].kernels if lanes else []
-    cuts = [k for k, kernel in enumerate(kernels) if isinstance(kernel, BatchNormKernel)]
-    bounds = [0, *(k for k in cuts if k > 0), len(kernels)]
-    return [Stage(lanes, start, stop) for start, stop in pairwise(bounds) if stop > start]
 
 
 def _next(steps: Steps, kernel: Kernel) -> Calls:

@@ -117,8 +117,8 @@ class Kernel(ABC):
         """Return where the input of this slot is to be written."""
 
     def feed(self, do: Calls, slot: int, x: FloatArray) -> None:
-        """Take x (N, C, H, W) as the input of this slot; for the first kernel of the plan."""
-        for image, own in pairs(whole(x.transpose(2, 3, 0, 1)), self.target(slot)):
+        """Take x (N, C, H, W) or (N, features) as the input of this slot; for the first kernel of the plan."""
+        for image, own in pairs(whole(x.transpose(2, 3, 0, 1) if x.ndim == 4 else x), self.target(slot)):
             do.copy(image, out=own)
 
     @abstractmethod
