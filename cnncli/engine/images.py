@@ -5,6 +5,9 @@ a slice of the leading axes, and a row is one run of W·N·C numbers. A Winograd
 column, so their kernels keep even and odd columns in two arrays, and so do those that do not care (activations,
 normalisations): long runs everywhere. A `Part` says which columns of the image an array holds; where two kernels meet,
 `pairs` finds the columns that belong together.
+
+The convolution that looks at three neighbours of a row at once wants them side by side, `by_image`: the same axes, with
+W and N the other way around in memory. What is in front of it keeps its images so too.
 """
 
 import math
@@ -55,6 +58,19 @@ def split(flat: FloatArray, shape: Shape) -> Parts:
     even, odd = (h, (w + 1) // 2, n, c), (h, w // 2, n, c)
     size = math.prod(even)
     return columns_apart(flat[:size].reshape(even), flat[size:].reshape(odd), flat)
+
+
+def by_image(flat: FloatArray, shape: Shape) -> Parts:
+    """Return the one part of a flat array in which every row of pixels lies image by image, (H, N, W, C).
+
+    Args:
+        flat: (H·N·W·C,), or (N·features,).
+        shape: (H, W, N, C), or (N, features), which is left whole.
+    """
+    if len(shape) == 2:
+        return whole(flat.reshape(shape))
+    h, w, n, c = shape
+    return (Part(0, 1, flat.reshape(h, n, w, c).transpose(0, 2, 1, 3), flat),)
 
 
 def pairs(a: Parts, b: Parts) -> list[tuple[FloatArray, FloatArray]]:

@@ -16,14 +16,16 @@ from cnncli.engine.kernels.first_conv import FirstConv, FirstConvPool
 from cnncli.engine.kernels.linear import FlatInput, FlattenKernel, LinearKernel
 from cnncli.engine.kernels.plain_layer import PlainLayer
 from cnncli.engine.kernels.pool import AvgPool, GlobalAvg, MaxPool, MaxPool2x2
-from cnncli.engine.kernels.winograd_conv import WinogradConv, WinogradConvPool
+from cnncli.engine.kernels.winograd_pool import WinogradConvPool
+from cnncli.engine.kernels.winograd_rows import WinogradRows, suits_winograd_rows
 from cnncli.engine.nodes import Node
+from cnncli.nn.layers import BatchNorm, Dropout, LeakyReLU, ReLU, Sigmoid, Tanh
 
 PATTERNS: tuple[type[Kernel], ...] = (
     FirstConvPool,
     FirstConv,
     WinogradConvPool,
-    WinogradConv,
+    WinogradRows,
     ConvRows,
     MaxPool2x2,
     MaxPool,
@@ -50,3 +52,13 @@ def match(nodes: Sequence[Node], load: Load) -> tuple[type[Kernel], int]:
         if count:
             return kernel, count
     raise AssertionError("PlainLayer matches everything")
+
+
+def read_by_image(nodes: Sequence[Node]) -> bool:
+    """Return whether these layers, up to the first that is not elementwise, end in one that reads image by image."""
+    for node in nodes:
+        if suits_winograd_rows(node):
+            return True
+        if not isinstance(node.layer, BatchNorm | Dropout | LeakyReLU | ReLU | Sigmoid | Tanh):
+            return False
+    return False

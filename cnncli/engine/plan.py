@@ -24,7 +24,7 @@ from cnncli.engine.images import Parts, whole
 from cnncli.engine.kernels.base import Draws, Kernel, Load, Scratch, empty
 from cnncli.engine.kernels.batchnorm import BatchNormKernel, Sums, merge_moments, merge_sums
 from cnncli.engine.nodes import Node, nodes_of
-from cnncli.engine.patterns import match
+from cnncli.engine.patterns import match, read_by_image
 from cnncli.engine.profile import WAITING, Clock
 from cnncli.nn.layers import BatchNorm, Conv2D
 from cnncli.nn.losses import cross_entropy
@@ -169,15 +169,15 @@ class ShardPlan:
         stages = []
         for (start, stop), size in zip(of_images, sizes, strict=True):
             rest = images % size
-            lanes = [Lane(self._kernels(start, stop, size, images // size, scratch[0]), size, images // size, 0)]
+            lanes = [
+                Lane(self._kernels(start, stop, size, images // size, scratch[0]), size, images // size, 0)
+            ]
             if rest:
                 lanes.append(Lane(self._kernels(start, stop, rest, 1, scratch[1]), rest, 1, images - rest))
             stages.append(Stage(lanes))
         for start, stop in pairwise(cuts):
             if start >= dense:
-                stages.append(
-                    Stage([Lane(self._kernels(start, stop, images, 1, scratch[0]), images, 1, 0)])
-                )
+                stages.append(Stage([Lane(self._kernels(start, stop, images, 1, scratch[0]), images, 1, 0)]))
         return stages
 
     def _kernels(self, start: int, stop: int, images: int, slots: int, scratch: Scratch) -> list[Kernel]:
@@ -185,7 +185,8 @@ class ShardPlan:
         while start < stop:
             scratch.begin()
             needs_dx = start > self._first_trained
-            load = Load(images, slots, self.training, needs_dx, scratch)
+            by_image = read_by_image(self.nodes[start + 1 :])
+            load = Load(images, slots, self.training, needs_dx, scratch, by_image)
             kernel, count = match(self.nodes[start:stop], load)
             kernels.append(kernel(self.nodes[start : start + count], load))
             start += count
@@ -326,7 +327,9 @@ def micro_batches(stages: Sequence[Sequence[Node]], images: int) -> list[int]:
     sizes = [first]
     for limit in limits[1:]:
         slots = images // sizes[-1]
-        times = max(k for k in range(1, slots + 1) if slots % k == 0 and k * sizes[-1] <= max(limit, sizes[-1]))
+        times = max(
+            k for k in range(1, slots + 1) if slots % k == 0 and k * sizes[-1] <= max(limit, sizes[-1])
+        )
         sizes.append(times * sizes[-1])
     return sizes
 

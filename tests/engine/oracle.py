@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnncli.engine.fast import FastExecutor
-from cnncli.engine.images import pairs, split
+from cnncli.engine.images import pairs
 from cnncli.engine.images import whole as all_of
 from cnncli.engine.kernels.activation import DropoutKernel
 from cnncli.nn.build import build_network
@@ -87,7 +87,9 @@ def _mask(executor, index, shape, images):
                 if isinstance(kernel, DropoutKernel) and kernel.nodes[0].index == index:
                     for slot in range(lane.slots):
                         kept = np.empty(kernel.shape, bool)
-                        for own, view in pairs(split(kernel.kept[slot], kernel.shape), all_of(kept)):
+                        for own, view in pairs(
+                            kernel.load.layout(kernel.kept[slot], kernel.shape), all_of(kept)
+                        ):
                             view[...] = own
                         whole[lane.rows(slot)] = kept.transpose(2, 3, 0, 1) if kept.ndim == 4 else kept
         shards.append(whole)

@@ -40,7 +40,7 @@ CASES = {
         ([conv(18, 3), conv(6, 3), pool(2), *END], (1, 13, 11)),
         ([conv(20, 1), conv(3, 3, padding=2, bias=False), RELU, pool(2), *END], (1, 7, 10)),
     ],
-    "WinogradConv": [
+    "WinogradRows": [
         ([conv(17, 3), conv(6, 3, padding="same"), RELU, *END], (1, 10, 10)),
         ([conv(17, 3), conv(6, 3), *END], (1, 9, 12)),
         (

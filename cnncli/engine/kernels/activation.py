@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, pairs, split
+from cnncli.engine.images import Parts, pairs
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, nought
 from cnncli.engine.nodes import Node
 from cnncli.nn.layers import Dropout, LeakyReLU, ReLU, Sigmoid, Tanh
@@ -43,7 +43,7 @@ class _Elementwise(Kernel):
             self.dx = empty(size)
 
     def target(self, slot: int) -> Parts:
-        return split(self._own(slot), self.shape)
+        return self.load.layout(self._own(slot), self.shape)
 
     def _own(self, slot: int) -> FloatArray:
         x: FloatArray = self.x[slot if self.load.training else 0]
@@ -52,12 +52,12 @@ class _Elementwise(Kernel):
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
         y = self._own(slot)
         self.apply(do, slot, y)
-        for own, view in pairs(split(y, self.shape), out):
+        for own, view in pairs(self.load.layout(y, self.shape), out):
             do.copy(own, out=view)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         self.slope(do, slot, self._own(slot), self.dx)
-        dx = split(self.dx, self.shape)
+        dx = self.load.layout(self.dx, self.shape)
         for own, view in pairs(dx, dy):
             do.multiply(own, view, out=own)
         return dx

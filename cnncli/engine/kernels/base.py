@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, pairs, whole
+from cnncli.engine.images import Parts, by_image, pairs, split, whole
 from cnncli.engine.nodes import Node
 from cnncli.nn.aligned import ALIGNMENT, aligned_empty, aligned_zeros
-from cnncli.types import BoolArray, FloatArray
+from cnncli.types import BoolArray, FloatArray, Shape
 
 FLOAT = np.dtype(np.float32)
 _SCRATCH = 64_000_000  # bytes; what is not touched costs nothing
@@ -69,6 +69,7 @@ class Load:
         training: whether backward will be called.
         needs_dx: whether anything before this kernel has parameters, so that dx is wanted.
         scratch: hands out memory that other kernels use too.
+        by_image: whether what comes behind reads images that lie image by image.
     """
 
     images: int
@@ -76,6 +77,11 @@ class Load:
     training: bool
     needs_dx: bool
     scratch: Scratch
+    by_image: bool = False
+
+    def layout(self, flat: FloatArray, shape: Shape) -> Parts:
+        """Return the parts of a flat array that holds images in the way that suits what comes behind."""
+        return by_image(flat, shape) if self.by_image else split(flat, shape)
 
 
 Draws = Callable[[int], np.random.Generator]
@@ -186,6 +192,21 @@ def nought(*shape: int) -> FloatArray:
         _nought = aligned_zeros(size, FLOAT)
         _nought.flags.writeable = False
     return _nought[:size].reshape(shape)
+
+
+def nought_like(array: FloatArray) -> FloatArray:
+    """Return such zeros with an array's shape, and its axes in the same order in memory: so NumPy has long runs."""
+    axes = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+    return nought(*(array.shape[axis] for axis in axes)).transpose(np.argsort(axes))
+
+
+def hand_on(do: Calls, own: Parts, out: Parts, *, relu: bool) -> None:
+    """Write down the way of an image to the next kernel, through a ReLU or as it is."""
+    for image, view in pairs(own, out):
+        if relu:
+            do.maximum(image, nought_like(image), out=view)
+        else:
+            do.copy(image, out=view)
 
 
 def empty(*shape: int) -> FloatArray:

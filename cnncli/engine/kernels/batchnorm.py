@@ -19,9 +19,20 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, pairs, split
+from cnncli.engine.images import Parts, pairs
 from cnncli.engine.kernels.activation import buffer_shape
-from cnncli.engine.kernels.base import ChannelRow, Draws, Kernel, Load, empty, flags, give, nought, ones
+from cnncli.engine.kernels.base import (
+    ChannelRow,
+    Draws,
+    Kernel,
+    Load,
+    empty,
+    flags,
+    give,
+    hand_on,
+    nought,
+    ones,
+)
 from cnncli.engine.nodes import Node, inference_affine
 from cnncli.nn.layers import BatchNorm, ReLU
 from cnncli.types import FloatArray
@@ -88,7 +99,7 @@ class BatchNormKernel(Kernel):
         self.gradient_sums = empty(load.slots, 2, self.c)  # of dy and dy · x
 
     def target(self, slot: int) -> Parts:
-        return split(self.x[slot], self.shape)
+        return self.load.layout(self.x[slot], self.shape)
 
     def _sum(self, do: Calls, values: FloatArray, out: FloatArray) -> None:
         do.matmul(self.ones, values.reshape(-1, self.c), out=out)
@@ -153,11 +164,7 @@ class BatchNormKernel(Kernel):
         do.add(self.b.across(y), self.b.row, out=self.b.across(y))
         if self.relu:
             do.greater(y, nought(y.size), out=self.positive[slot])
-        for own, view in pairs(split(y, self.shape), out):
-            if self.relu:
-                do.maximum(own, nought(*own.shape), out=view)
-            else:
-                do.copy(own, out=view)
+        hand_on(do, self.load.layout(y, self.shape), out, relu=self.relu)
 
     def _near(self, slot: int) -> FloatArray:
         """Return the slot's input, less the mean where that is far from zero: a · x + b would cancel there."""
@@ -177,8 +184,10 @@ class BatchNormKernel(Kernel):
         g = self.g[slot]
         if self.relu:
             do.copy(self.positive[slot], out=self.scratch)
-        mask = split(self.scratch, self.shape)
-        for (view, own), (_, kept) in zip(pairs(dy, split(g, self.shape)), pairs(dy, mask), strict=True):
+        mask = self.load.layout(self.scratch, self.shape)
+        for (view, own), (_, kept) in zip(
+            pairs(dy, self.load.layout(g, self.shape)), pairs(dy, mask), strict=True
+        ):
             if self.relu:
                 do.multiply(view, kept, out=own)
             else:
@@ -212,7 +221,7 @@ class BatchNormKernel(Kernel):
         do.multiply(rows, self.a.row, out=rows)
         do.call(self._scale, slot, self.b)
         do.subtract(g, self.scratch, out=g)
-        return split(g, self.shape)
+        return self.load.layout(g, self.shape)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         own = self.gradients()
@@ -248,17 +257,13 @@ class AffineKernel(Kernel):
         self.shift.set(shift)
 
     def target(self, slot: int) -> Parts:
-        return split(self.x, self.shape)
+        return self.load.layout(self.x, self.shape)
 
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
         rows = self.scale.across(self.x)
         do.multiply(rows, self.scale.row, out=rows)
         do.add(rows, self.shift.row, out=rows)
-        for own, view in pairs(split(self.x, self.shape), out):
-            if self.relu:
-                do.maximum(own, nought(*own.shape), out=view)
-            else:
-                do.copy(own, out=view)
+        hand_on(do, self.load.layout(self.x, self.shape), out, relu=self.relu)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         raise AssertionError("only planned for inference")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, pairs
-from cnncli.engine.kernels.base import ChannelRow, Load, flags, nought
+from cnncli.engine.kernels.base import ChannelRow, Load, flags, hand_on, nought
 from cnncli.engine.nodes import Node
 from cnncli.types import FloatArray
 
@@ -39,8 +39,9 @@ class BiasReLU:
 
     def _direct(self, parts: Parts) -> FloatArray:
         """Return the neighbour's array, if it lies like one of ours, or our own."""
-        block = parts[0].block
-        return self.y if block is None or parts[0].step != self.layout(self.y)[0].step else block
+        block, own = parts[0].block, self.layout(self.y)[0]
+        alike = parts[0].step == own.step and parts[0].array.strides == own.array.strides
+        return block if block is not None and alike else self.y
 
     def prepare(self, bias: FloatArray) -> None:
         """Take this step's bias (F,)."""
@@ -52,14 +53,9 @@ class BiasReLU:
             do.add(self.bias.across(y), self.bias.row, out=self.bias.across(y))
         if y is not self.y:
             return
-        if not self.relu:
-            for own, view in pairs(self.layout(y), out):
-                do.copy(own, out=view)
-            return
-        if self.training:
+        if self.relu and self.training:
             do.greater(y, self.zero, out=self.positive[slot])
-        for own, view in pairs(self.layout(y), out):
-            do.maximum(own, nought(*own.shape), out=view)
+        hand_on(do, self.layout(y), out, relu=self.relu)
 
     def backward(self, do: Calls, slot: int, dy: Parts, g: Parts) -> None:
         """Write dy, without what the ReLU stopped, to g."""

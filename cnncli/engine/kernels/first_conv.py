@@ -1,7 +1,7 @@
 """The network's first convolution: few channels, no gradient for its input, so all windows are laid out at once.
 
 With one to four channels there is too little to sum over for a product per kernel tap, and the input is small enough
-to copy. The windows are laid out with the tap first and the pixels last, (KH·KW·C, OH·OW·N): every tap is then one
+to copy. The windows are laid out with the tap first and the pixels last, (C·KH·KW, OH·OW·N): every tap is then one
 copy with long runs.
 
 Axis letters: N micro-batch, C channels in, F filters, KH KW kernel, OH OW output, PH PW pooled output.
@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, columns_apart, split
+from cnncli.engine.images import Parts, columns_apart
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
 from cnncli.engine.kernels.bias_relu import BiasReLU
 from cnncli.engine.kernels.pool_planes import PoolPlanes, covers_pool
@@ -66,6 +66,73 @@ class _Columns:
         return self.x[:, i : i + stride * count : stride, r, q : q + width]
 
 
+class _ByColumns:
+    """Windows whose pixels are (OH, OW, N), those of even output columns in front of those of odd ones.
+
+    Args:
+        conv: the convolution.
+        shape: (C, H, W) of the input.
+        images: N.
+        output: (OH, OW).
+    """
+
+    def __init__(self, conv: Conv2D, shape: Shape, images: int, output: tuple[int, int]) -> None:
+        self.kernel, self.stride, self.output = conv.kernel_size, conv.stride, output
+        (top, bottom), (left, right) = conv.pads(shape)
+        self.input = _Columns(
+            conv,
+            shape,
+            images,
+            every=2 * conv.stride[1],
+            rows=top + shape[1] + bottom,
+            columns=left + shape[2] + right + 2 * conv.stride[1],
+        )
+
+    def lay_out(self, do: Calls, x: FloatArray, windows: FloatArray) -> None:
+        """Write the windows of x (N, C, H, W) to (C·KH·KW, OH·OW·N)."""
+        self.input.feed(do, x)
+        (kh, kw), (sh, sw), (oh, ow) = self.kernel, self.stride, self.output
+        n, c = x.shape[:2]
+        start = 0
+        for parity, width in enumerate(((ow + 1) // 2, ow // 2)):
+            block = windows[:, start : start + oh * width * n]
+            start += block.shape[1]
+            for i in range(kh):
+                for j in range(kw) if width else ():
+                    taps = block[i * kw + j :: kh * kw]  # of every channel
+                    seen = self.input.seen(i, sh, oh, parity * sw + j, width)
+                    do.copy(seen, out=taps.reshape(c, oh, width, n))
+
+
+class _ByImage:
+    """Windows whose pixels are (OH, N, OW).
+
+    Args:
+        conv: the convolution.
+        shape: (C, H, W) of the input.
+        images: N.
+        output: (OH, OW).
+    """
+
+    def __init__(self, conv: Conv2D, shape: Shape, images: int, output: tuple[int, int]) -> None:
+        self.kernel, self.stride, self.output = conv.kernel_size, conv.stride, output
+        c, h, w = shape
+        (top, bottom), (left, right) = conv.pads(shape)
+        self.padded = zeros(c, top + h + bottom, images, left + w + right)
+        self.inner = self.padded[:, top : top + h, :, left : left + w]
+
+    def lay_out(self, do: Calls, x: FloatArray, windows: FloatArray) -> None:
+        """Write the windows of x (N, C, H, W) to (C·KH·KW, OH·N·OW)."""
+        do.copy(x.transpose(1, 2, 0, 3), out=self.inner)
+        (kh, kw), (sh, sw), (oh, ow) = self.kernel, self.stride, self.output
+        n, c = x.shape[:2]
+        taps = windows.reshape(c, kh, kw, oh, n, ow)
+        for i in range(kh):
+            for j in range(kw):
+                seen = self.padded[:, i : i + sh * (oh - 1) + 1 : sh, :, j : j + sw * (ow - 1) + 1 : sw]
+                do.copy(seen, out=taps[:, i, j])
+
+
 class FirstConv(Kernel):
     """conv -> [ReLU] on the network's input, any kernel, stride and padding."""
 
@@ -82,47 +149,26 @@ class FirstConv(Kernel):
         super().__init__(nodes, load)
         conv = nodes[0].layer
         assert isinstance(conv, Conv2D)
-        n, (c, h, w) = load.images, nodes[0].input_shape
+        n, c = load.images, nodes[0].input_shape[0]
         f, oh, ow = nodes[0].output_shape
-        (top, bottom), (left, right) = conv.pads(nodes[0].input_shape)
-        self.taps, self.stride = (c, *conv.kernel_size), conv.stride
         self.shape = (oh, ow, n, f)
         k = c * conv.kernel_size[0] * conv.kernel_size[1]
         slots = load.slots if load.training else 1
-        self.input = _Columns(
-            conv,
-            nodes[0].input_shape,
-            n,
-            every=2 * conv.stride[1],
-            rows=h + top + bottom,
-            columns=w + left + right + 2 * conv.stride[1],
-        )
-        self.windows = empty(slots, k, oh * ow * n)  # those of even output columns, then those of odd ones
+        self.input = (_ByImage if load.by_image else _ByColumns)(conv, nodes[0].input_shape, n, (oh, ow))
+        self.windows = empty(slots, k, oh * ow * n)
         self.w = empty(k, f)
         self.tail = BiasReLU(nodes[0], load, relu=len(nodes) == 2, layout=self._layout)
         if load.training:
             self.dw, self.db = SummedProduct((), k, f), ColumnSum(oh * ow * n, f)
 
     def _layout(self, flat: FloatArray) -> Parts:
-        return split(flat, self.shape)
+        return self.load.layout(flat, self.shape)
 
     def target(self, slot: int) -> Parts:
         raise AssertionError("the first kernel is fed")
 
     def feed(self, do: Calls, slot: int, x: FloatArray) -> None:
-        self.input.feed(do, x)
-        c, kh, kw = self.taps
-        sh, sw = self.stride
-        oh, ow, n, _ = self.shape
-        windows, start = self.windows[slot % len(self.windows)], 0
-        for parity, width in enumerate(((ow + 1) // 2, ow // 2)):
-            block = windows[:, start : start + oh * width * n]
-            start += block.shape[1]
-            for i in range(kh):
-                for j in range(kw) if width else ():
-                    taps = block[i * kw + j :: kh * kw]  # of every channel
-                    seen = self.input.seen(i, sh, oh, parity * sw + j, width)
-                    do.copy(seen, out=taps.reshape(c, oh, width, n))
+        self.input.lay_out(do, x, self.windows[slot % len(self.windows)])
 
     def prepare(self, draws: Draws) -> None:
         weight, bias = self.nodes[0].weight_and_bias()

@@ -8,18 +8,20 @@ the work: blocks are up to 1.6 times as fast here, and cost nothing elsewhere.
 Axis letters: R rows, I what is summed over, J columns.
 """
 
+import math
+
 from cnncli.engine.calls import Calls
 from cnncli.engine.kernels.base import empty, ones, zeros
 from cnncli.types import FloatArray
 
-_SMALL = 1_000_000  # multiply-adds: OpenBLAS's own limit for its small kernels
+SMALL = 1_000_000  # multiply-adds: OpenBLAS's own limit for its small kernels
 _MOST_BLOCKS = 256
 
 
 def row_blocks(rows: int, inner: int, columns: int) -> int:
     """Return into how many equal blocks to cut the rows of a product (rows x inner) @ (inner x columns)."""
     for blocks in range(1, _MOST_BLOCKS + 1):
-        if rows % blocks == 0 and rows // blocks * inner * columns < _SMALL:
+        if rows % blocks == 0 and rows // blocks * inner * columns < SMALL:
             return blocks
     return 1
 
@@ -68,12 +70,28 @@ class SummedProduct:
             b: (.., R, J).
         """
         blocks = row_blocks(a.shape[-2], self.inner, self.columns)
-        if self.partial.shape[-3:-2] != (blocks,):
-            self.partial = empty(*self.lead, blocks, self.inner, self.columns)
         cut_a = a.reshape(*a.shape[:-2], blocks, -1, self.inner)
         cut_b = b.reshape(*b.shape[:-2], blocks, -1, self.columns)
-        partial = self.partial[which] if self.lead else self.partial
-        do.matmul(cut_a.swapaxes(-1, -2), cut_b, out=partial)
+        partial = self._partial(blocks)
+        do.matmul(cut_a.swapaxes(-1, -2), cut_b, out=partial[which] if self.lead else partial)
+
+    def multiply_blocks(self, do: Calls, which: int, a: FloatArray, b: FloatArray) -> None:
+        """Write down aᵀ @ b for one of the products, of matrices that are in blocks already.
+
+        Args:
+            do: takes the calls.
+            which: of the products that are taken at once; all calls up to `add_up` have as many blocks.
+            a: (.., R, I), with the blocks' axes in front; may overlap itself.
+            b: (.., R, J), with the same axes in front.
+        """
+        partial = self._partial(math.prod(a.shape[:-2]))[which]
+        do.matmul(a.swapaxes(-1, -2), b, out=partial.reshape(*a.shape[:-2], self.inner, self.columns))
+
+    def _partial(self, blocks: int) -> FloatArray:
+        """Return where the products of so many blocks go, until they are added up."""
+        if self.partial.shape[-3:-2] != (blocks,):
+            self.partial = empty(*self.lead, blocks, self.inner, self.columns)
+        return self.partial
 
     def add_up(self, do: Calls) -> None:
         """Add what `multiply` has left to the total, block by block."""

@@ -1,4 +1,4 @@
-"""The transforms of Winograd's F(2x2, 3x3), on images with even and odd columns apart.
+"""Winograd's F(2x2, 3x3): its transforms, on images with even and odd columns apart.
 
 A 3x3 convolution at stride 1 gives a 2x2 tile of outputs from a 4x4 tile of inputs with 16 products instead of 36:
 
@@ -25,10 +25,28 @@ Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 201
 import numpy as np
 
 from cnncli.engine.calls import Calls
+from cnncli.engine.nodes import Node
+from cnncli.nn.layers import Conv2D
 from cnncli.types import FloatArray
 
-_G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, -1]], np.float32)
-_GG = np.kron(_G, _G)  # (16, 9): the transform of a 3x3 kernel as one product
+_FEWEST_CHANNELS = 9  # in; below, the transforms cost more than the products they save
+
+KERNEL_TRANSFORM: FloatArray = np.array(
+    [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, -1]], np.float32
+)
+"""G: from three taps in a line to four places."""
+_GG = np.kron(KERNEL_TRANSFORM, KERNEL_TRANSFORM)  # (16, 9): the transform of a 3x3 kernel as one product
+
+
+def suits_winograd(node: Node) -> bool:
+    """Return whether a layer is a 3x3 convolution at stride 1 that is worth Winograd's transforms."""
+    layer = node.layer
+    return (
+        isinstance(layer, Conv2D)
+        and layer.kernel_size == (3, 3)
+        and layer.stride == (1, 1)
+        and layer.in_channels >= _FEWEST_CHANNELS
+    )
 
 
 def transform_weight(weight: FloatArray, u: FloatArray, ut: FloatArray) -> None:
