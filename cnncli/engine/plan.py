@@ -22,7 +22,7 @@ import numpy as np
 from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, whole
 from cnncli.engine.kernels.base import Draws, Kernel, Load, Scratch, empty
-from cnncli.engine.kernels.batchnorm import BatchNormKernel, Sums, merge_moments, merge_sums
+from cnncli.engine.kernels.batchnorm import BatchNormKernel, Sums, merge_sums
 from cnncli.engine.nodes import Node, nodes_of
 from cnncli.engine.patterns import match, read_by_image
 from cnncli.engine.profile import WAITING, Clock
@@ -261,12 +261,12 @@ class ShardPlan:
             norms = stage.norms
             if norms:
                 self._make(stage.before)
-                own = merge_moments([norm.moments() for norm in norms])
+                own = merge_sums([norm.moments() for norm in norms])
                 seat.meeting.publish(seat.shard, norms[0], own, backward=False)
                 self.clock.stop("batch normalisation: sums")
                 yield
                 self.clock.stop(WAITING)
-                total = merge_moments(seat.meeting.collect(seat.shards, norms[0], backward=False))
+                total = merge_sums(seat.meeting.collect(seat.shards, norms[0], backward=False))
                 for norm in norms:
                     norm.normalise_with(total, remember=seat.shard == 0 and norm is norms[0])
             self._make(stage.ahead)

@@ -184,3 +184,17 @@ def test_ties_go_to_the_first_maximum_as_in_the_plain_layers(model):
         executor.loss_and_gradients(x, labels)
     exact.loss_and_gradients(x.astype(np.float64), labels)
     assert distance(fast.parameters.grads, exact.parameters.grads) < 1e-5
+
+
+@pytest.mark.parametrize("offset", [3, 30, 1000, 30_000])
+def test_a_mean_far_from_zero_costs_a_normalisation_no_precision(offset):
+    model = [BN, conv(6, 3), BN, RELU, *END]
+    fast, exact = twins(model, (2, 9, 9), seed=3)
+    x, labels = batch((2, 9, 9), 24, exact.output_shape[0], seed=3)
+    x = (x + offset).astype(np.float32)
+    with FastExecutor(fast, batch_size=24, workers=1, shards=2) as executor:
+        executor.loss_and_gradients(x, labels)
+    exact.loss_and_gradients(x.astype(np.float64), labels)
+    assert_same_gradients(fast, exact)
+    for name in ("running_mean", "running_var"):
+        assert distance(fast.buffers[f"batchnorm1.{name}"], exact.buffers[f"batchnorm1.{name}"]) < 1e-6, name

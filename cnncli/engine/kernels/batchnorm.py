@@ -5,8 +5,8 @@ the kernel is called on both sides of that line. In front of it, `gather` sums u
 behind it, once every shard has published its sums and all have been added in a fixed order, `forward` normalises.
 Backward is the same in reverse: `gather_backward` sums, `backward` gives dx.
 
-Sums are kept as (count, mean, sum of squared deviations), merged pairwise, so that a large mean costs no precision:
-Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
+What shards tell each other are plain sums of x and x² in float64, whose 53 bits can spare what cancels in the variance.
+Those of a slot are taken in float32, which cannot: where a mean is far from zero, they are taken again around it.
 
 Axis letters: N micro-batch, C channels or features, H W image, P = H·W·N numbers a channel.
 """
@@ -38,8 +38,7 @@ from cnncli.nn.layers import BatchNorm, ReLU
 from cnncli.types import FloatArray
 
 Sums = npt.NDArray[np.float64]
-"""(2C + 1,): a count, C means, C sums of squared deviations; on the way back: unused, C of dy, C of dy · x_hat."""
-
+"""(2C + 1,): a count, C sums of x, C of x²; on the way back: unused, C of dy, C of dy · x, or of dy · (x - mean)."""
 
 _NEAR = 2  # standard deviations; up to there, the mean of x² less that of x, squared, is good to float32's last bits
 _FAR = 16  # standard deviations; up to there, a mean that is not taken out costs float32 four of its 24 bits
@@ -48,19 +47,6 @@ _FAR = 16  # standard deviations; up to there, a mean that is not taken out cost
 def sums_size(norm: BatchNorm) -> int:
     """Return how many float64 a shard publishes for this layer."""
     return 2 * norm.num_features + 1
-
-
-def merge_moments(parts: Sequence[Sums]) -> Sums:
-    """Return the count, means and squared deviations of all parts together, merged in the order given."""
-    total = parts[0].copy()
-    c = (total.size - 1) // 2
-    for part in parts[1:]:
-        count = total[0] + part[0]
-        delta = part[1 : c + 1] - total[1 : c + 1]
-        total[c + 1 :] += part[c + 1 :] + delta**2 * (total[0] * part[0] / count)
-        total[1 : c + 1] += delta * (part[0] / count)
-        total[0] = count
-    return total
 
 
 def merge_sums(parts: Sequence[Sums]) -> Sums:
@@ -112,51 +98,52 @@ class BatchNormKernel(Kernel):
         self._sum(do, self.scratch, self.sums[slot, 1])
 
     def moments(self) -> Sums:
-        """Return the moments of all slots together."""
-        count = self.pixels
-        sums = self.sums.astype(np.float64)
-        mean = sums[:, 0] / count
-        squares = sums[:, 1] - count * mean**2
-        for slot in np.flatnonzero((count * mean**2 > _NEAR**2 * squares).any(axis=1)):
-            mean[slot], squares[slot] = self._around_the_mean(int(slot), mean[slot])
-        slots = len(mean)
-        together = mean.mean(axis=0)
-        total = squares.sum(axis=0) + count * ((mean - together) ** 2).sum(axis=0)
-        return np.concatenate([[count * slots], together, total])
+        """Return the sums of all slots together."""
+        own = np.empty(2 * self.c + 1)
+        own[0] = count = self.pixels * len(self.sums)
+        sums = own[1:].reshape(2, self.c)
+        np.add.reduce(self.sums, axis=0, dtype=np.float64, out=sums)
+        if (sums[0] ** 2 * (1 + 1 / _NEAR**2) > count * sums[1]).any():
+            sums[...] = 0
+            for slot in range(len(self.sums)):
+                sums += self._around_the_mean(slot)
+        return own
 
-    def _around_the_mean(self, slot: int, mean: Sums) -> tuple[Sums, Sums]:
-        """Return a slot's mean and squared deviations where too much cancels in those of `gather`."""
+    def _around_the_mean(self, slot: int) -> Sums:
+        """Return a slot's sums (2, C) where too much cancels in those of `gather`."""
         count, row = self.pixels, self.mean_row
-        row.set(mean)
+        row.set(self.sums[slot, 0] / count)
         np.subtract(row.across(self.x[slot]), row.row, out=row.across(self.scratch))
         # What rounding left of the mean is taken out again: the variance has to be that around the mean given.
         deviations = self.scratch.reshape(-1, self.c)
         rest = (self.ones @ deviations).astype(np.float64) / count
         np.multiply(deviations, deviations, out=deviations)
         squares = (self.ones @ deviations).astype(np.float64) - count * rest**2
-        return row.row[: self.c] + rest, squares
+        mean = row.row[: self.c] + rest
+        return np.stack([count * mean, squares + count * mean**2])
 
     def normalise_with(self, total: Sums, *, remember: bool) -> None:
         """Set this step's statistics.
 
         Args:
-            total: the moments of the whole batch.
+            total: the sums of the whole batch.
             remember: move the layer's running statistics, once in a step.
         """
-        count, mean, squares = total[0], total[1 : self.c + 1], total[self.c + 1 :]
-        variance = np.maximum(squares / count, 0)
-        norm = self.norm
+        count, norm = total[0], self.norm
+        mean, squares = total[1:].reshape(2, self.c) / count
+        variance = np.maximum(squares - mean**2, 0)
         self.count, self.mean = count, mean
         self.inverse_std = 1 / np.sqrt(variance + norm.eps)
         self.centred = bool((np.abs(mean) * self.inverse_std).max() > _FAR)
         a = norm.gamma * self.inverse_std
         self.a.set(a)
         self.b.set(norm.beta if self.centred else norm.beta - a * mean)
-        self.mean_row.set(mean)
+        if self.centred:
+            self.mean_row.set(mean)
         if remember and count > 1:
+            unbiased = variance * (count / (count - 1))
             norm.running_mean += norm.momentum * (mean.astype(np.float32) - norm.running_mean)
-            unbiased = (squares / (count - 1)).astype(np.float32)
-            norm.running_var += norm.momentum * (unbiased - norm.running_var)
+            norm.running_var += norm.momentum * (unbiased.astype(np.float32) - norm.running_var)
 
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
         y = self.scratch
@@ -200,18 +187,25 @@ class BatchNormKernel(Kernel):
         np.multiply(self._near(slot), self.g[slot], out=self.scratch)
 
     def gradients(self) -> Sums:
-        """Return the sums that backward needs of all shards, of this one: unused, dbeta, dgamma."""
-        total, by_x = self.gradient_sums.sum(axis=0, dtype=np.float64)
+        """Return the sums that backward needs of all shards, of this one."""
+        own = np.zeros(2 * self.c + 1)
+        np.add.reduce(self.gradient_sums, axis=0, dtype=np.float64, out=own[1:].reshape(2, self.c))
+        return own
+
+    def _by_x_hat(self, sums: Sums) -> Sums:
+        """Return the sums of dy · x_hat (C,)."""
+        by_x = sums[1 + self.c :]
         if not self.centred:
-            by_x = by_x - self.mean * total
-        return np.concatenate([[0.0], total, by_x * self.inverse_std])
+            by_x = by_x - self.mean * sums[1 : 1 + self.c]
+        return by_x * self.inverse_std  # type: ignore[no-any-return]
 
     def differentiate_with(self, total: Sums) -> None:
         """Set what backward needs of the whole batch: dx = a · (g - dbeta / M - x_hat · dgamma / M)."""
-        dbeta, dgamma = total[1 : self.c + 1] / self.count, total[self.c + 1 :] / self.count
-        a, per_x = self.norm.gamma * self.inverse_std, self.inverse_std * dgamma
-        self.a.set(a)
-        self.b.set(a * per_x)
+        dbeta, per_x = (
+            total[1 : 1 + self.c] / self.count,
+            self._by_x_hat(total) * self.inverse_std / self.count,
+        )
+        self.b.set(self.norm.gamma * self.inverse_std * per_x)
         self.centre.set(dbeta if self.centred else dbeta - per_x * self.mean)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
@@ -227,7 +221,7 @@ class BatchNormKernel(Kernel):
         own = self.gradients()
         name = self.nodes[0].name
         give(gradients[f"{name}.beta"], own[1 : self.c + 1].astype(np.float32), add=add)
-        give(gradients[f"{name}.gamma"], own[self.c + 1 :].astype(np.float32), add=add)
+        give(gradients[f"{name}.gamma"], self._by_x_hat(own).astype(np.float32), add=add)
 
 
 class AffineKernel(Kernel):
