@@ -11,6 +11,7 @@ import numpy as np
 from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, whole
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, give, ones, zeros
+from cnncli.engine.kernels.products import product_by_columns
 from cnncli.engine.nodes import Node
 from cnncli.nn.layers import Flatten, Linear, ReLU
 from cnncli.types import FloatArray
@@ -68,7 +69,7 @@ class LinearKernel(Kernel):
         else:
             self.g[...] = g
         if self.dx is not None:
-            np.matmul(self.g, self.w, out=self.dx)
+            product_by_columns(self.g, self.w, out=self.dx)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         name = self.nodes[0].name
@@ -76,7 +77,7 @@ class LinearKernel(Kernel):
         if add:
             give(weight, self.g.T @ self.x, add=True)
         else:
-            np.matmul(self.g.T, self.x, out=weight)
+            product_by_columns(self.g.T, self.x, out=weight)
         if f"{name}.bias" in gradients:
             give(gradients[f"{name}.bias"], self.ones @ self.g, add=add)
 

@@ -10,6 +10,8 @@ Axis letters: R rows, I what is summed over, J columns.
 
 import math
 
+import numpy as np
+
 from cnncli.engine.calls import Calls
 from cnncli.engine.kernels.base import empty, ones, zeros
 from cnncli.types import FloatArray
@@ -40,6 +42,19 @@ def product(do: Calls, a: FloatArray, b: FloatArray, out: FloatArray) -> None:
     blocks = row_blocks(rows, inner, columns)
     cut_a = a.reshape(*a.shape[:-2], blocks, -1, inner)
     do.matmul(cut_a, b[..., None, :, :], out=out.reshape(*out.shape[:-2], blocks, -1, columns))
+
+
+def product_by_columns(a: FloatArray, b: FloatArray, out: FloatArray) -> None:
+    """out = a @ b at once, block by block of b's columns, for matrices that are wide.
+
+    Args:
+        a: (R, I).
+        b: (I, J).
+        out: (R, J).
+    """
+    blocks = row_blocks(b.shape[1], len(b), len(a))
+    cut_b, cut_out = (m.reshape(len(m), blocks, -1).transpose(1, 0, 2) for m in (b, out))
+    np.matmul(a, cut_b, out=cut_out)
 
 
 class SummedProduct:

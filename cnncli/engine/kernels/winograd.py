@@ -94,18 +94,18 @@ def _tile_rows(padded: FloatArray, k: int, th: int) -> FloatArray:
 def transform_input_backward(
     do: Calls, place: int, dv: FloatArray, columns: FloatArray, even: FloatArray, odd: FloatArray
 ) -> None:
-    """Add one row of places to dd = B dV Bᵀ, the tiles' overlaps summed; row 0 has to come first.
+    """Add one row of places to dd = B dV Bᵀ, the tiles' overlaps summed; rows come in the order of `BACK`.
 
     Args:
         do: takes the calls.
         place: the row, 0 to 3.
         dv: (4, TH, TW, N·C).
-        columns: (2, TH, TW+1, N·C), scratch.
+        columns: (2, 2, TH, TW+1, N·C), scratch: place 1 is kept until place 2 has come.
         even: (2·TH+2, TW+1, N·C), the even columns of the padded input's gradient.
         odd: (2·TH+2, TW+1, N·C), the odd ones.
     """
     th, tw = dv.shape[1:3]
-    e, o = columns[0], columns[1]
+    e, o = columns[int(place == 1)]
     # Column places 0..3 of tile j go to columns 2j, 2j+1, 2j+2, 2j+3 with the signs of B.
     do.add(dv[1], dv[2], out=e[:, 1:])
     do.subtract(e[:, 1:], dv[0], out=e[:, 1:])
@@ -115,22 +115,36 @@ def transform_input_backward(
     do.add(o[:, :tw], dv[3], out=o[:, :tw])
     do.subtract(o[:, 1:tw], dv[3, :, : tw - 1], out=o[:, 1:tw])
     do.negative(dv[3, :, tw - 1], out=o[:, tw])
-    for t, d in ((e, even), (o, odd)):  # row places likewise
-        first, second, third, fourth = (_tile_rows(d, k, th) for k in range(4))
-        if place == 0:
-            do.copy(t, out=first)
-            do.fill(d[2 * th], 0)  # no tile has it as its first row
-            do.subtract(third, t, out=third)
-        elif place == 1:
-            do.copy(t, out=second)
-            do.fill(d[2 * th + 1], 0)
-            do.add(third, t, out=third)
-        elif place == 2:
-            do.subtract(second, t, out=second)
-            do.add(third, t, out=third)
-        else:
-            do.add(second, t, out=second)
-            do.subtract(fourth, t, out=fourth)
+    for t, one, d in ((e, columns[1, 0], even), (o, columns[1, 1], odd)):
+        rows_back(do, place, t, one, d[: 2 * th + 2])
+
+
+BACK = (1, 2, 0, 3)
+"""The order in which places go back to rows."""
+
+
+def rows_back(do: Calls, place: int, t: FloatArray, one: FloatArray, rows: FloatArray) -> None:
+    """Add one place of B t to rows, the tiles' overlaps summed; places come in the order of `BACK`.
+
+    Args:
+        do: takes the calls.
+        place: 0 to 3; place 1 does nothing yet.
+        t: (TH, ..), that place of every tile.
+        one: (TH, ..), place 1, for place 2.
+        rows: (2·TH+2, ..); tile j has rows 2j .. 2j+3.
+    """
+    even, odd = rows[0::2], rows[1::2]
+    if place == 2:
+        do.add(one, t, out=even[1:])
+        do.subtract(one, t, out=odd[:-1])
+    elif place == 0:
+        do.subtract(even[1:], t, out=even[1:])
+        do.copy(t[0], out=even[0])
+        do.add(even[1:-1], t[1:], out=even[1:-1])
+    elif place == 3:
+        do.add(odd[:-1], t, out=odd[:-1])
+        do.subtract(odd[1:-1], t[:-1], out=odd[1:-1])
+        do.negative(t[-1], out=odd[-1])
 
 
 def transform_output(do: Calls, place: int, m: FloatArray, y: FloatArray) -> None:

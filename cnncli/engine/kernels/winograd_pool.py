@@ -13,6 +13,7 @@ from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
 from cnncli.engine.kernels.pool_planes import PoolPlanes, covers_pool
 from cnncli.engine.kernels.products import ColumnSum, SummedProduct, product
 from cnncli.engine.kernels.winograd import (
+    BACK,
     suits_winograd,
     transform_input,
     transform_input_backward,
@@ -54,7 +55,7 @@ class WinogradConvPool(Kernel):
         self.q = th * tw * n
         slots = load.slots if load.training else 1
         self.x = zeros(slots, 2, rows, pairs, n * c)  # even columns, odd columns
-        self.rows = load.scratch(2, th, tw + 1, n * c)
+        self.rows = load.scratch(2, 2, th, tw + 1, n * c)
         self.v = load.scratch(4, th, tw, n * c)  # one row of places at a time
         self.m, self.y = load.scratch(4, self.q * f), load.scratch(2, 2, self.q * f)
         self.u, self.ut = empty(16, c, f), empty(16, f, c)
@@ -92,7 +93,7 @@ class WinogradConvPool(Kernel):
     def _transformed(self, do: Calls, slot: int, place: int) -> FloatArray:
         """Write down a row of places of the transformed input and return it: V (4, Q, C)."""
         even, odd = self._read_by_tiles(self.x[slot % len(self.x)])
-        transform_input(do, place, even, odd, self.rows, self.v)
+        transform_input(do, place, even, odd, self.rows[0], self.v)
         return self.v.reshape(4, self.q, self.c)
 
     def _read_by_tiles(self, padded: FloatArray) -> FloatArray:
@@ -109,7 +110,7 @@ class WinogradConvPool(Kernel):
 
     def _products_backward(self, do: Calls, slot: int) -> Parts:
         """Take dY from y, add to dU, and return where dx will be."""
-        for place in range(4):
+        for place in BACK:
             outer = transform_output_backward(do, place, self.y, self.m[:2], self.m[2:])
             v = self._transformed(do, slot, place)
             for columns, dm in ((slice(0, 4, 3), outer), (slice(1, 3), self.m[2:])):

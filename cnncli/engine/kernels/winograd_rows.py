@@ -40,7 +40,7 @@ from cnncli.engine.kernels.base import (
     zeros,
 )
 from cnncli.engine.kernels.products import SMALL, ColumnSum, SummedProduct
-from cnncli.engine.kernels.winograd import KERNEL_TRANSFORM, suits_winograd
+from cnncli.engine.kernels.winograd import BACK, KERNEL_TRANSFORM, rows_back, suits_winograd
 from cnncli.engine.nodes import Node
 from cnncli.nn.layers import Conv2D, ReLU
 from cnncli.types import FloatArray
@@ -191,8 +191,8 @@ class WinogradRows(Kernel):
             self._take(do, slot, row, dy, flat)
             if self.nodes[0].has_bias():
                 self.db.add(do, flat.reshape(-1, self.f))
-        for place, into in ((1, 0), (2, 1), (0, 0), (3, 1)):
-            buffer, v = (self.y, self.m, self.m, self.z)[place], self.v[into]
+        for place in BACK:
+            buffer, v = (self.y, self.m, self.m, self.z)[place], self.v[int(place == 1)]
             if place == 1:
                 do.add(self.y, self.z, out=self.m)
             elif place == 2:
@@ -203,8 +203,8 @@ class WinogradRows(Kernel):
             if self.load.needs_dx:  # dV takes the place of V
                 behind = self._every_third(buffer, self.f, 3 * self.f)
                 do.matmul(behind, self.ut[place], out=self._every_third(v, self.c, self.c))
-                if place != 1:
-                    self._transform_back(do, place)
+                t, one = (flat[: self.pixels * self.c].reshape(self.th, -1) for flat in (v, self.v[1]))
+                rows_back(do, place, t, one, self.dx[: 2 * self.th + 2])
         self.du.add_up(do)
         return self._image(self.dx) if self.load.needs_dx else ()
 
@@ -222,23 +222,6 @@ class WinogradRows(Kernel):
         mask, _ = self._every_second_row(self.mask, dy, row)
         for (view, mine), (_, kept) in zip(pairs(rows, own), pairs(rows, mask), strict=True):
             do.multiply(view, kept, out=mine)
-
-    def _transform_back(self, do: Calls, place: int) -> None:
-        """Add to dx = B dV: after places 1 and 2 their sum and difference, then place 0, then place 3."""
-        th = self.th
-        v, v2 = (flat[: self.pixels * self.c].reshape(th, -1) for flat in self.v)
-        even, odd = self.dx[: 2 * th + 2 : 2], self.dx[1 : 2 * th + 2 : 2]
-        if place == 2:
-            do.add(v, v2, out=even[1:])
-            do.subtract(v, v2, out=odd[:th])
-        elif place == 0:
-            do.subtract(even[1:], v, out=even[1:])
-            do.copy(v[0], out=even[0])
-            do.add(even[1:th], v[1:], out=even[1:th])
-        else:
-            do.add(odd[:th], v2, out=odd[:th])
-            do.subtract(odd[1:th], v2[:-1], out=odd[1:th])
-            do.negative(v2[-1], out=odd[th])
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         name, c, f = self.nodes[0].name, self.c, self.f
