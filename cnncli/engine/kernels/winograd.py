@@ -61,25 +61,21 @@ def transform_weight_backward(du: FloatArray) -> FloatArray:
     return (_GG.T @ du.reshape(16, c * f)).reshape(3, 3, c, f).transpose(3, 2, 0, 1)
 
 
-def transform_input(
-    do: Calls, place: int, even: FloatArray, odd: FloatArray, rows: FloatArray, v: FloatArray
-) -> None:
+def transform_input(do: Calls, place: int, padded: FloatArray, rows: FloatArray, v: FloatArray) -> None:
     """Write one row of places of V = Bᵀ d B, for every tile.
 
     Args:
         do: takes the calls.
         place: the row, 0 to 3.
-        even: (2·TH+2, TW+1, N·C), the even columns of the padded input.
-        odd: (2·TH+2, TW+1, N·C), the odd ones.
+        padded: (2, 2·TH+2, TW+1, N·C), the even columns of the padded input and the odd ones.
         rows: (2, TH, TW+1, N·C), scratch.
         v: (4, TH, TW, N·C), written: column place, tile.
     """
     th, tw = v.shape[1:3]
     a, b = ((0, 2), (1, 2), (2, 1), (1, 3))[place]
     combine = do.add if place == 1 else do.subtract
-    for d, t in ((even, rows[0]), (odd, rows[1])):
-        combine(_tile_rows(d, a, th), _tile_rows(d, b, th), out=t)
-    e, o = rows[0], rows[1]
+    combine(_tile_rows(padded, a, th), _tile_rows(padded, b, th), out=rows)
+    e, o = rows
     do.subtract(e[:, :tw], e[:, 1:], out=v[0])
     do.add(o[:, :tw], e[:, 1:], out=v[1])
     do.subtract(e[:, 1:], o[:, :tw], out=v[2])
@@ -88,11 +84,11 @@ def transform_input(
 
 def _tile_rows(padded: FloatArray, k: int, th: int) -> FloatArray:
     """Return row k of every tile: padded rows k, k + 2, .."""
-    return padded[k : k + 2 * th : 2]
+    return padded[:, k : k + 2 * th : 2]
 
 
 def transform_input_backward(
-    do: Calls, place: int, dv: FloatArray, columns: FloatArray, even: FloatArray, odd: FloatArray
+    do: Calls, place: int, dv: FloatArray, columns: FloatArray, padded: FloatArray
 ) -> None:
     """Add one row of places to dd = B dV Bᵀ, the tiles' overlaps summed; rows come in the order of `BACK`.
 
@@ -101,11 +97,11 @@ def transform_input_backward(
         place: the row, 0 to 3.
         dv: (4, TH, TW, N·C).
         columns: (2, 2, TH, TW+1, N·C), scratch: place 1 is kept until place 2 has come.
-        even: (2·TH+2, TW+1, N·C), the even columns of the padded input's gradient.
-        odd: (2·TH+2, TW+1, N·C), the odd ones.
+        padded: (2, 2·TH+2, TW+1, N·C), the even columns of the padded input's gradient and the odd ones.
     """
-    th, tw = dv.shape[1:3]
-    e, o = columns[int(place == 1)]
+    tw = dv.shape[2]
+    t, one = columns[int(place == 1)], columns[1]
+    e, o = t
     # Column places 0..3 of tile j go to columns 2j, 2j+1, 2j+2, 2j+3 with the signs of B.
     do.add(dv[1], dv[2], out=e[:, 1:])
     do.subtract(e[:, 1:], dv[0], out=e[:, 1:])
@@ -115,8 +111,7 @@ def transform_input_backward(
     do.add(o[:, :tw], dv[3], out=o[:, :tw])
     do.subtract(o[:, 1:tw], dv[3, :, : tw - 1], out=o[:, 1:tw])
     do.negative(dv[3, :, tw - 1], out=o[:, tw])
-    for t, one, d in ((e, columns[1, 0], even), (o, columns[1, 1], odd)):
-        rows_back(do, place, t, one, d[: 2 * th + 2])
+    rows_back(do, place, t.swapaxes(0, 1), one.swapaxes(0, 1), padded.swapaxes(0, 1))
 
 
 BACK = (1, 2, 0, 3)

@@ -92,8 +92,7 @@ class WinogradConvPool(Kernel):
 
     def _transformed(self, do: Calls, slot: int, place: int) -> FloatArray:
         """Write down a row of places of the transformed input and return it: V (4, Q, C)."""
-        even, odd = self._read_by_tiles(self.x[slot % len(self.x)])
-        transform_input(do, place, even, odd, self.rows[0], self.v)
+        transform_input(do, place, self._read_by_tiles(self.x[slot % len(self.x)]), self.rows[0], self.v)
         return self.v.reshape(4, self.q, self.c)
 
     def _read_by_tiles(self, padded: FloatArray) -> FloatArray:
@@ -120,8 +119,7 @@ class WinogradConvPool(Kernel):
                 if self.load.needs_dx:  # dV takes the place of V
                     product(do, dm, self.ut[places], v[columns])
             if self.load.needs_dx:
-                even, odd = self._read_by_tiles(self.dx)
-                transform_input_backward(do, place, self.v, self.rows, even, odd)
+                transform_input_backward(do, place, self.v, self.rows, self._read_by_tiles(self.dx))
         self.du.add_up(do)
         return self._parts(self.dx) if self.load.needs_dx else ()
 
