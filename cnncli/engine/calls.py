@@ -9,6 +9,8 @@ their calls into such a list while the plan is built, and a training step only g
     do.run()                             # top = maximum(top, bottom)
 """
 
+import operator
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -29,9 +31,8 @@ class Calls:
         return len(self._calls)
 
     def run(self) -> None:
-        """Make all calls."""
-        for call in self._calls:
-            call()
+        """Make all calls; through `map`, so that between two of them nothing of Python runs."""
+        deque(map(operator.call, self._calls), maxlen=0)
 
     def call(self, function: Callable[..., object], *arguments: object) -> None:
         """Write down function(*arguments), for whatever is no single NumPy operation."""

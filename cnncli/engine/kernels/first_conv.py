@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, columns_apart
@@ -38,27 +39,35 @@ class _Columns:
         shape: (C, H, W) of the input.
         images: N.
         every: P.
+        phases: how many first columns there are, P or more: those from column P on begin with their second one again.
         rows: the padded rows that windows read, at least.
         columns: the padded columns.
     """
 
     def __init__(
-        self, conv: Conv2D, shape: Shape, images: int, *, every: int, rows: int, columns: int
+        self,
+        conv: Conv2D,
+        shape: Shape,
+        images: int,
+        *,
+        every: int,
+        phases: int,
+        rows: int,
+        columns: int,
     ) -> None:
         c, self.h, w = shape
         (self.top, _), (self.left, _) = conv.pads(shape)
         rows, columns = max(rows, self.top + self.h), max(columns, self.left + w)
         self.every = every
-        self.x = zeros(c, rows, every, -(-columns // every), images)
+        self.x = zeros(c, rows, phases, -(-columns // every), images)
 
     def feed(self, do: Calls, x: FloatArray) -> None:
         """Take x (N, C, H, W)."""
         image = x.transpose(1, 2, 3, 0)
-        for r in range(self.every):
-            first = (r - self.left) % self.every  # the first real column that is padded column P·q + r
-            columns = image[:, :, first :: self.every]
-            q = (first + self.left) // self.every
-            do.copy(columns, out=self.x[:, self.top : self.top + self.h, r, q : q + columns.shape[2]])
+        for phase in range(self.x.shape[2]):
+            q = max(0, -(-(self.left - phase) // self.every))  # the first of its columns that is a real one
+            columns = image[:, :, phase + self.every * q - self.left :: self.every]
+            do.copy(columns, out=self.x[:, self.top : self.top + self.h, phase, q : q + columns.shape[2]])
 
     def seen(self, i: int, stride: int, count: int, start: int, width: int) -> FloatArray:
         """Return padded columns start, start + P, .. of every `stride`-th row from row i: (C, count, width, N)."""
@@ -84,6 +93,7 @@ class _ByColumns:
             shape,
             images,
             every=2 * conv.stride[1],
+            phases=2 * conv.stride[1],
             rows=top + shape[1] + bottom,
             columns=left + shape[2] + right + 2 * conv.stride[1],
         )
@@ -233,7 +243,13 @@ class FirstConvPool(Kernel):
         self.k = c * (kh + 1) * (kw + 1)
         # Every second pooled column starts four input columns further on.
         self.input = _Columns(
-            conv, nodes[0].input_shape, n, every=4, rows=2 * ph + kh - 1, columns=4 * half + kw + 2
+            conv,
+            nodes[0].input_shape,
+            n,
+            every=4,
+            phases=kw + 3,
+            rows=2 * ph + kh - 1,
+            columns=4 * half + kw + 2,
         )
         slots = load.slots if load.training else 1
         self.windows = empty(slots, self.k, ph, 2, half, n)
@@ -260,10 +276,12 @@ class FirstConvPool(Kernel):
         windows = self.windows[slot if self.load.training else 0]
         _, ph, _, half, n = windows.shape
         taps = windows.reshape(self.c, self.kh + 1, self.kw + 1, ph, 2, half, n)
+        x = self.input.x
+        channel, row, phase, column, image = x.strides
         for i in range(self.kh + 1):
-            for j in range(self.kw + 1):
-                for parity in (0, 1):  # pooled column 2q + parity starts at padded column 4q + 2·parity
-                    do.copy(self.input.seen(i, 2, ph, 2 * parity + j, half), out=taps[:, i, j, :, parity])
+            # pooled column 2q + parity begins at padded column 4q + 2·parity; tap j sees phase 2·parity + j
+            seen = as_strided(x[:, i:], taps[:, i].shape, (channel, phase, 2 * row, 2 * phase, column, image))
+            do.copy(seen, out=taps[:, i])
 
     def prepare(self, draws: Draws) -> None:
         weight, bias = self.nodes[0].weight_and_bias()
