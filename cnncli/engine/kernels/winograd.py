@@ -142,26 +142,25 @@ def rows_back(do: Calls, place: int, t: FloatArray, one: FloatArray, rows: Float
         do.negative(t[-1], out=odd[-1])
 
 
-def transform_output(do: Calls, place: int, m: FloatArray, y: FloatArray) -> None:
+def transform_output(do: Calls, place: int, outer: FloatArray, inner: FloatArray, y: FloatArray) -> None:
     """Add one row of places to Y = Aᵀ M A; rows come in order.
 
     Args:
         do: takes the calls.
         place: the row, 0 to 3.
-        m: (4, Q·F), that row; changed.
+        outer: (2, Q·F), column places 0 and 3 of that row; changed. For rows 0 and 1 it is y's own row.
+        inner: (2, Q·F), column places 1 and 2.
         y: (2, 2, Q·F), row and column within the 2x2 tile.
     """
-    into = y[place] if place < 2 else m[:2]
-    do.add(m[0], m[1], out=m[0])
-    do.add(m[0], m[2], out=into[0])
-    do.subtract(m[1], m[2], out=m[1])
-    do.add(m[1], m[3], out=into[1])
+    do.add(outer, inner[0], out=outer)
+    do.add(outer[0], inner[1], out=outer[0])
+    do.subtract(outer[1], inner[1], out=outer[1])
     if place in (1, 2):
-        do.add(y[0], into, out=y[0])
+        do.add(y[0], outer, out=y[0])
     if place == 2:
-        do.subtract(y[1], into, out=y[1])
+        do.subtract(y[1], outer, out=y[1])
     if place == 3:
-        do.add(y[1], into, out=y[1])
+        do.add(y[1], outer, out=y[1])
 
 
 def transform_output_backward(

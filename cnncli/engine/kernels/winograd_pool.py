@@ -102,9 +102,12 @@ class WinogradConvPool(Kernel):
     def _products(self, do: Calls, slot: int) -> FloatArray:
         """Write down the convolution and return where it will be: (2, 2, Q·F), row and column in the tile."""
         for place in range(4):
-            v = self._transformed(do, slot, place)
-            product(do, v, self.u[4 * place : 4 * place + 4], self.m.reshape(4, self.q, self.f))
-            transform_output(do, place, self.m, self.y)
+            v, u = self._transformed(do, slot, place), self.u[4 * place : 4 * place + 4]
+            outer = self.y[place] if place < 2 else self.m[2:]
+            inner = self.m[:2]
+            product(do, v[::3], u[::3], outer.reshape(2, self.q, self.f))
+            product(do, v[1:3], u[1:3], inner.reshape(2, self.q, self.f))
+            transform_output(do, place, outer, inner, self.y)
         return self.y
 
     def _products_backward(self, do: Calls, slot: int) -> Parts:
