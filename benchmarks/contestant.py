@@ -4,7 +4,7 @@ It reads a line with its job in JSON, prepares everything, answers "ready", and 
 images a second of one burst. A burst is as many batches as take about the seconds of the job, so that a slow contestant
 holds up the others no longer than a fast one. Between bursts it sleeps on its standard input and takes no time from
 the other side. Run by arena.py; nothing here is timed that a user's training would not do: batches are gathered from
-10,000 images in random order, by index.
+10,000 images in random order. Those of PyTorch are floats already; ours are bytes, as they are in `cnn train`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from itertools import cycle
+from itertools import count, cycle
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ Step = Callable[[], None]
 def ours(job: dict[str, Any]) -> Step:
     """Return one step of this project's training or inference."""
     import cnncli.engine as engine
-    from cnncli.data.batches import to_input
+    from cnncli.data.batches import Batches, to_input
     from cnncli.nn.build import build_network
     from cnncli.optim.optimizers import make_optimizer
 
@@ -46,15 +46,13 @@ def ours(job: dict[str, Any]) -> Step:
     images, labels = pixels(shape)
     network = build_network([tuple(layer) for layer in job["model"]], shape, rng=np.random.default_rng(0))
     executor = engine.compile(network, job.get("engine", "fast"), batch_size=batch, **job.get("options", {}))
-    rng = np.random.default_rng(1)
     if job["what"] == "train":
         optimizer = make_optimizer("adam", {}, network.parameters)
-        steps = iter(range(1 << 60))
+        batches = Batches(images, labels, batch_size=batch, seed=1, drop_last=True)
+        places = ((epoch, step) for epoch in count(1) for step in range(len(batches)))
 
         def train() -> None:
-            chosen = rng.integers(0, IMAGES, batch)
-            x = to_input(images[chosen], None)
-            executor.train_step(x, labels[chosen], optimizer, 1e-3, key=(0, 1, next(steps)))
+            executor.train_batch(batches, optimizer, 1e-3, key=(0, *next(places)))
 
         return train
 
@@ -117,10 +115,10 @@ def torch_side(job: dict[str, Any]) -> Step:
     return infer
 
 
-def seconds(step: Step, count: int) -> float:
+def seconds(step: Step, steps: int) -> float:
     """Return how long so many steps take."""
     start = time.perf_counter()
-    for _ in range(count):
+    for _ in range(steps):
         step()
     return time.perf_counter() - start
 
@@ -130,10 +128,10 @@ def main() -> None:
     job = json.loads(sys.stdin.readline())
     step = torch_side(job) if job["side"] == "torch" else ours(job)
     seconds(step, 3)  # compiles, allocates and warms up
-    count = max(3, round(job.get("seconds", 1.5) / (seconds(step, 3) / 3)))
+    steps = max(3, round(job.get("seconds", 1.5) / (seconds(step, 3) / 3)))
     print("ready", flush=True)
     for _ in sys.stdin:
-        print(count * job["batch"] / seconds(step, count), flush=True)
+        print(steps * job["batch"] / seconds(step, steps), flush=True)
 
 
 if __name__ == "__main__":
