@@ -47,6 +47,11 @@ def lines() -> list[str]:
     memory = result("memory")["megabytes"]
     ours, theirs = memory["cnn train, 55,000 images"], memory["PyTorch, 60,000 images in float32"]
     rows.append(f"| peak memory of a training on MNIST, all processes | {ours / theirs:.2f} ({ours} MB) | |")
+    epoch = result("epoch")
+    rows.append(
+        f"| an epoch of `cnn train`, in times of its steps: the first, the second | {epoch['first']:.2f}, "
+        f"{epoch['second']:.2f} | |"
+    )
     start = result("startup")["seconds"]
     torch = start["python -c 'import torch'"]
     rows.append(

@@ -1,13 +1,15 @@
 """Makes small, label-keeping changes to training images, so that a network sees more than was written.
 
-Every augmentation works on many images at once, draws from the generator it is given and from nothing else,
-and keeps shape, type and the range 0..1. What moves in from outside an image is 0, the background of MNIST.
+Every augmentation works on a batch or a part of one, mixes no images, draws from what it is given and from
+nothing else, and keeps shape, type and the range 0..1. What moves in from outside an image is 0, the background
+of MNIST.
 
 Axis letters: N batch, C channels, H W image.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -61,16 +63,27 @@ def _move(
     # how far the place sampled moves in the image, for a step (down, right) in the result
     down_down, down_right = cos / zoom[0], sin / zoom[0]
     right_down, right_right = (slope * cos - sin) / zoom[1], (slope * sin + cos) / zoom[1]
-    middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
-    from_middle = np.empty((3, height, width), images.dtype)  # down, right, and 1 for what is constant
-    from_middle[0] = np.arange(height)[:, None] - middle_row
-    from_middle[1] = np.arange(width) - middle_column
-    from_middle[2] = 1
     moves = np.empty((2, count, 3), images.dtype)
-    moves[0].T[...] = down_down, down_right, middle_row - down_down * shift[0] - down_right * shift[1]
-    moves[1].T[...] = right_down, right_right, middle_column - right_down * shift[0] - right_right * shift[1]
-    rows, columns = (moves @ from_middle.reshape(3, -1)).reshape(2, count, height, width)
+    moves[0, :, 0], moves[0, :, 1], moves[1, :, 0], moves[1, :, 1] = (
+        down_down,
+        down_right,
+        right_down,
+        right_right,
+    )
+    moves[0, :, 2] = (height - 1) / 2 - down_down * shift[0] - down_right * shift[1]
+    moves[1, :, 2] = (width - 1) / 2 - right_down * shift[0] - right_right * shift[1]
+    rows, columns = (moves @ _from_middle(height, width, images.dtype)).reshape(2, count, height, width)
     return warp(images, rows, columns)
+
+
+@lru_cache(4)
+def _from_middle(height: int, width: int, dtype: np.dtype[Any]) -> FloatArray:
+    """Return how far down and right of the middle each pixel lies, and ones for what is constant: (3, H·W)."""
+    places = np.ones((3, height, width), dtype)
+    places[0] = np.arange(height)[:, None] - (height - 1) / 2
+    places[1] = np.arange(width) - (width - 1) / 2
+    places.flags.writeable = False
+    return places.reshape(3, -1)
 
 
 def shift(images: FloatArray, rng: Draws, *, pixels: float) -> FloatArray:

@@ -62,7 +62,8 @@ class Batches:
 
     The order of epoch e is drawn from the stream (seed, "shuffle", e) and the augmentation of its step s from
     (seed, "augment", e, s). So a training that stopped before step s goes on with `epoch(e, start_step=s)`
-    and sees exactly the batches it would have seen.
+    and sees exactly the batches it would have seen. Nothing of an object may be changed once it is in use: workers of
+    a training have copies of it.
 
     Args:
         images: (N, H, W) or (N, H, W, C), uint8; kept, not copied.
@@ -135,8 +136,8 @@ class Batches:
         return (channels[0] if channels else 1, height, width)
 
     def size(self, step: int) -> int:
-        """Return how many images a step of an epoch has; steps count from 0."""
-        return max(0, min(self.batch_size, self.count - step * self.batch_size))
+        """Return how many images a step of an epoch has, 0 where there is no such step; steps count from 0."""
+        return min(self.batch_size, self.count - step * self.batch_size) if 0 <= step < len(self) else 0
 
     def order(self, epoch: int) -> IntArray:
         """Return the positions in the set in the order of an epoch, (count,)."""
@@ -170,7 +171,7 @@ class Batches:
             epoch: counts from 1.
             step: of the epoch, counts from 0.
             part: which images of the batch, as a slice from start to stop.
-            x: (part, C, H, W), of the batches' type.
+            x: (part, C, H, W), float32 or float64.
             y: (part,).
         """
         first = step * self.batch_size

@@ -33,7 +33,10 @@ class BatchResult(NamedTuple):
 
 
 class BatchSource(Protocol):
-    """Batches that workers read by themselves, each its own part of one: `cnncli.data.batches.Batches`."""
+    """Batches that workers read by themselves, each its own part of one: `cnncli.data.batches.Batches`.
+
+    Workers may have copies of it, so once it is in use, nothing of it may change.
+    """
 
     labels: IntArray
     batch_size: int
@@ -46,7 +49,7 @@ class BatchSource(Protocol):
         """Return how many images a step of an epoch has."""
 
     def write(self, epoch: int, step: int, part: slice, x: FloatArray, y: npt.NDArray[np.int64]) -> None:
-        """Write a part of a batch to x (part, C, H, W) and y (part,), the same whatever the parts are."""
+        """Write a part of a batch to x (part, C, H, W) and y (part,), the same as in the whole, but for rounding."""
 
 
 class Executor(Protocol):
@@ -126,6 +129,14 @@ def check_finite(loss: float, parameters: "FlatParameters") -> None:
     for name, parameter in reversed(parameters.named.items()):
         if not np.isfinite(parameter.grad).all():
             raise DivergenceError(f"the gradient of {name} is not finite", hint=DIVERGENCE_HINT, tensor=name)
+
+
+def images_of(batches: BatchSource, step: int) -> int:
+    """Return how many images a step has; raise ModelError when it has none."""
+    count = batches.size(step)
+    if count < 1:
+        raise ModelError(f"there is no step {step} in an epoch of these batches")
+    return count
 
 
 def check_source(batches: BatchSource, network: "Network") -> None:

@@ -10,7 +10,15 @@ from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
-from cnncli.engine.executor import BatchResult, BatchSource, Key, check_finite, check_labels, check_source
+from cnncli.engine.executor import (
+    BatchResult,
+    BatchSource,
+    Key,
+    check_finite,
+    check_labels,
+    check_source,
+    images_of,
+)
 from cnncli.engine.kernels.batchnorm import sums_size
 from cnncli.engine.plan import Meeting, Seat, ShardPlan, no_draws
 from cnncli.engine.profile import WAITING, Clock, NoClock
@@ -218,6 +226,7 @@ class FastExecutor:
             ModelError: the images or labels do not fit the network.
         """
         self._clock.start()
+        images = images_of(batches, key[2])
         if batches is not self._batches:
             check_source(batches, self._network)
             self._reserve(batches.batch_size)
@@ -225,7 +234,7 @@ class FastExecutor:
         count = optimizer.step_count + 1
         command = Command(
             "batch",
-            batches.size(key[2]),
+            images,
             key,
             label_smoothing,
             learning_rate,

@@ -16,6 +16,7 @@ from cnncli.engine.kernels.first_conv import FirstConv, FirstConvPool
 from cnncli.engine.kernels.linear import FlatInput, FlattenKernel, LinearKernel
 from cnncli.engine.kernels.plain_layer import PlainLayer
 from cnncli.engine.kernels.pool import AvgPool, GlobalAvg, MaxPool, MaxPool2x2
+from cnncli.engine.kernels.pool_planes import covers_pool
 from cnncli.engine.kernels.winograd_pool import WinogradConvPool
 from cnncli.engine.kernels.winograd_rows import WinogradRows, suits_winograd_rows
 from cnncli.engine.nodes import Node
@@ -56,9 +57,9 @@ def match(nodes: Sequence[Node], load: Load) -> tuple[type[Kernel], int]:
 
 def read_by_image(nodes: Sequence[Node]) -> bool:
     """Return whether these layers, up to the first that is not elementwise, end in one that reads image by image."""
-    for node in nodes:
+    for position, node in enumerate(nodes):
         if suits_winograd_rows(node):
-            return True
+            return not covers_pool(nodes[position:])  # with a pool behind, another kernel takes it
         if not isinstance(node.layer, BatchNorm | Dropout | LeakyReLU | ReLU | Sigmoid | Tanh):
             return False
     return False

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from cnncli.engine.executor import BatchResult, BatchSource, Key, check_finite, check_source
+from cnncli.engine.executor import BatchResult, BatchSource, Key, check_finite, check_source, images_of
 from cnncli.nn.losses import cross_entropy
 from cnncli.optim.clipping import clip_gradients
 from cnncli.randomness import stream
@@ -23,6 +23,7 @@ class PlainExecutor:
     def __init__(self, network: "Network", *, clock: "Clock | None" = None) -> None:
         self._network = network
         self._clock = clock
+        self._batches: BatchSource | None = None  # the last one that was found to fit
 
     @property
     def network(self) -> "Network":
@@ -99,11 +100,13 @@ class PlainExecutor:
             DivergenceError: the loss or a gradient is not finite; the parameters are as they were.
             ModelError: the images or labels do not fit the network.
         """
-        check_source(batches, self._network)
+        if batches is not self._batches:
+            check_source(batches, self._network)
+            self._batches = batches
         if self._clock is not None:
             self._clock.start()
         _, epoch, step = key
-        count = batches.size(step)
+        count = images_of(batches, step)
         x = np.empty((count, *batches.input_shape), self._network.dtype)
         labels = np.empty(count, np.int64)
         batches.write(epoch, step, slice(0, count), x, labels)

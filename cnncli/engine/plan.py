@@ -339,7 +339,7 @@ def _bytes_an_image(nodes: Sequence[Node]) -> int:
     largest = 1
     for node in nodes:
         given, made = math.prod(node.input_shape), math.prod(node.output_shape)
-        if isinstance(node.layer, Conv2D):  # its Winograd tiles are four times its input and its output
+        if isinstance(node.layer, Conv2D):  # the tiles of F(2x2, 3x3) are four times its input and its output
             largest = max(largest, 4 * (given + made))
         elif isinstance(node.layer, BatchNorm):  # as much as a convolution that changes nothing: measured
             largest = max(largest, 8 * given)

@@ -7,6 +7,8 @@ import pytest
 from oracle import SameMasks, batch, distance, twins
 
 import cnncli.engine as engine
+from cnncli.data.augment import make_augmentation
+from cnncli.data.batches import Batches
 from cnncli.engine.fast import FastExecutor
 from cnncli.engine.plain import PlainExecutor
 from cnncli.errors import DataError, DivergenceError, ModelError
@@ -374,11 +376,33 @@ def test_batches_that_do_not_fit_are_refused_and_nothing_changes(options):
     before = network.parameters.values.copy()
     rule = make_optimizer("adam", {}, network.parameters)
     with engine.compile(network, batch_size=8, **options) as executor:
-        for wrong in (Numbered((1, 16, 15)), Numbered(shape, classes=11)):
+        for wrong in (Numbered((1, 16, 15)), Numbered(shape, classes=11), Numbered(shape, sizes=(0,))):
             with pytest.raises(ModelError):
                 executor.train_batch(wrong, rule, 1e-2, key=(1, 1, 0))
         assert np.array_equal(network.parameters.values, before)
         assert executor.train_batch(Numbered(shape), rule, 1e-2, key=(1, 1, 0)).loss > 0
+
+
+def test_augmented_batches_train_to_the_same_bits_whoever_prepares_them():
+    images = np.random.default_rng(3).integers(0, 256, (50, 16, 15, 3), dtype=np.uint8)
+    augment = make_augmentation([(kind, {}) for kind in ("affine", "elastic", "erase", "noise")])
+    model, shape = NETWORKS["blocks"]
+    found = []
+    for options in ({"workers": 1}, {"workers": 2, "team": "threads"}, {"workers": 2, "team": "processes"}):
+        network = build_network(model, shape, rng=np.random.default_rng(0))
+        rule = make_optimizer("adam", {}, network.parameters)
+        batches = Batches(
+            images, np.arange(50) % 10, batch_size=14, seed=5, augment=augment, normalize=(0.1, 0.3)
+        )
+        with engine.compile(network, batch_size=14, shards=4, **options) as executor:
+            for epoch in (1, 2):
+                for step in range(len(batches)):
+                    executor.train_batch(batches, rule, 1e-2, key=(1, epoch, step))
+            with pytest.raises(ModelError, match="no step 4"):
+                executor.train_batch(batches, rule, 1e-2, key=(1, 1, len(batches)))
+        found.append(network.parameters.values.copy())
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
 
 
 def test_every_shard_prepares_its_own_images_once():

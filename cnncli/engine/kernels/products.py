@@ -1,4 +1,4 @@
-"""Products of matrices in blocks of rows, small enough for OpenBLAS to take its way without packing.
+"""Products of matrices in blocks of rows, or of columns, small enough for OpenBLAS to take its way without packing.
 
 A product of two large matrices first copies (packs) both into an order of its own. On CPUs that OpenBLAS knows small
 kernels for, a product below a million multiply-adds skips that, and its operands stay in the second-level cache until

@@ -72,7 +72,7 @@ def transform_input(do: Calls, place: int, padded: FloatArray, rows: FloatArray,
         v: (4, TH, TW, N·C), written: column place, tile.
     """
     th, tw = v.shape[1:3]
-    a, b = ((0, 2), (1, 2), (2, 1), (1, 3))[place]
+    a, b = ROW_PAIRS[place]
     combine = do.add if place == 1 else do.subtract
     combine(_tile_rows(padded, a, th), _tile_rows(padded, b, th), out=rows)
     e, o = rows
@@ -113,6 +113,9 @@ def transform_input_backward(
     do.negative(dv[3, :, tw - 1], out=o[:, tw])
     rows_back(do, place, t.swapaxes(0, 1), one.swapaxes(0, 1), padded.swapaxes(0, 1))
 
+
+ROW_PAIRS = ((0, 2), (1, 2), (2, 1), (1, 3))
+"""Which of a tile's four rows Bᵀ combines for each place: their sum for place 1, their difference for the others."""
 
 BACK = (1, 2, 0, 3)
 """The order in which places go back to rows."""

@@ -40,13 +40,10 @@ from cnncli.engine.kernels.base import (
     zeros,
 )
 from cnncli.engine.kernels.products import SMALL, ColumnSum, SummedProduct
-from cnncli.engine.kernels.winograd import BACK, KERNEL_TRANSFORM, rows_back, suits_winograd
+from cnncli.engine.kernels.winograd import BACK, KERNEL_TRANSFORM, ROW_PAIRS, rows_back, suits_winograd
 from cnncli.engine.nodes import Node
 from cnncli.nn.layers import Conv2D, ReLU
 from cnncli.types import FloatArray
-
-_ROW_PAIRS = ((0, 2), (1, 2), (2, 1), (1, 3))
-"""Which of a tile's four rows Bᵀ combines for each place: sums for place 1, differences for the others."""
 
 
 def suits_winograd_rows(node: Node) -> bool:
@@ -82,7 +79,7 @@ class WinogradRows(Kernel):
         # The zeros in front of a row are also those behind the row before it.
         self.width = self.left + w + max(0, right - self.left)
         self.pixels = self.th * n * self.width
-        rows = max(2 * self.th + 2, self.top + h)
+        rows = 2 * self.th + 2  # no fewer than the padded image has
         slots = load.slots if load.training else 1
         self.x = zeros(slots, rows, n * self.width * c)
         a_third = -(-self.pixels // 3)
@@ -94,13 +91,13 @@ class WinogradRows(Kernel):
         self.y, self.z, self.m = (load.scratch((2 + count) * f) for _ in range(3))
         self.u = empty(4, 3 * c, f)
         self.bias = ChannelRow(self.pixels, f)
+        self.ut = empty(4, 3 * f, c) if load.training and load.needs_dx else None
         if load.training:
-            self.ut = empty(4, 3 * f, c)
             self.du, self.db = SummedProduct((4,), 3 * c, f), ColumnSum(self.pixels, f)
             self.positive = flags(load.slots, 2, self.pixels * f) if self.relu else None
-            self.mask = load.scratch(self.pixels * f)
+            self.mask = load.scratch(self.pixels * f if self.relu else 0)
             if load.needs_dx:
-                self.dx = zeros(rows, n * self.width * c)  # rows that no tile reads stay zero
+                self.dx = empty(rows, n * self.width * c)
 
     # --- where things lie
 
@@ -135,7 +132,7 @@ class WinogradRows(Kernel):
         c, f = self.c, self.f
         by_row = np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(3, 3 * c * f)  # (KH, KW·C·F)
         np.matmul(KERNEL_TRANSFORM, by_row, out=self.u.reshape(4, -1))
-        if self.load.training:  # the same the other way around: windows of the gradient, last tap first
+        if self.ut is not None:  # the same the other way around: windows of the gradient, last tap first
             back = self.u.reshape(4, 3, c, f)[:, ::-1].swapaxes(2, 3)
             self.ut.reshape(4, 3, f, c)[...] = back
         self.bias.set(bias)
@@ -146,7 +143,7 @@ class WinogradRows(Kernel):
     def _transform(self, do: Calls, slot: int, place: int, v: FloatArray) -> FloatArray:
         """Write down one place of Bᵀ x and return its windows."""
         x, th = self.x[slot % len(self.x)], self.th
-        a, b = (x[k : k + 2 * th : 2] for k in _ROW_PAIRS[place])
+        a, b = (x[k : k + 2 * th : 2] for k in ROW_PAIRS[place])
         into = v[: self.pixels * self.c].reshape(th, -1)
         do.fill(v[self.pixels * self.c :], 0)
         if place == 1:
@@ -200,11 +197,11 @@ class WinogradRows(Kernel):
             windows = self._transform(do, slot, place, v)
             gradient = self._every_third(buffer[2 * self.f :], self.f, self.f)
             self.du.multiply_blocks(do, place, windows, gradient)
-            if self.load.needs_dx:  # dV takes the place of V
+            if self.ut is not None:  # dV takes the place of V
                 behind = self._every_third(buffer, self.f, 3 * self.f)
                 do.matmul(behind, self.ut[place], out=self._every_third(v, self.c, self.c))
                 t, one = (flat[: self.pixels * self.c].reshape(self.th, -1) for flat in (v, self.v[1]))
-                rows_back(do, place, t, one, self.dx[: 2 * self.th + 2])
+                rows_back(do, place, t, one, self.dx)
         self.du.add_up(do)
         return self._image(self.dx) if self.load.needs_dx else ()
 
