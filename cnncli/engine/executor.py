@@ -46,7 +46,7 @@ class BatchSource(Protocol):
         """The shape (C, H, W) of one image."""
 
     def size(self, step: int) -> int:
-        """Return how many images a step of an epoch has."""
+        """Return how many images a step of an epoch has, 0 where there is no such step."""
 
     def write(self, epoch: int, step: int, part: slice, x: FloatArray, y: npt.NDArray[np.int64]) -> None:
         """Write a part of a batch to x (part, C, H, W) and y (part,), the same as in the whole, but for rounding."""

@@ -301,7 +301,7 @@ class Numbered:
         self.parts = []
 
     def size(self, step):
-        return self.sizes[step]
+        return self.sizes[step] if step < len(self.sizes) else 0
 
     def whole(self, epoch, step):
         return batch(self.input_shape, self.sizes[step], int(self.labels.max()) + 1, seed=10 * epoch + step)
