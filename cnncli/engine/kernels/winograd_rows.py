@@ -5,7 +5,7 @@ Two output rows together need four products instead of six, each with three taps
     y = Aᵀ [ (G w) ∘ (Bᵀ x) ]     with B, G and A of winograd.py, applied to rows only
 
 Winograd in both directions would save more products, but needs three times as many passes over arrays, and a pass that
-NumPy makes costs as much as eight to sixteen multiply-adds for each of its numbers: this way is faster unless a pool
+NumPy makes costs as much as ten to twenty multiply-adds for each of its numbers: this way is faster unless a pool
 follows.
 
 The three taps along a row need no copies. Images lie image by image, (H, N, W + padding, C), so three neighbours of a
