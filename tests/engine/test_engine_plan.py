@@ -46,7 +46,7 @@ NETWORKS = {
 def test_stages_of_different_sizes_match_the_plain_layers(name, images, workspace, monkeypatch):
     monkeypatch.setattr(plan_module, "_WORKSPACE", workspace)
     model, shape = NETWORKS[name], (2, 17, 15)
-    for seed in range(100 + images, 120 + images):
+    for seed in range(20):
         fast, exact = twins(model, shape, seed=seed)
         state = exact.state()
         x, labels = batch(shape, images, exact.output_shape[0], seed=seed)
