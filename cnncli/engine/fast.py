@@ -20,7 +20,8 @@ from cnncli.engine.executor import (
     images_of,
 )
 from cnncli.engine.kernels.batchnorm import sums_size
-from cnncli.engine.plan import Meeting, Seat, ShardPlan, no_draws
+from cnncli.engine.meeting import Meeting, Seat
+from cnncli.engine.plan import ShardPlan, no_draws
 from cnncli.engine.profile import WAITING, Clock, NoClock
 from cnncli.engine.workers import (
     Inline,
@@ -206,8 +207,9 @@ class FastExecutor:
         self._adopt(optimizer, self._batches)
         self._clock.stop("copy the batch in")
         count = optimizer.step_count + 1
-        command = Command("step", len(x), key, label_smoothing, learning_rate, count, max_gradient_norm)
-        return self._step(command, optimizer)
+        return self._step(
+            Command("step", len(x), key, label_smoothing, learning_rate, count, max_gradient_norm), optimizer
+        )
 
     def train_batch(
         self,
@@ -232,16 +234,9 @@ class FastExecutor:
             self._reserve(batches.batch_size)
         self._adopt(optimizer, batches)
         count = optimizer.step_count + 1
-        command = Command(
-            "batch",
-            images,
-            key,
-            label_smoothing,
-            learning_rate,
-            count,
-            max_gradient_norm,
+        return self._step(
+            Command("batch", images, key, label_smoothing, learning_rate, count, max_gradient_norm), optimizer
         )
-        return self._step(command, optimizer)
 
     def _step(self, command: Command, optimizer: Optimizer) -> BatchResult:
         self._run(command)

@@ -12,8 +12,7 @@ All of a step that repeats is written down when the plan is built (calls.py): a 
 forward, and one for its way back.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -22,17 +21,16 @@ import numpy as np
 from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, whole
 from cnncli.engine.kernels.base import Draws, Kernel, Load, Scratch, empty
-from cnncli.engine.kernels.batchnorm import BatchNormKernel, Sums, merge_sums
-from cnncli.engine.nodes import Node, nodes_of
+from cnncli.engine.kernels.batchnorm import BatchNormKernel, merge_sums
+from cnncli.engine.meeting import Seat
+from cnncli.engine.micro_batches import micro_batches
+from cnncli.engine.nodes import nodes_of
 from cnncli.engine.patterns import match, read_by_image
 from cnncli.engine.profile import WAITING, Clock
-from cnncli.nn.layers import BatchNorm, Conv2D
+from cnncli.nn.layers import BatchNorm
 from cnncli.nn.losses import cross_entropy
 from cnncli.nn.network import Network
 from cnncli.types import FloatArray, IntArray
-
-_MOST_IMAGES = 32  # of a micro-batch
-_WORKSPACE = 3_600_000  # bytes that a micro-batch's largest kernel should stay below
 
 
 @dataclass
@@ -89,49 +87,6 @@ class Stage:
         """Return the lane and the slot that have these images of the shard among theirs."""
         lane = next(lane for lane in reversed(self.lanes) if lane.offset <= rows.start)
         return lane, (rows.start - lane.offset) // lane.images
-
-
-class Meeting:
-    """Where shards leave their BatchNorm sums for each other.
-
-    Forward and backward have places of their own: a shard that is ahead may already publish the next sums while
-    another still reads the last ones, but never gets further ahead than that.
-
-    Args:
-        table: (2, shards, numbers), shared by all shards.
-        sizes: how many numbers each layer publishes, by its position in the network.
-    """
-
-    def __init__(self, table: Sums, sizes: Mapping[int, int]) -> None:
-        self.table = table
-        self.slices: dict[int, slice] = {}
-        start = 0
-        for index, size in sizes.items():
-            self.slices[index] = slice(start, start + size)
-            start += size
-
-    def publish(self, shard: int, norm: BatchNormKernel, sums: Sums, *, backward: bool) -> None:
-        """Leave a shard's sums for one layer."""
-        self.table[int(backward), shard, self.slices[norm.nodes[0].index]] = sums
-
-    def collect(self, shards: int, norm: BatchNormKernel, *, backward: bool) -> list[Sums]:
-        """Return the sums of the first `shards` shards for one layer."""
-        return list(self.table[int(backward), :shards, self.slices[norm.nodes[0].index]])
-
-
-@dataclass(frozen=True)
-class Seat:
-    """A shard's place among the shards of a batch.
-
-    Attributes:
-        meeting: where they leave their sums.
-        shard: the number of this one; shard 0 keeps the running statistics.
-        shards: how many the batch is cut into.
-    """
-
-    meeting: Meeting
-    shard: int
-    shards: int
 
 
 class ShardPlan:
@@ -308,42 +263,6 @@ class ShardPlan:
                 for kernel in lane.kernels:
                     kernel.collect(gradients, add=number > 0)
         self.clock.stop("collect gradients")
-
-
-def micro_batches(stages: Sequence[Sequence[Node]], images: int) -> list[int]:
-    """Return how many images to take at once through each stage of the convolutional part: up to 32.
-
-    As many as leave its largest kernel room in cache; a later stage takes a multiple of what the one before it takes,
-    so that no micro-batch has to be cut.
-    """
-    if not stages:
-        return []
-    limits = [max(1, min(_MOST_IMAGES, images, _WORKSPACE // _bytes_an_image(nodes))) for nodes in stages]
-    for i in range(len(limits) - 1, 0, -1):
-        limits[i - 1] = min(limits[i - 1], limits[i])
-    first = limits[0]
-    if images > first:  # sizes that leave no rest, or a larger one, spare the second lane
-        first = max(range(max(1, first // 2), first + 1), key=lambda n: (images % n == 0, n))
-    sizes = [first]
-    for limit in limits[1:]:
-        slots = images // sizes[-1]
-        times = max(
-            k for k in range(1, slots + 1) if slots % k == 0 and k * sizes[-1] <= max(limit, sizes[-1])
-        )
-        sizes.append(times * sizes[-1])
-    return sizes
-
-
-def _bytes_an_image(nodes: Sequence[Node]) -> int:
-    """Return what the largest kernel of some layers works on, for one image."""
-    largest = 1
-    for node in nodes:
-        given, made = math.prod(node.input_shape), math.prod(node.output_shape)
-        if isinstance(node.layer, Conv2D):  # the tiles of F(2x2, 3x3) are four times its input and its output
-            largest = max(largest, 4 * (given + made))
-        elif isinstance(node.layer, BatchNorm):  # as much as a convolution that changes nothing: measured
-            largest = max(largest, 8 * given)
-    return 4 * largest
 
 
 def _target(stage: Stage, rows: slice) -> Parts:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from oracle import SameMasks, batch, distance, margin, twins
 
-import cnncli.engine.plan as plan_module
+import cnncli.engine.micro_batches as sizes_module
 from cnncli.engine.fast import FastExecutor
+from cnncli.engine.micro_batches import micro_batches
 from cnncli.engine.nodes import nodes_of
-from cnncli.engine.plan import ShardPlan, micro_batches
+from cnncli.engine.plan import ShardPlan
 from cnncli.engine.profile import NoClock
 from cnncli.nn.build import build_network
 
@@ -44,7 +45,7 @@ NETWORKS = {
 @pytest.mark.parametrize("images", [12, 32, 23])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_stages_of_different_sizes_match_the_plain_layers(name, images, workspace, monkeypatch):
-    monkeypatch.setattr(plan_module, "_WORKSPACE", workspace)
+    monkeypatch.setattr(sizes_module, "_WORKSPACE", workspace)
     model, shape = NETWORKS[name], (2, 17, 15)
     for seed in range(20):
         fast, exact = twins(model, shape, seed=seed)
@@ -99,7 +100,7 @@ def test_small_images_go_in_larger_micro_batches():
 
 @pytest.mark.parametrize("images", [3, 10, 17])
 def test_every_image_is_in_one_slot_of_every_stage(images, monkeypatch):
-    monkeypatch.setattr(plan_module, "_WORKSPACE", 20_000)
+    monkeypatch.setattr(sizes_module, "_WORKSPACE", 20_000)
     network = build_network(NETWORKS["winograd"], (2, 17, 15), rng=np.random.default_rng(0))
     x = np.zeros((images, 2, 17, 15), np.float32)
     plan = ShardPlan(network, x, training=True, clock=NoClock())

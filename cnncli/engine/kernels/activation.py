@@ -9,7 +9,7 @@ import numpy as np
 
 from cnncli.engine.calls import Calls
 from cnncli.engine.images import Parts, pairs
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, nought
+from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, hand_on, nought
 from cnncli.engine.nodes import Node
 from cnncli.nn.layers import Dropout, LeakyReLU, ReLU, Sigmoid, Tanh
 from cnncli.types import FloatArray, Shape
@@ -52,8 +52,7 @@ class _Elementwise(Kernel):
     def forward(self, do: Calls, slot: int, out: Parts) -> None:
         y = self._own(slot)
         self.apply(do, slot, y)
-        for own, view in pairs(self.load.layout(y, self.shape), out):
-            do.copy(own, out=view)
+        hand_on(do, self.load.layout(y, self.shape), out, relu=False)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         self.slope(do, slot, self._own(slot), self.dx)

@@ -209,6 +209,15 @@ def hand_on(do: Calls, own: Parts, out: Parts, *, relu: bool) -> None:
             do.copy(image, out=view)
 
 
+def take_back(do: Calls, dy: Parts, own: Parts, kept: Parts | None) -> None:
+    """Write down the way of a gradient into an image of ours, times a mask that lies like it where there is one."""
+    if kept is None:
+        hand_on(do, dy, own, relu=False)
+        return
+    for (view, mine), (_, mask) in zip(pairs(dy, own), pairs(dy, kept), strict=True):
+        do.multiply(view, mask, out=mine)
+
+
 def empty(*shape: int) -> FloatArray:
     """Return a float32 array that nothing has been written to."""
     return aligned_empty(shape, FLOAT)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, pairs
+from cnncli.engine.images import Parts
 from cnncli.engine.kernels.activation import buffer_shape
 from cnncli.engine.kernels.base import (
     ChannelRow,
@@ -32,6 +32,7 @@ from cnncli.engine.kernels.base import (
     hand_on,
     nought,
     ones,
+    take_back,
 )
 from cnncli.engine.nodes import Node, inference_affine
 from cnncli.nn.layers import BatchNorm, ReLU
@@ -171,14 +172,8 @@ class BatchNormKernel(Kernel):
         g = self.g[slot]
         if self.relu:
             do.copy(self.positive[slot], out=self.scratch)
-        mask = self.load.layout(self.scratch, self.shape)
-        for (view, own), (_, kept) in zip(
-            pairs(dy, self.load.layout(g, self.shape)), pairs(dy, mask), strict=True
-        ):
-            if self.relu:
-                do.multiply(view, kept, out=own)
-            else:
-                do.copy(view, out=own)
+        mask = self.load.layout(self.scratch, self.shape) if self.relu else None
+        take_back(do, dy, self.load.layout(g, self.shape), mask)
         self._sum(do, g, self.gradient_sums[slot, 0])
         do.call(self._times_x, slot)
         self._sum(do, self.scratch, self.gradient_sums[slot, 1])
@@ -201,10 +196,8 @@ class BatchNormKernel(Kernel):
 
     def differentiate_with(self, total: Sums) -> None:
         """Set what backward needs of the whole batch: dx = a · (g - dbeta / M - x_hat · dgamma / M)."""
-        dbeta, per_x = (
-            total[1 : 1 + self.c] / self.count,
-            self._by_x_hat(total) * self.inverse_std / self.count,
-        )
+        dbeta = total[1 : 1 + self.c] / self.count
+        per_x = self._by_x_hat(total) * self.inverse_std / self.count
         self.b.set(self.norm.gamma * self.inverse_std * per_x)
         self.centre.set(dbeta if self.centred else dbeta - per_x * self.mean)
 

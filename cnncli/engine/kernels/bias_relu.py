@@ -6,8 +6,8 @@ Axis letters: N micro-batch, F filters, OH OW output.
 from collections.abc import Callable
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, pairs
-from cnncli.engine.kernels.base import ChannelRow, Load, flags, hand_on, nought
+from cnncli.engine.images import Parts
+from cnncli.engine.kernels.base import ChannelRow, Load, flags, hand_on, nought, take_back
 from cnncli.engine.nodes import Node
 from cnncli.types import FloatArray
 
@@ -59,14 +59,9 @@ class BiasReLU:
 
     def backward(self, do: Calls, slot: int, dy: Parts, g: Parts) -> None:
         """Write dy, without what the ReLU stopped, to g."""
-        if not self.relu:
-            for view, own in pairs(dy, g):
-                do.copy(view, out=own)
-            return
-        do.copy(self.positive[slot], out=self.g)
-        mask = self.layout(self.g)
-        for (view, own), (_, kept) in zip(pairs(dy, g), pairs(dy, mask), strict=True):
-            do.multiply(view, kept, out=own)
+        if self.relu:
+            do.copy(self.positive[slot], out=self.g)
+        take_back(do, dy, g, self.layout(self.g) if self.relu else None)
 
     def gradient(self, do: Calls, slot: int, dy: Parts) -> FloatArray:
         """Return dy, without what the ReLU stopped, as a flat array like the products; dy's own where that is one."""

@@ -7,6 +7,7 @@ copy with long runs.
 Axis letters: N micro-batch, C channels in, F filters, KH KW kernel, OH OW output, PH PW pooled output.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -75,8 +76,8 @@ class _Columns:
         return self.x[:, i : i + stride * count : stride, r, q : q + width]
 
 
-class _ByColumns:
-    """Windows whose pixels are (OH, OW, N), those of even output columns in front of those of odd ones.
+class _Windows(ABC):
+    """Lays out all windows of a micro-batch, in the order in which the products are wanted.
 
     Args:
         conv: the convolution.
@@ -87,6 +88,17 @@ class _ByColumns:
 
     def __init__(self, conv: Conv2D, shape: Shape, images: int, output: tuple[int, int]) -> None:
         self.kernel, self.stride, self.output = conv.kernel_size, conv.stride, output
+
+    @abstractmethod
+    def lay_out(self, do: Calls, x: FloatArray, windows: FloatArray) -> None:
+        """Write the windows of x (N, C, H, W) to (C·KH·KW, OH·OW·N)."""
+
+
+class _ByColumns(_Windows):
+    """Windows whose pixels are (OH, OW, N), those of even output columns in front of those of odd ones."""
+
+    def __init__(self, conv: Conv2D, shape: Shape, images: int, output: tuple[int, int]) -> None:
+        super().__init__(conv, shape, images, output)
         (top, bottom), (left, right) = conv.pads(shape)
         self.input = _Columns(
             conv,
@@ -114,18 +126,11 @@ class _ByColumns:
                     do.copy(seen, out=taps.reshape(c, oh, width, n))
 
 
-class _ByImage:
-    """Windows whose pixels are (OH, N, OW).
-
-    Args:
-        conv: the convolution.
-        shape: (C, H, W) of the input.
-        images: N.
-        output: (OH, OW).
-    """
+class _ByImage(_Windows):
+    """Windows whose pixels are (OH, N, OW)."""
 
     def __init__(self, conv: Conv2D, shape: Shape, images: int, output: tuple[int, int]) -> None:
-        self.kernel, self.stride, self.output = conv.kernel_size, conv.stride, output
+        super().__init__(conv, shape, images, output)
         c, h, w = shape
         (top, bottom), (left, right) = conv.pads(shape)
         self.padded = zeros(c, top + h + bottom, images, left + w + right)
@@ -164,7 +169,8 @@ class FirstConv(Kernel):
         self.shape = (oh, ow, n, f)
         k = c * conv.kernel_size[0] * conv.kernel_size[1]
         slots = load.slots if load.training else 1
-        self.input = (_ByImage if load.by_image else _ByColumns)(conv, nodes[0].input_shape, n, (oh, ow))
+        way = _ByImage if load.by_image else _ByColumns
+        self.input: _Windows = way(conv, nodes[0].input_shape, n, (oh, ow))
         self.windows = empty(slots, k, oh * ow * n)
         self.w = empty(k, f)
         self.tail = BiasReLU(nodes[0], load, relu=len(nodes) == 2, layout=self._layout)

@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, columns_apart, pairs, split, whole
-from cnncli.engine.kernels.base import Kernel, Load, empty, zeros
+from cnncli.engine.images import Parts, columns_apart, split, whole
+from cnncli.engine.kernels.base import Kernel, Load, empty, hand_on, zeros
 from cnncli.engine.kernels.pool_planes import PoolPlanes, pools_by_two
 from cnncli.engine.nodes import Node
 from cnncli.nn.aligned import aligned_empty
@@ -52,8 +52,7 @@ class _Pool(Kernel):
                 yield image[i : i + sh * (oh - 1) + 1 : sh, j : j + sw * (ow - 1) + 1 : sw]
 
     def _take(self, do: Calls, dy: Parts) -> FloatArray:
-        for view, own in pairs(dy, whole(self.g)):
-            do.copy(view, out=own)
+        hand_on(do, dy, whole(self.g), relu=False)
         return self.g
 
 
@@ -89,8 +88,7 @@ class MaxPool(_Pool):
                 do.multiply(candidate, np.uint8(place), out=candidate)
                 do.maximum(self.winner[slot], candidate, out=self.winner[slot])
             do.maximum(y, tap, out=y)
-        for own, view in pairs(whole(y), out):
-            do.copy(own, out=view)
+        hand_on(do, whole(y), out, relu=False)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         g = self._take(do, dy)
@@ -171,8 +169,7 @@ class AvgPool(_Pool):
             else:
                 do.add(y, tap, out=y)
         do.multiply(y, np.float32(1 / (self.size[0] * self.size[1])), out=y)
-        for own, view in pairs(whole(y), out):
-            do.copy(own, out=view)
+        hand_on(do, whole(y), out, relu=False)
 
     def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
         share = self._take(do, dy)

@@ -6,8 +6,8 @@ Axis letters: N micro-batch, F filters, H W pooled image.
 from collections.abc import Callable, Sequence
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, pairs
-from cnncli.engine.kernels.base import Load, flags, nought
+from cnncli.engine.images import Parts
+from cnncli.engine.kernels.base import Load, flags, hand_on, nought, take_back
 from cnncli.engine.nodes import Node
 from cnncli.nn.layers import MaxPool2D, ReLU
 from cnncli.types import FloatArray, Shape
@@ -76,21 +76,14 @@ class PoolPlanes:
         """Write ReLU(y), or y, to `out`."""
         if self.relu and self.training:
             do.greater(y, self.zero, out=self.positive[slot])
-        for own, view in pairs(self.layout(y), out):
-            if self.relu:
-                do.maximum(own, nought(*own.shape), out=view)
-            else:
-                do.copy(own, out=view)
+        hand_on(do, self.layout(y), out, relu=self.relu)
 
     def activate_backward(self, do: Calls, slot: int, dy: Parts) -> FloatArray:
         """Keep dy · (y > 0), or dy, for `backward`, and return it."""
         if self.relu:
             do.copy(self.positive[slot], out=self.g)
-        for view, own in pairs(dy, self.layout(self.g)):
-            if self.relu:
-                do.multiply(view, own, out=own)
-            else:
-                do.copy(view, out=own)
+        g = self.layout(self.g)
+        take_back(do, dy, g, g if self.relu else None)  # the mask lies where the product goes
         return self.g
 
     def backward(self, do: Calls, slot: int, planes: FloatArray) -> None:

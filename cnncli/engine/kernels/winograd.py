@@ -38,6 +38,13 @@ KERNEL_TRANSFORM: FloatArray = np.array(
 _GG = np.kron(KERNEL_TRANSFORM, KERNEL_TRANSFORM)  # (16, 9): the transform of a 3x3 kernel as one product
 
 
+ROW_PAIRS = ((0, 2), (1, 2), (2, 1), (1, 3))
+"""Which of a tile's four rows Bᵀ combines for each place: their sum for place 1, their difference for the others."""
+
+BACK = (1, 2, 0, 3)
+"""The order in which places go back to rows."""
+
+
 def suits_winograd(node: Node) -> bool:
     """Return whether a layer is a 3x3 convolution at stride 1 that is worth Winograd's transforms."""
     layer = node.layer
@@ -112,13 +119,6 @@ def transform_input_backward(
     do.subtract(o[:, 1:tw], dv[3, :, : tw - 1], out=o[:, 1:tw])
     do.negative(dv[3, :, tw - 1], out=o[:, tw])
     rows_back(do, place, t.swapaxes(0, 1), one.swapaxes(0, 1), padded.swapaxes(0, 1))
-
-
-ROW_PAIRS = ((0, 2), (1, 2), (2, 1), (1, 3))
-"""Which of a tile's four rows Bᵀ combines for each place: their sum for place 1, their difference for the others."""
-
-BACK = (1, 2, 0, 3)
-"""The order in which places go back to rows."""
 
 
 def rows_back(do: Calls, place: int, t: FloatArray, one: FloatArray, rows: FloatArray) -> None:

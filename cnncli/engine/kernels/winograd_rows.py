@@ -26,7 +26,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from cnncli.engine.calls import Calls
-from cnncli.engine.images import Part, Parts, pairs
+from cnncli.engine.images import Part, Parts
 from cnncli.engine.kernels.base import (
     ChannelRow,
     Draws,
@@ -37,6 +37,7 @@ from cnncli.engine.kernels.base import (
     give,
     hand_on,
     nought,
+    take_back,
     zeros,
 )
 from cnncli.engine.kernels.products import SMALL, ColumnSum, SummedProduct
@@ -212,13 +213,11 @@ class WinogradRows(Kernel):
         if row == 1 and self.oh % 2:
             do.fill(self._output_rows(flat)[-1], 0)
         own, rows = self._every_second_row(flat, dy, row)
-        if self.positive is None:
-            hand_on(do, rows, own, relu=False)
-            return
-        do.copy(self.positive[slot, row], out=self.mask)
-        mask, _ = self._every_second_row(self.mask, dy, row)
-        for (view, mine), (_, kept) in zip(pairs(rows, own), pairs(rows, mask), strict=True):
-            do.multiply(view, kept, out=mine)
+        mask = None
+        if self.positive is not None:
+            do.copy(self.positive[slot, row], out=self.mask)
+            mask, _ = self._every_second_row(self.mask, dy, row)
+        take_back(do, rows, own, mask)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         name, c, f = self.nodes[0].name, self.c, self.f
