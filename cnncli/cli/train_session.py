@@ -47,13 +47,12 @@ def start(config: Config, runs_dir: Path, name: str | None, output: Output, *, e
     Raises:
         CnnError: whatever a training may end with; the folder says how far it came.
     """
-    network = build(config)  # what cannot be built is refused before a folder is made for it
+    prepared = prepare(config)  # what cannot be built or read is refused before a folder is made for it
     run = create_run(runs_dir, name, exist_ok)
     if not output.quiet:
         note(f"run {run.path}")
-        err().print(layer_table(network))
-    del network
-    _tell(_watched(config, run, output, resume=False), output)
+        err().print(layer_table(prepared.network))
+    _tell(_watched(config, run, output, resume=False, prepared=prepared), output)
 
 
 def resume(text: str, runs_dir: Path, overrides: list[str], output: Output) -> None:

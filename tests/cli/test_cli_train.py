@@ -108,6 +108,25 @@ def test_a_model_that_cannot_be_built_makes_no_run_folder(cnn) -> None:
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "exit_code", "told"),
+    [
+        ("data.augment=[{spin: 1}]", 2, "unknown augmentation 'spin'"),
+        ("train.optimizer.momentun=0.9", 2, "momentun"),
+        ("data.validation=100000", 2, "data.validation"),
+        ("data.dir=nowhere", 1, "nowhere"),
+    ],
+)
+def test_what_cannot_be_prepared_makes_no_run_folder_and_latest_stays(cnn, setting, exit_code, told) -> None:
+    assert cnn(*TRAIN).exit_code == 0
+    dataset = ["--set", "data.dataset=mnist"] if "nowhere" in setting else []
+    result = cnn(*TRAIN, *dataset, "--set", setting)
+    assert result.exit_code == exit_code
+    assert told in result.stderr
+    assert [path.name for path in Path("runs").iterdir()] == ["run-1"]
+    assert cnn("eval", "latest").exit_code == 0
+
+
 def test_a_config_that_is_wrong_names_file_line_and_key(cnn) -> None:
     Path("bad.yaml").write_text("model: [flatten, {linear: 3}]\ntrain:\n  batch_size: many\n")
     result = cnn("train", "-c", "bad.yaml")
