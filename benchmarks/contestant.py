@@ -38,7 +38,7 @@ Step = Callable[[], None]
 def ours(job: dict[str, Any]) -> Step:
     """Return one step of this project's training or inference."""
     import cnncli.engine as engine
-    from cnncli.data.batches import Batches, to_input
+    from cnncli.batches.batches import Batches, to_input
     from cnncli.nn.build import build_network
     from cnncli.optim.optimizers import make_optimizer
 

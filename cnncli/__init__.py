@@ -13,12 +13,13 @@ Example:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from cnncli._version import __version__
 
 if TYPE_CHECKING:
-    from cnncli.config import Config, load_config, parse_config
-    from cnncli.data.datasets import Dataset, Split, load_dataset
-    from cnncli.data.download import download
+    from cnncli.config.schema import Config, load_config, parse_config
+    from cnncli.data.dataset import Dataset, Split
+    from cnncli.data.download.fetch import download
+    from cnncli.data.load import load_dataset
     from cnncli.engine import compile
     from cnncli.errors import CnnError
     from cnncli.nn.build import build_network
@@ -33,29 +34,29 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CnnError": "errors",
-    "Config": "config",
-    "Dataset": "data.datasets",
+    "Config": "config.schema",
+    "Dataset": "data.dataset",
     "EpochRecord": "training.fit",
     "Evaluation": "training.evaluate",
     "Model": "training.model",
     "Network": "nn.network",
     "PicturePrediction": "training.predict",
     "Run": "runs",
-    "Split": "data.datasets",
+    "Split": "data.dataset",
     "StepRecord": "training.fit",
     "TrainResult": "training.results",
     "build_network": "nn.build",
     "compile": "engine",
     "create_run": "runs",
-    "download": "data.download",
+    "download": "data.download.fetch",
     "evaluate": "training.evaluate",
     "find_run": "runs",
     "fit": "training.fit",
     "list_runs": "runs",
-    "load_config": "config",
-    "load_dataset": "data.datasets",
+    "load_config": "config.schema",
+    "load_dataset": "data.load",
     "load_model": "training.model",
-    "parse_config": "config",
+    "parse_config": "config.schema",
     "predict_pictures": "training.predict",
     "train_run": "training.session",
 }

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,33 +13,63 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "cnncli"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-ANYWHERE = {"errors", "types", "randomness", "config", "storage", "memory", ""}
-"""Modules that any other may import; "" is the package itself, for its version."""
-
-CONFIG_FILES = {"config_errors", "config_files", "layer_specs", "overrides", "yaml_text"}
-"""What config.py is made of."""
+ANYWHERE = {"_version", "errors", "types", "randomness", "memory", "storage", "locks", "options"}
+"""Modules at the package's root that any other may import."""
 
 BELOW: dict[str, set[str]] = {
+    "config": set(),
     "nn": set(),
-    "data": set(),
     "optim": {"nn"},
     "engine": {"nn", "optim"},
-    "checkpoint": set(),
-    "runs": set(),
-    "report": set(),
-    "training": {"data", "nn", "engine", "optim", "runs", "checkpoint", "report"},
-    "cli": {"data", "nn", "engine", "optim", "training", "runs", "checkpoint", "report"},
+    "pictures": set(),
+    "data": {"pictures"},
+    "batches": {"data"},
+    "checkpoint": {"config"},
+    "runs": {"config"},
+    "report": {"config"},
+    "training": {
+        "batches",
+        "checkpoint",
+        "config",
+        "data",
+        "engine",
+        "nn",
+        "optim",
+        "pictures",
+        "report",
+        "runs",
+    },
+    "cli": {
+        "batches",
+        "checkpoint",
+        "config",
+        "data",
+        "engine",
+        "nn",
+        "optim",
+        "pictures",
+        "report",
+        "runs",
+        "training",
+    },
 }
-"""What each part of the package may import of the others, beside itself and what anything may import."""
+"""What each folder of the package may import of the others, beside itself and the modules above."""
+
+ENGINE: dict[str, set[str]] = {
+    "engine.kernels": set(),
+    "engine.plan": {"engine.kernels", "engine.profile"},
+    "engine.parallel": {"engine.kernels", "engine.plan", "engine.profile", "engine.executor"},
+}
+"""The same for the folders within the engine."""
 
 HOME: dict[str, str | tuple[str, ...]] = {
     "typer": "cnncli/cli/",
     "rich": "cnncli/cli/",
-    "requests": "cnncli/data/download.py",
-    "urllib3": "cnncli/data/download.py",
-    "tqdm": "cnncli/data/download.py",
+    "requests": "cnncli/data/download/fetch.py",
+    "urllib3": "cnncli/data/download/fetch.py",
+    "tqdm": "cnncli/data/download/fetch.py",
     "matplotlib": "cnncli/report/",
-    "PIL": ("cnncli/data/", "cnncli/cli/drawing.py"),
+    "PIL": ("cnncli/pictures/", "cnncli/data/", "cnncli/cli/drawing.py"),
 }
 """The only place where each of these may be imported."""
 
@@ -99,30 +130,63 @@ def test_the_imports_were_found() -> None:
     }
 
 
+def file_of(dotted: str) -> str:
+    """Return the file that holds a module of ours: "cnncli.nn" -> "cnncli/nn/__init__.py"."""
+    base = PACKAGE.parent / dotted.replace(".", "/")
+    found = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+    return found.relative_to(PACKAGE.parent).as_posix()
+
+
 @pytest.mark.parametrize("part", BELOW)
-def test_a_part_imports_only_what_lies_below_it(part: str) -> None:
-    allowed = BELOW[part] | ANYWHERE | CONFIG_FILES | {part}
+def test_a_folder_imports_only_what_lies_below_it(part: str) -> None:
+    allowed = BELOW[part] | ANYWHERE | {part}
     wrong = [
         f"{each.file}:{each.line} imports {each.name}"
         for each in IMPORTS
         if each.name.split(".")[0] == "cnncli"
-        and each.file.startswith((f"cnncli/{part}/", f"cnncli/{part}.py"))
+        and each.file.startswith(f"cnncli/{part}/")
         and part_of(each.name) not in allowed
         and not each.for_types_only
     ]
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("room", ENGINE)
+def test_a_folder_of_the_engine_imports_only_what_lies_below_it(room: str) -> None:
+    allowed = tuple(f"cnncli.{name}" for name in ENGINE[room] | {room})
+    wrong = [
+        f"{each.file}:{each.line} imports {each.name}"
+        for each in IMPORTS
+        if each.name.startswith("cnncli.engine")
+        and each.file.startswith(f"cnncli/{room.replace('.', '/')}/")
+        and not f"{each.name}.".startswith(tuple(f"{name}." for name in allowed))
+        and not each.for_types_only
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_folder_of_the_package_has_its_place() -> None:
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert folders == set(BELOW)
+
+
 def test_what_anything_may_import_lies_at_the_bottom() -> None:
-    bottom = (ANYWHERE - {""}) | CONFIG_FILES
     wrong = [
         f"{each.file}:{each.line} imports {each.name}"
         for each in IMPORTS
         if each.name.startswith("cnncli.")
-        and each.file.removeprefix("cnncli/").removesuffix(".py") in bottom
-        and part_of(each.name) not in bottom
+        and each.file.removeprefix("cnncli/").removesuffix(".py") in ANYWHERE
+        and part_of(each.name) not in ANYWHERE
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    graph: dict[str, set[str]] = {}
+    for each in IMPORTS:
+        if each.name.startswith("cnncli.") and not each.for_types_only:
+            graph.setdefault(each.file, set()).add(file_of(each.name))
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the files
 
 
 @pytest.mark.parametrize("library", HOME)
@@ -139,7 +203,7 @@ def test_a_library_is_imported_in_its_home_only(library: str) -> None:
 
 def test_yaml_is_imported_where_configs_are_read_only() -> None:
     users = {each.file for each in IMPORTS if each.name.split(".")[0] == "yaml"}
-    assert users <= {"cnncli/config.py", "cnncli/yaml_text.py"}
+    assert users <= {"cnncli/config/schema.py", "cnncli/config/yaml_reader.py"}
 
 
 @pytest.mark.parametrize("library", ["matplotlib", "tqdm"])

@@ -10,7 +10,7 @@ import typer
 import typer.core
 import typer.main
 
-import cnncli
+from cnncli._version import __version__
 from cnncli.cli.console import run_command
 from cnncli.cli.help import Command, help_page
 from cnncli.cli.quick_parameters import make_quick
@@ -81,7 +81,7 @@ app = typer.Typer(name="cnn", cls=Program, context_settings=SETTINGS, pretty_exc
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"cnn {cnncli.__version__}")
+        print(f"cnn {__version__}")
         raise typer.Exit()
 
 

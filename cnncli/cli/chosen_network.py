@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnncli.data.datasets import DATASETS, SYNTHETIC, load_dataset
+from cnncli.data.dataset import SYNTHETIC
+from cnncli.data.load import load_dataset
+from cnncli.data.registry import DATASETS
 from cnncli.errors import ModelError, UsageError
 from cnncli.nn.build import build_network
 
 if TYPE_CHECKING:
-    from cnncli.config import Config
+    from cnncli.config.schema import Config
     from cnncli.nn.network import Network
     from cnncli.types import Shape
 

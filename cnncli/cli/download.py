@@ -50,8 +50,8 @@ def download(
 
 def _list(data_dir: Path) -> None:
     from cnncli.cli.console import out, table
-    from cnncli.data.datasets import is_available
-    from cnncli.data.table import DATASETS
+    from cnncli.data.load import is_available
+    from cnncli.data.registry import DATASETS
 
     made = table("set", "title", "classes>", "train>", "test>", "licence", "here")
     for name, spec in DATASETS.items():
@@ -66,7 +66,7 @@ def _list(data_dir: Path) -> None:
 def _verify(name: str, data_dir: Path) -> int:
     """Print what is known of every file of a set; return 0 when all are right, else 1."""
     from cnncli.cli.console import note, out, table
-    from cnncli.data.local_files import verify
+    from cnncli.data.download.local_files import verify
 
     reports = verify(name, data_dir)
     made = table("file", "status", "what was checked, or is wrong", title=name)
@@ -81,7 +81,7 @@ def _verify(name: str, data_dir: Path) -> int:
 
 def _fetch(name: str, data_dir: Path, source: str | None, force: bool) -> None:
     from cnncli.cli.console import note, out
-    from cnncli.data.download import download
+    from cnncli.data.download.fetch import download
 
     for path in download(name, data_dir, source=source, force=force, notify=note):
         out().print(str(path), soft_wrap=True)

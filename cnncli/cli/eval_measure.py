@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from cnncli.cli.console import note
 from cnncli.cli.progress import counting
-from cnncli.data.datasets import Dataset, Split, load_dataset
+from cnncli.data.dataset import Dataset, Split
+from cnncli.data.load import load_dataset
 from cnncli.engine import compile
 from cnncli.errors import CheckpointError, DataError, StorageError, UsageError
 from cnncli.runs import find_run

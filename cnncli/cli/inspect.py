@@ -82,7 +82,7 @@ def kind_of(name: str, runs_dir: Path) -> Kind:
     Raises:
         UsageError: it stands for nothing.
     """
-    from cnncli.data.table import DATASETS
+    from cnncli.data.registry import DATASETS
 
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
@@ -110,7 +110,7 @@ def kind_of(name: str, runs_dir: Path) -> Kind:
 
 
 def _config_folders() -> list[Path]:
-    from cnncli.config_files import shipped_configs
+    from cnncli.config.files import shipped_configs
 
     return [Path("configs"), shipped_configs()]
 

@@ -8,12 +8,12 @@ from rich.text import Text
 
 from cnncli.cli.console import note, out, print_json, table
 from cnncli.cli.drawing import in_rows, picture, write_png
-from cnncli.data.datasets import load_dataset
-from cnncli.data.pictures import find_digits, read_picture
+from cnncli.data.load import load_dataset
+from cnncli.pictures.read import find_digits, read_picture
 from cnncli.randomness import stream
 
 if TYPE_CHECKING:
-    from cnncli.data.datasets import Dataset
+    from cnncli.data.dataset import Dataset
 
 MOST_DIGITS = 16
 """More digits of a picture are counted, but not drawn."""

@@ -47,7 +47,7 @@ def find_sources(names: list[str]) -> list[Source]:
         if name == "-":
             found.append(("stdin", _read_stdin()))
         elif path.is_dir():
-            from cnncli.data.folder import SUFFIXES
+            from cnncli.data.readers.folder import SUFFIXES
 
             inside = sorted(file for file in path.rglob("*") if _is_shown(file, path, SUFFIXES))
             if not inside:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from cnncli.config import Config, load_config
-from cnncli.data.datasets import DATASETS, is_available
+from cnncli.config.schema import Config, load_config
+from cnncli.data.load import is_available
+from cnncli.data.registry import DATASETS
 from cnncli.errors import DownloadError, StorageError
 
 Say = Callable[[str], None]
@@ -54,7 +55,7 @@ def named_config(name: str | None, overrides: list[str], say: Say) -> Config:
 
 
 def _download(dataset: str, folder: str, say: Say, *, progress: bool, patient: bool) -> None:
-    from cnncli.data.download import Limits, download
+    from cnncli.data.download.fetch import Limits, download
 
     limits = Limits() if patient else Limits(connect=3, read=8, retries=0)
     download(dataset, folder, progress=progress, notify=say if patient else lambda text: None, limits=limits)

@@ -40,7 +40,7 @@ def compile(
     """
     if kind == "plain" or network.dtype != "float32":
         return PlainExecutor(network, clock=clock)
-    from cnncli.engine.fast import FastExecutor, suits
+    from cnncli.engine.parallel.caller import FastExecutor, suits
 
     if not suits(network):
         return PlainExecutor(network, clock=clock)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnncli.engine.fast import FastExecutor, suits
-from cnncli.engine.nodes import names_of
+from cnncli.engine.kernels.node import names_of
+from cnncli.engine.parallel.caller import FastExecutor, suits
 from cnncli.engine.profile import WAITING, StepClock
 from cnncli.nn.network import Network
 

@@ -33,7 +33,7 @@ class BatchResult(NamedTuple):
 
 
 class BatchSource(Protocol):
-    """Batches that workers read by themselves, each its own part of one: `cnncli.data.batches.Batches`.
+    """Batches that workers read by themselves, each its own part of one: `cnncli.batches.batches.Batches`.
 
     Workers may have copies of it, so once it is in use, nothing of it may change.
     """

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from cnncli._version import __version__
+
 
 def machine_facts() -> dict[str, Any]:
     """Return what run.json says about software, hardware and command line; takes some 10 ms, for `git`."""
     return {
         "command_line": list(sys.argv),
-        "cnncli": _own_version(),
+        "cnncli": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": blas_name(),
@@ -117,9 +119,3 @@ def _start_time(pid: int) -> int | None:
     if after_name[:1] == [b"Z"]:
         return -1  # dead, and not yet collected by its parent
     return int(after_name[19])
-
-
-def _own_version() -> str:
-    import cnncli
-
-    return cnncli.__version__

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.data.batches import to_input
+from cnncli.batches.batches import to_input
 from cnncli.errors import DataError
 from cnncli.nn.losses import log_softmax
 from cnncli.training.metrics import ClassMetrics, confusion_matrix, per_class

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cnncli.data.batches import Batches
+from cnncli.batches.batches import Batches
 from cnncli.errors import DivergenceError
 from cnncli.optim.averaging import ExponentialAverage
 from cnncli.optim.optimizers import Optimizer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cnncli.data.batches import to_input
+from cnncli.batches.batches import to_input
 from cnncli.errors import CnnError, UsageError
 from cnncli.training.model import Model
 from cnncli.types import ByteArray
@@ -16,7 +16,7 @@ from cnncli.types import ByteArray
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from cnncli.data.pictures import Digit, Preprocessed
+    from cnncli.pictures.read import Digit, Preprocessed
 
 Source = str | Path | tuple[str, bytes]
 """A file, or a name and the content of one (what came from stdin, say)."""
@@ -140,7 +140,7 @@ def predictions_document(model: Model, predictions: Sequence[PicturePrediction])
 def _read(
     name: str, source: Source, model: Model, invert: Literal["auto", "yes", "no"], raw: bool, top: int
 ) -> PicturePrediction:
-    from cnncli.data.pictures import find_digits, read_picture  # loads Pillow: only for who has a picture
+    from cnncli.pictures.read import find_digits, read_picture  # loads Pillow: only for who has a picture
 
     picture = read_picture(source[1] if isinstance(source, tuple) else source, name)
     if model.network.input_shape == (1, 28, 28):
@@ -158,7 +158,7 @@ def _read(
 
 def _whole(picture: "Image", model: Model, invert: Literal["auto", "yes", "no"]) -> "Preprocessed":
     """Bring a picture as a whole to the shape of a network that takes other inputs than 28x28 grey ones."""
-    from cnncli.data.pictures import Digit, Preprocessed
+    from cnncli.pictures.read import Digit, Preprocessed
 
     shape = model.network.input_shape
     if len(shape) != 3 or shape[0] not in (1, 3):

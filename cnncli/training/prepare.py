@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from cnncli.data.augment import make_augmentation
-from cnncli.data.batches import Batches
-from cnncli.data.datasets import Dataset, Split, load_dataset
+from cnncli.batches.augment import make_augmentation
+from cnncli.batches.batches import Batches
+from cnncli.data.dataset import Dataset, Split
+from cnncli.data.load import load_dataset
 from cnncli.data.splits import stratified_split
 from cnncli.errors import CnnError, ModelError, UsageError
 from cnncli.memory import available_bytes
@@ -21,7 +22,7 @@ from cnncli.randomness import stream
 from cnncli.types import IntArray
 
 if TYPE_CHECKING:
-    from cnncli.config import Config
+    from cnncli.config.schema import Config
 
 _PLAIN_COPIES = 3  # kept for the backward pass, their gradients, and the windows of a convolution
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cnncli.data.datasets import Split
+from cnncli.data.dataset import Split
 from cnncli.report import draw_confusion, draw_curves, draw_mistakes, find_mistakes
 from cnncli.runs import Run
 from cnncli.storage import make_folder, write_text_atomic

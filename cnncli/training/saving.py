@@ -13,7 +13,7 @@ from cnncli.training.fit import TrainingState
 from cnncli.training.prepare import Prepared
 
 if TYPE_CHECKING:
-    from cnncli.config import Config, TrainConfig
+    from cnncli.config.schema import Config, TrainConfig
 
 CHANGEABLE = (
     "train.epochs",

@@ -20,7 +20,7 @@ from cnncli.training.saving import check_something_left, restore, resume_command
 from cnncli.training.step_profile import StepProfile
 
 if TYPE_CHECKING:
-    from cnncli.config import Config
+    from cnncli.config.schema import Config
     from cnncli.types import ByteArray, IntArray
 
 Stop = Callable[[], int | None]
@@ -83,7 +83,7 @@ def train_run(
         if not resume and run.last_path.exists():
             raise RunError(f"{run.name} holds a training already", f"go on with it: {resume_command(run)}")
         if config is None:
-            from cnncli.config import load_config
+            from cnncli.config.schema import load_config
 
             config = load_config(run.config_path)
         if epochs is not None:
@@ -100,7 +100,7 @@ def with_shards(config: "Config") -> "Config":
     """Return a config with the number of shards that "auto" is here; a run keeps it, for a resume elsewhere."""
     if config.engine.kind == "plain" or config.engine.shards != "auto":
         return config
-    from cnncli.engine.fast import default_shards
+    from cnncli.engine.parallel.caller import default_shards
 
     return config.with_overrides([f"engine.shards={default_shards()}"])
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import cnncli
 from cnncli.cli.app import app
-from cnncli.data.idx import write_idx
+from cnncli.data.readers.idx import write_idx
 
 CONFIG = """
 data: {dataset: tiny, validation: 30, normalize: {mean: 0.3, std: 0.3}}

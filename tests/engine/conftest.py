@@ -1,13 +1,8 @@
-"""Makes the oracle importable from every test of this folder."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
+"""What tests of the engine ask for."""
 
 import pytest
 
-from cnncli.engine.workers import can_fork
+from cnncli.engine.parallel.pool import can_fork
 
 
 @pytest.fixture

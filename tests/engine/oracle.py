@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from cnncli.engine.fast import FastExecutor
-from cnncli.engine.images import pairs
-from cnncli.engine.images import whole as all_of
 from cnncli.engine.kernels.activation import DropoutKernel
+from cnncli.engine.kernels.layout import pairs
+from cnncli.engine.kernels.layout import whole as all_of
+from cnncli.engine.parallel.caller import FastExecutor
 from cnncli.nn.build import build_network
 from cnncli.nn.layers import Dropout, LeakyReLU, MaxPool2D, ReLU
 from cnncli.nn.layers.windows import pad, taps

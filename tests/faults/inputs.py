@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cnncli.data.idx import read_idx, write_idx
-from cnncli.data.pictures import find_digits, read_picture
+from cnncli.data.readers.idx import read_idx, write_idx
 from cnncli.errors import DataError, PictureError
+from cnncli.pictures.read import find_digits, read_picture
 
 from .bounded import Ended, cnn, own_peak, run
 from .outcome import Outcome
@@ -25,7 +25,7 @@ from .outcome import Outcome
 
 def configs(folder: Path, count: int) -> Outcome:
     """Damage the configs that ship with the program."""
-    from tests.test_config_fuzz import mutate_and_read
+    from tests.config.test_fuzz import mutate_and_read
 
     read = mutate_and_read(
         count, seed=7
@@ -39,7 +39,7 @@ def configs(folder: Path, count: int) -> Outcome:
 
 def checkpoints(folder: Path, count: int) -> Outcome:
     """Damage a checkpoint: bits, sizes, headers, members, the JSON part, with and without right checksums."""
-    from tests.checkpoint_mutations import campaign
+    from tests.checkpoint.mutations import campaign
 
     campaign(50, 0, folder)
     before = own_peak()
@@ -174,7 +174,7 @@ def bombs(folder: Path, count: int) -> Outcome:
     lost: list[str] = []
     words: list[str] = []
     checkpoint = _checkpoint(folder)
-    floor = run("-c", "import cnncli.cli.predict_sources, cnncli.data.pictures", cwd=folder).megabytes
+    floor = run("-c", "import cnncli.cli.predict_sources, cnncli.pictures.read", cwd=folder).megabytes
     cases: list[tuple[str, Callable[[Path], tuple[str, ...]], float]] = [
         ("a gigabyte of zeros in a gzipped IDX file", _gzip_bomb, 100),
         ("an IDX header of 2^31 images", _idx_header, 100),
@@ -276,7 +276,7 @@ def _huge_batch() -> str:
 
 
 def _checkpoint(folder: Path) -> bytes:
-    from tests.checkpoint_mutations import saved_bytes, small_checkpoint
+    from tests.checkpoint.mutations import saved_bytes, small_checkpoint
 
     with tempfile.TemporaryDirectory() as place:
         return saved_bytes(small_checkpoint(np.random.default_rng(0)), Path(place))

@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from cnncli.checkpoint import load_checkpoint
-from cnncli.data.download import download
+from cnncli.data.download.fetch import download
 from cnncli.errors import DownloadError
 from cnncli.runs import Run
 
@@ -92,7 +92,7 @@ def full_disks(folder: Path, count: int) -> Outcome:
 def cut_downloads(folder: Path, count: int) -> Outcome:
     """Cut connections at random bytes; lie, stall and refuse in between."""
     os.environ["NO_PROXY"] = "127.0.0.1"
-    from tests.data import mirror as web
+    from tests.data.download import mirror as web
 
     spec, files, _ = web.small_set(folder)
     dice, lost, cuts = random.Random(8), [], 0
@@ -128,7 +128,7 @@ def cut_downloads(folder: Path, count: int) -> Outcome:
 def lying_mirrors(folder: Path, count: int) -> Outcome:
     """Serve a web page, other bytes, less or endlessly more under the name of a file."""
     os.environ["NO_PROXY"] = "127.0.0.1"
-    from tests.data import mirror as web
+    from tests.data.download import mirror as web
 
     spec, files, _ = web.small_set(folder)
     dice, lost = random.Random(9), []
@@ -166,7 +166,7 @@ def lying_mirrors(folder: Path, count: int) -> Outcome:
 def eight_at_once(folder: Path, count: int) -> Outcome:
     """Download the same set from eight processes into one folder."""
     os.environ["NO_PROXY"] = "127.0.0.1"
-    from tests.data import mirror as web
+    from tests.data.download import mirror as web
 
     spec, files, _ = web.small_set(folder)
     lost = []

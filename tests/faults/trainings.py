@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cnncli.checkpoint import load_checkpoint
-from cnncli.data.idx import write_idx
+from cnncli.data.readers.idx import write_idx
 from cnncli.runs import Run, list_runs
 
 from .bounded import ENVIRONMENT, cnn

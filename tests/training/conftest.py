@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnncli.data.augment import make_augmentation
-from cnncli.data.batches import Batches
+from cnncli.batches.augment import make_augmentation
+from cnncli.batches.batches import Batches
 from cnncli.engine import PlainExecutor
 from cnncli.nn import Network, build_network
 from cnncli.optim import ExponentialAverage, Optimizer, make_average, make_optimizer, make_schedule

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnncli.data.batches import to_input
+from cnncli.batches.batches import to_input
 from cnncli.engine import PlainExecutor
 from cnncli.errors import DataError
 from cnncli.nn import Network, build_network, softmax

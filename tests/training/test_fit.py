@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnncli.data.batches import Batches
+from cnncli.batches.batches import Batches
 from cnncli.engine import PlainExecutor, compile
 from cnncli.errors import DivergenceError
 from cnncli.nn import build_network

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cnncli.checkpoint import load_checkpoint, network_hash
-from cnncli.data.idx import write_idx
+from cnncli.data.readers.idx import write_idx
 from cnncli.runs import Run
 
 CONFIG = """
@@ -32,7 +32,7 @@ engine: {kind: plain}
 PROGRAM = """
 import sys
 from pathlib import Path
-from cnncli.config import parse_config
+from cnncli.config.schema import parse_config
 from cnncli.runs import Run
 from cnncli.training.session import train_run
 run = Run(Path(sys.argv[1]))

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from cnncli.checkpoint import load_checkpoint, network_hash
-from cnncli.config import Config, load_config, parse_config
-from cnncli.data.idx import write_idx
-from cnncli.engine.fast import default_shards
+from cnncli.config.schema import Config, load_config, parse_config
+from cnncli.data.readers.idx import write_idx
+from cnncli.engine.parallel.caller import default_shards
 from cnncli.errors import (
     CheckpointError,
     CnnError,
@@ -213,7 +213,7 @@ def test_a_run_keeps_its_number_of_shards_for_a_resume_on_another_machine(
         train(config(*fast), broken, stop=stop_after(4))
     shards = load_config(broken.config_path).engine.shards
     assert shards == default_shards()
-    monkeypatch.setattr("cnncli.engine.fast.available_cores", lambda: 8 if shards == 2 else 2)
+    monkeypatch.setattr("cnncli.engine.parallel.caller.available_cores", lambda: 8 if shards == 2 else 2)
     assert default_shards() != shards
     train(None, broken, resume=True)
     assert load_config(broken.config_path).engine.shards == shards

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, pairs
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, hand_on, nought
-from cnncli.engine.nodes import Node
+from cnncli.engine.kernels.layout import Parts, pairs
+from cnncli.engine.kernels.node import Node
+from cnncli.engine.kernels.tape import Calls
 from cnncli.nn.layers import Dropout, LeakyReLU, ReLU, Sigmoid, Tanh
 from cnncli.types import FloatArray, Shape
 

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, by_image, pairs, split, whole
-from cnncli.engine.nodes import Node
+from cnncli.engine.kernels.layout import Parts, by_image, pairs, split, whole
+from cnncli.engine.kernels.node import Node
+from cnncli.engine.kernels.tape import Calls
 from cnncli.nn.aligned import ALIGNMENT, aligned_empty, aligned_zeros
 from cnncli.types import BoolArray, FloatArray, Shape
 

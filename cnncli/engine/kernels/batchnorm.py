@@ -18,8 +18,6 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts
 from cnncli.engine.kernels.activation import buffer_shape
 from cnncli.engine.kernels.base import (
     ChannelRow,
@@ -34,7 +32,9 @@ from cnncli.engine.kernels.base import (
     ones,
     take_back,
 )
-from cnncli.engine.nodes import Node, inference_affine
+from cnncli.engine.kernels.layout import Parts
+from cnncli.engine.kernels.node import Node, inference_affine
+from cnncli.engine.kernels.tape import Calls
 from cnncli.nn.layers import BatchNorm, ReLU
 from cnncli.types import FloatArray
 

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, whole
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, give, ones, zeros
+from cnncli.engine.kernels.layout import Parts, whole
+from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.products import product_by_columns
-from cnncli.engine.nodes import Node
+from cnncli.engine.kernels.tape import Calls
 from cnncli.nn.layers import Flatten, Linear, ReLU
 from cnncli.types import FloatArray
 

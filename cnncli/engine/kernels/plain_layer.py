@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, pairs, whole
 from cnncli.engine.kernels.activation import buffer_shape
 from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
-from cnncli.engine.nodes import Node
+from cnncli.engine.kernels.layout import Parts, pairs, whole
+from cnncli.engine.kernels.node import Node
+from cnncli.engine.kernels.tape import Calls
 from cnncli.types import FloatArray
 
 

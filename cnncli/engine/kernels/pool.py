@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.calls import Calls
-from cnncli.engine.images import Parts, columns_apart, split, whole
 from cnncli.engine.kernels.base import Kernel, Load, empty, hand_on, zeros
-from cnncli.engine.kernels.pool_planes import PoolPlanes, pools_by_two
-from cnncli.engine.nodes import Node
+from cnncli.engine.kernels.conv.pool_planes import PoolPlanes, pools_by_two
+from cnncli.engine.kernels.layout import Parts, columns_apart, split, whole
+from cnncli.engine.kernels.node import Node
+from cnncli.engine.kernels.tape import Calls
 from cnncli.nn.aligned import aligned_empty
 from cnncli.nn.layers import AvgPool2D, GlobalAvgPool, MaxPool2D
 from cnncli.types import FloatArray

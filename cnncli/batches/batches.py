@@ -1,0 +1,201 @@
+"""Turns byte images into float batches, one at a time, so that no float copy of a whole set ever exists.
+
+Axis letters: N images of a set, B images of a batch, C channels, H W image.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from cnncli.batches.draws import Draws, PartOfDraws
+from cnncli.errors import DataError
+from cnncli.randomness import stream
+from cnncli.types import ByteArray, FloatArray, IntArray, Shape
+
+Augmentation = Callable[[FloatArray, Draws], FloatArray]
+"""Takes float images (B, C, H, W) in 0..1 and what to draw from, gives images of the same shape and type."""
+
+
+def to_input(
+    images: ByteArray,
+    normalize: tuple[float, float] | None = None,
+    dtype: npt.DTypeLike = np.float32,
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """Return byte images as network input: (pixel / 255 − mean) / std.
+
+    Args:
+        images: (B, H, W) grey or (B, H, W, C), uint8.
+        normalize: mean and standard deviation of the set in units of 0..1, or None for pixel / 255 alone.
+        dtype: float32 or float64.
+        out: where to write it, (B, C, H, W); its type is then the dtype.
+
+    Returns:
+        out, or a fresh array (B, C, H, W), never a view of another batch.
+
+    Example:
+        >>> to_input(np.full((1, 28, 28), 255, np.uint8)).shape
+        (1, 1, 28, 28)
+    """
+    if images.ndim not in (3, 4) or images.dtype != np.uint8:
+        raise ValueError(f"images must be uint8 (N, H, W) or (N, H, W, C), not {images.dtype} {images.shape}")
+    # (B, H, W[, C]) -> (B, C, H, W); still bytes, still a view
+    channels_first = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+    x: FloatArray = np.empty(channels_first.shape, dtype) if out is None else out
+    scale = x.dtype.type
+    if normalize is None:
+        np.multiply(channels_first, scale(1 / 255), out=x)
+        return x
+    mean, std = normalize
+    np.multiply(channels_first, scale(1 / (255 * std)), out=x)
+    x -= scale(mean / std)
+    return x
+
+
+Batch = tuple[FloatArray, npt.NDArray[np.int64]]
+"""Images (B, C, H, W) and labels (B,)."""
+
+
+class Batches:
+    """The batches of a set, epoch after epoch, each a pure function of (seed, epoch, step).
+
+    The order of epoch e is drawn from the stream (seed, "shuffle", e) and the augmentation of its step s from
+    (seed, "augment", e, s). So a training that stopped before step s goes on with `epoch(e, start_step=s)`
+    and sees exactly the batches it would have seen. Nothing of an object may be changed once it is in use: workers of
+    a training have copies of it.
+
+    Args:
+        images: (N, H, W) or (N, H, W, C), uint8; kept, not copied.
+        labels: (N,) integers.
+        batch_size: images of a batch; the last one of an epoch may be shorter.
+        seed: the run's seed.
+        normalize: mean and standard deviation of the set, or None; applied after the augmentation.
+        augment: a function of float images in 0..1 and what to draw from, or None.
+        shuffle: a new order every epoch; without it, the order of the set.
+        drop_last: leave out a last batch that is not full.
+        dtype: float32 or float64.
+        indices: use only these images of the set (a training or validation part), again without copying any.
+
+    Raises:
+        DataError: there is not one batch in an epoch.
+
+    Example:
+        >>> batches = Batches(np.zeros((10, 28, 28), np.uint8), np.zeros(10, np.int64), batch_size=4, seed=1)
+        >>> [len(y) for x, y in batches.epoch(1)]
+        [4, 4, 2]
+    """
+
+    def __init__(
+        self,
+        images: ByteArray,
+        labels: IntArray,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        normalize: tuple[float, float] | None = None,
+        augment: Augmentation | None = None,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        dtype: npt.DTypeLike = np.float32,
+        indices: IntArray | None = None,
+    ) -> None:
+        if len(images) != len(labels):
+            raise ValueError(f"{len(images)} images, but {len(labels)} labels")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        self.images = images
+        self.labels = labels
+        self.indices = None if indices is None else np.asarray(indices, np.int64)
+        self.count = len(images) if self.indices is None else len(self.indices)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.normalize = normalize
+        self.augment = augment
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+        self.dtype = np.dtype(dtype)
+        self._order: tuple[int, IntArray] = 0, np.empty(0, np.int64)
+        if len(self) == 0:
+            raise DataError(
+                f"{self.count} images do not make one batch of {batch_size}",
+                "use a smaller batch size, or turn drop_last off"
+                if self.count
+                else "use a set that is not empty",
+            )
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        full, rest = divmod(self.count, self.batch_size)
+        return full + (rest > 0 and not self.drop_last)
+
+    @property
+    def input_shape(self) -> Shape:
+        """The shape (C, H, W) of one image as a network's input."""
+        height, width, *channels = self.images.shape[1:]
+        return (channels[0] if channels else 1, height, width)
+
+    def size(self, step: int) -> int:
+        """Return how many images a step of an epoch has, 0 where there is no such step; steps count from 0."""
+        return min(self.batch_size, self.count - step * self.batch_size) if 0 <= step < len(self) else 0
+
+    def order(self, epoch: int) -> IntArray:
+        """Return the positions in the set in the order of an epoch, (count,)."""
+        if not self.shuffle:
+            return np.arange(self.count) if self.indices is None else self.indices
+        shuffled = stream(self.seed, "shuffle", epoch).permutation(self.count)
+        return shuffled if self.indices is None else self.indices[shuffled]
+
+    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from a step on.
+
+        Args:
+            epoch: counts from 1.
+            start_step: how many batches of the epoch are done already.
+
+        Yields:
+            x (B, C, H, W) floats and y (B,) int64, both fresh: the caller may keep or change them.
+        """
+        if start_step < 0:
+            raise ValueError(f"start_step must not be negative, got {start_step}")
+        for step in range(start_step, len(self)):
+            count = self.size(step)
+            x, y = np.empty((count, *self.input_shape), self.dtype), np.empty(count, np.int64)
+            self.write(epoch, step, slice(0, count), x, y)
+            yield x, y
+
+    def write(self, epoch: int, step: int, part: slice, x: FloatArray, y: npt.NDArray[np.int64]) -> None:
+        """Write a part of a batch to where it is wanted; the parts of a batch make up the whole, but for rounding.
+
+        Args:
+            epoch: counts from 1.
+            step: of the epoch, counts from 0.
+            part: which images of the batch, as a slice from start to stop.
+            x: (part, C, H, W), float32 or float64.
+            y: (part,).
+        """
+        first = step * self.batch_size
+        chosen = self._kept_order(epoch)[first + part.start : first + part.stop]
+        y[...] = self.labels[chosen]
+        images = np.take(self.images, chosen, axis=0)
+        if self.augment is None:
+            to_input(images, self.normalize, out=x)
+            return
+        count = self.size(step)
+        rng = stream(self.seed, "augment", epoch, step)
+        draws = rng if len(images) == count else PartOfDraws(rng, count, part)
+        augmented = self.augment(to_input(images, None, self.dtype), draws)
+        if self.normalize is None:
+            x[...] = augmented
+            return
+        mean, std = self.normalize
+        np.subtract(augmented, x.dtype.type(mean), out=x)
+        x *= x.dtype.type(1 / std)
+
+    def _kept_order(self, epoch: int) -> IntArray:
+        """Return the order of an epoch, drawn only once while it is under way."""
+        kept, order = self._order
+        if kept != epoch:
+            order = self.order(epoch)
+            self._order = epoch, order
+        return order

@@ -1,0 +1,46 @@
+"""Finds the config file a user means by a name."""
+
+from pathlib import Path
+
+from cnncli.errors import ConfigError, did_you_mean
+
+
+def find_config(name: str | Path) -> Path:
+    """Return the file a name means: that path, else one in ./configs, else one that ships with the package.
+
+    Raises:
+        ConfigError: there is none; the hint names the nearest.
+    """
+    path = Path(name)
+    shipped = shipped_configs()
+    candidates = [path]
+    if path.name == str(name):
+        for folder in (Path("configs"), shipped):
+            candidates += [folder / path, folder / f"{name}.yaml"]
+    try:
+        for candidate in candidates:
+            if candidate.exists() and not candidate.is_dir():
+                return candidate
+        is_folder = path.is_dir()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{str(name)[:80]!r} is not a config: {error}") from None
+    if is_folder:
+        inside = path / "config.yaml"
+        hint = f"did you mean '{inside}'?" if inside.is_file() else None
+        raise ConfigError(f"{path} is a folder, not a config", hint)
+    known = [config.removesuffix(".yaml") for config in list_configs()]
+    raise ConfigError(f"there is no config {str(name)!r}", did_you_mean(path.stem, known))
+
+
+def list_configs() -> list[str]:
+    """Return the file names that can be given without a folder: those in ./configs and those that ship."""
+    return sorted(
+        {file.name for folder in (Path("configs"), shipped_configs()) for file in folder.glob("*.yaml")}
+    )
+
+
+def shipped_configs() -> Path:
+    """Return the folder of configs that ship with the package: inside an installed one, beside a checkout."""
+    package = Path(__file__).parents[1]
+    bundled = package / "configs"
+    return bundled if bundled.is_dir() else package.parent / "configs"

@@ -1,0 +1,128 @@
+"""Reads one entry of a list of layers or augmentations as a name with options.
+
+An entry is `relu`, `maxpool: 2` (its main option) or `conv: {filters: 32, kernel: 3}`. Only the form is
+checked here; which names and options there are is known where they are built.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple, NoReturn
+
+from cnncli.config.errors import Problem
+from cnncli.config.yaml_reader import MAX_INTEGER, describe, is_list
+
+MAIN_OPTION = "_"
+"""The option that a short form such as `maxpool: 2` sets: pool size, units, rate, ..."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_MAX_TEXT = 4096
+_A_SCALAR = "a number, text, true, false, null or a list of those"
+
+
+class Options(dict[str, object]):
+    """A dict that stays as it was read; lists in it are tuples."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("the options of a config cannot be changed; use Config.with_overrides")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Options, (dict(self),)
+
+
+class LayerSpec(NamedTuple):
+    """One entry of a list: `LayerSpec("conv", {"filters": 32, "kernel": 3})`.
+
+    A short form keeps its one value under "_": `maxpool: 2` is `LayerSpec("maxpool", {"_": 2})`.
+    """
+
+    kind: str
+    options: Mapping[str, object]
+
+
+def read_layer(entry: object) -> LayerSpec:
+    """Return the name and options of one entry, in any of its forms.
+
+    Raises:
+        Problem: not a name, nor one name with options.
+
+    Example:
+        >>> read_layer({"maxpool": 2})
+        LayerSpec(kind='maxpool', options={'_': 2})
+    """
+    if isinstance(entry, LayerSpec):
+        entry = {entry.kind: entry.options}
+    if isinstance(entry, str):
+        entry = {entry: None}
+    if not isinstance(entry, Mapping) or not entry:
+        raise Problem(f"expected a name, or a name with options, found {describe(entry)}")
+    if len(entry) > 1:
+        kind, *_, last = map(str, entry)
+        hint = f"give each entry its own dash, or its options in braces: '{kind}: {{{last}: ...}}'"
+        raise Problem(f"expected one name, found {describe(entry)}", hint=hint, place=(last,))
+    ((kind, options),) = entry.items()
+    if not isinstance(kind, str) or not _NAME.fullmatch(kind):
+        raise Problem(f"expected a name such as relu or shift, found {describe(kind)}")
+    if options is None:
+        return LayerSpec(kind, Options())
+    try:
+        return LayerSpec(
+            kind, read_options(options if isinstance(options, Mapping) else {MAIN_OPTION: options})
+        )
+    except Problem as problem:
+        place = tuple(part for part in problem.place if part != MAIN_OPTION)
+        raise Problem(str(problem), place=(kind, *place)) from None
+
+
+def write_layer(spec: LayerSpec) -> object:
+    """Return the shortest form of an entry, which `read_layer` reads back."""
+    if not spec.options:
+        return spec.kind
+    if len(spec.options) == 1 and (main := spec.options.get(MAIN_OPTION)) is not None:
+        return {spec.kind: thawed(main)}
+    return {spec.kind: {name: thawed(value) for name, value in spec.options.items()}}
+
+
+def thawed(value: object) -> object:
+    """Return an option with lists where it has tuples, as YAML and JSON know them."""
+    return [thawed(entry) for entry in value] if is_list(value) else value
+
+
+def read_options(options: Mapping[Any, object]) -> Options:
+    """Check the form of options, and freeze them."""
+    checked: dict[str, object] = {}
+    for name, value in options.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise Problem(f"expected an option's name, found {describe(name)}")
+        try:
+            checked[name] = read_option(value)
+        except Problem as problem:
+            raise Problem(str(problem), place=(name,)) from None
+    return Options(checked)
+
+
+def read_option(value: object) -> object:
+    """Check and freeze one option: a scalar, or a list of such (as a tuple)."""
+    if is_list(value):
+        return tuple(map(read_option, value))
+    if isinstance(value, str):
+        return read_text(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Problem(f"expected a finite number, found {value}")
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise Problem("a whole number too large to use")
+    if value is not None and not isinstance(value, bool | int | float):
+        raise Problem(f"expected {_A_SCALAR}, found {describe(value)}")
+    return value
+
+
+def read_text(value: object) -> str:
+    """Check that a value is text a path or a name can be made of."""
+    if not isinstance(value, str) or not 0 < len(value) <= _MAX_TEXT:
+        raise Problem(f"expected text, found {describe(value)}")
+    if not all(c.isprintable() or c == "\u00a0" for c in value):
+        raise Problem(f"expected text on one line without control characters, found {ascii(value)[:60]}")
+    return value

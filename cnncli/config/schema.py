@@ -1,0 +1,332 @@
+"""Says what a config file may contain, and turns one into a checked, immutable `Config`.
+
+The form of everything is checked here. What a layer, optimizer, schedule or augmentation makes of its options
+is known where that is built, so that adding one stays one place; `Config.model_error` gives such an error its
+file and line.
+"""
+
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
+
+from cnncli.config.errors import Origin, Problem, explain
+from cnncli.config.files import find_config
+from cnncli.config.layers import (
+    MAIN_OPTION,
+    LayerSpec,
+    Options,
+    read_layer,
+    read_option,
+    read_options,
+    read_text,
+    write_layer,
+)
+from cnncli.config.overrides import apply_override
+from cnncli.config.yaml_reader import MAX_BYTES, MAX_INTEGER, Place, is_list, read_yaml, write_yaml
+from cnncli.errors import ConfigError, ModelError
+
+
+def _validation(value: object) -> object:
+    if (type(value) is float and 0 < value < 1) or (type(value) is int and 0 <= value <= 10**9):
+        return value
+    raise ValueError
+
+
+def _workers(value: object) -> object:
+    if value == "auto" or (type(value) is int and 1 <= value <= 1024):
+        return value
+    raise ValueError
+
+
+def _shards(value: object) -> object:
+    if value == "auto" or (type(value) is int and 1 <= value <= 64):
+        return value
+    raise ValueError
+
+
+def _not_empty(layers: tuple[LayerSpec, ...]) -> tuple[LayerSpec, ...]:
+    if not layers:
+        raise ValueError
+    return layers
+
+
+def _by_name(value: object) -> object:
+    """Read `adam` as `{name: adam}`."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+Text = Annotated[str, PlainValidator(read_text)]
+Option = Annotated[Any, PlainValidator(read_option)]
+Layers = tuple[Annotated[LayerSpec, PlainValidator(read_layer)], ...]
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are refused, types are never guessed, nothing changes later."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=False
+    )
+
+
+class Named(Section):
+    """A name with options of its own, which the table that knows the name checks."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Option] = Field(init=False)
+
+    @property
+    def options(self) -> Options:
+        """Everything but the keys declared here."""
+        return Options(self.__pydantic_extra__)
+
+    @model_validator(mode="after")
+    def _option_names(self) -> Self:
+        read_options(self.__pydantic_extra__)
+        return self
+
+
+class Normalize(Section):
+    """Inputs become (pixel / 255 - mean) / std."""
+
+    mean: float = Field(ge=-1000, le=1000, description="a number, the mean of pixels in 0..1")
+    std: float = Field(
+        gt=0, le=1000, description="a number above 0, the standard deviation of pixels in 0..1"
+    )
+
+
+class DataConfig(Section):
+    """What is trained on."""
+
+    dataset: Text = Field(default="mnist", description="the name of a data set, or folder:PATH")
+    dir: Text = Field(default="data", description="the folder where data sets live")
+    validation: Annotated[int | float, BeforeValidator(_validation)] = Field(
+        default=5000, description="a whole number of images (0 or more), or a fraction between 0 and 1"
+    )
+    limit: int | None = Field(default=None, ge=1, le=10**9, description="a whole number from 1 up, or null")
+    normalize: Normalize | None = Field(default=None, description="{mean: ..., std: ...}, or null")
+    augment: Layers = Field(default=(), strict=False, description="a list of augmentations")
+
+    @property
+    def mean_std(self) -> tuple[float, float] | None:
+        """`normalize` as a pair, or None."""
+        return (self.normalize.mean, self.normalize.std) if self.normalize else None
+
+
+class OptimizerConfig(Named):
+    """Which optimizer, its peak learning rate, and its own options (`momentum`, `betas`, ...)."""
+
+    name: Text = Field(default="adam", description="the name of an optimizer")
+    lr: float = Field(default=1e-3, gt=0, description="a number above 0, the learning rate")
+
+
+class ScheduleConfig(Named):
+    """How the learning rate changes, and the schedule's own options."""
+
+    name: Text = Field(default="constant", description="the name of a schedule")
+
+
+class AverageConfig(Named):
+    """Which average of the weights is kept, and its own options."""
+
+    name: Text = Field(description="the name of a way to average weights")
+
+
+class SaveEvery(Section):
+    """How often a checkpoint is written within an epoch, whichever comes first; each epoch ends with one."""
+
+    steps: int | None = Field(
+        default=None, ge=1, le=10**9, description="a whole number of steps from 1 up, or null"
+    )
+    seconds: float | None = Field(
+        default=60.0, gt=0, le=10**9, description="a number of seconds above 0, or null"
+    )
+
+
+Optimizer = Annotated[OptimizerConfig, BeforeValidator(_by_name)]
+Schedule = Annotated[ScheduleConfig, BeforeValidator(_by_name)]
+Average = Annotated[AverageConfig | None, BeforeValidator(_by_name)]
+
+
+class TrainConfig(Section):
+    """How it is trained."""
+
+    epochs: int = Field(default=10, ge=1, le=100_000, description="a whole number from 1 to 100000")
+    batch_size: int = Field(default=128, ge=1, le=65536, description="a whole number from 1 to 65536")
+    optimizer: Optimizer = Field(
+        default=OptimizerConfig(), description="a name, or {name: ..., lr: ..., options}"
+    )
+    schedule: Schedule = Field(default=ScheduleConfig(), description="a name, or {name: ..., options}")
+    warmup_epochs: float = Field(default=0.0, ge=0, description="a number of epochs from 0 up")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="a number from 0 to below 1")
+    clip_norm: float | None = Field(default=None, gt=0, description="a number above 0, or null")
+    average: Average = Field(default=None, description="a name, {name: ..., options}, or null")
+    patience: int | None = Field(
+        default=None, ge=1, le=100_000, description="a whole number of epochs from 1 up, or null"
+    )
+    save_every: SaveEvery = Field(default=SaveEvery(), description="{steps: ..., seconds: ...}")
+    drop_last: bool = Field(default=False, description="true or false")
+    eval_batch_size: int = Field(default=1000, ge=1, le=65536, description="a whole number from 1 to 65536")
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> Self:
+        if self.warmup_epochs > self.epochs:
+            found = f"found {self.warmup_epochs:g}"
+            raise Problem(f"expected at most train.epochs ({self.epochs}), {found}", place=("warmup_epochs",))
+        return self
+
+
+class EngineConfig(Section):
+    """How it is computed: this changes the speed, and the rounding of sums."""
+
+    kind: Literal["fast", "plain"] = Field(default="fast", description="fast or plain")
+    workers: Annotated[int | Literal["auto"], BeforeValidator(_workers)] = Field(
+        default="auto", description="auto, or a whole number from 1 to 1024"
+    )
+    shards: Annotated[int | Literal["auto"], BeforeValidator(_shards)] = Field(
+        default="auto", description="auto, or a whole number from 1 to 64"
+    )
+    dtype: Literal["float32", "float64"] = Field(default="float32", description="float32 or float64")
+
+    @model_validator(mode="after")
+    def _float64_is_plain(self) -> Self:
+        if self.dtype == "float64" and self.kind != "plain":
+            hint = "set engine.kind to plain, or engine.dtype to float32"
+            raise Problem("the fast engine computes in float32, found float64", place=("dtype",), hint=hint)
+        return self
+
+
+class Config(Section):
+    """A whole config, checked. Two are equal when they say the same, wherever they were read from."""
+
+    seed: int = Field(default=42, ge=0, le=MAX_INTEGER, description="a whole number from 0 to 2^63 - 1")
+    data: DataConfig = Field(default=DataConfig(), description="a mapping: what is trained on")
+    model: Annotated[Layers, AfterValidator(_not_empty)] = Field(strict=False, description="a list of layers")
+    train: TrainConfig = Field(default=TrainConfig(), description="a mapping: how it is trained")
+    engine: EngineConfig = Field(default=EngineConfig(), description="a mapping: how it is computed")
+    _origin: Origin = PrivateAttr(default_factory=Origin)
+
+    @property
+    def origin(self) -> Origin:
+        """The file this came from (`origin.source`), and the line of each of its keys."""
+        return self._origin
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Config) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash(self.to_yaml())
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the config as plain mappings, lists and scalars, every default written out."""
+        return {name: _plain(value) for name, value in _entries(self)}
+
+    def to_yaml(self) -> str:
+        """Return YAML that reads back as an equal config."""
+        return write_yaml(self.to_dict())
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 that two configs share exactly when they are equal."""
+        return sha256(self.to_yaml().encode()).hexdigest()
+
+    def with_overrides(self, overrides: Iterable[str]) -> "Config":
+        """Return a copy changed as by `--set`, such as `["train.epochs=3"]`."""
+        return _checked(self.to_dict(), self._origin, overrides)
+
+    def located(self, place: Place) -> str:
+        """Return where a value was set: `mnist.yaml:12` or `--set train.epochs=3`."""
+        return self._origin.located(place)
+
+    def error(self, place: Place, message: str, hint: str | None = None) -> ConfigError:
+        """Return an error about the value at a place, such as ("data", "dataset")."""
+        return ConfigError(self._origin.message(place, message), hint)
+
+    def model_error(self, error: ModelError, section: str = "model") -> ConfigError:
+        """Return the error with the file and line of what it is about.
+
+        Args:
+            error: from building the network, the augmentations, the optimizer, the schedule or the average.
+            section: the part of the config that was built: "model", "data.augment", "train.optimizer", ...
+        """
+        place: Place = (*section.split("."), *error.place)
+        entries = {"model": self.model, "data.augment": self.data.augment}.get(section)
+        if entries is None:
+            return self.error(place, error.message, error.hint)
+        match error.place:
+            case (int(position), *options) if 0 <= position < len(entries):
+                inside = [option for option in options if option != MAIN_OPTION]
+                place = (*section.split("."), position, entries[position].kind, *inside)
+        # The message says which layer it is, in words; a second name for it would only confuse.
+        return ConfigError(f"{self.located(place)}: {error.message}", error.hint)
+
+
+def _entries(section: BaseModel) -> Iterator[tuple[str, object]]:
+    for name in type(section).model_fields:
+        yield name, getattr(section, name)
+    yield from (section.__pydantic_extra__ or {}).items()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, LayerSpec):
+        return write_layer(value)
+    if isinstance(value, BaseModel):
+        return {name: _plain(entry) for name, entry in _entries(value)}
+    return [_plain(entry) for entry in value] if is_list(value) else value
+
+
+def load_config(path_or_name: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Return the config in a file, changed by overrides.
+
+    Args:
+        path_or_name: a path, else a name that `find_config` finds.
+        overrides: as after `--set`: `["train.batch_size=256"]`; a later one wins.
+
+    Raises:
+        ConfigError: no such file, or anything in it that a config may not say.
+    """
+    path = find_config(path_or_name)
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
+    return parse_config(text, str(path), overrides)
+
+
+def parse_config(text: str | bytes, source_name: str = "config", overrides: Iterable[str] = ()) -> Config:
+    """Return the config a text says, changed by overrides.
+
+    Args:
+        text: YAML; bytes must be UTF-8.
+        source_name: what errors call the text.
+        overrides: as after `--set`; a later one wins.
+
+    Raises:
+        ConfigError: all that is wrong with it, each problem as `FILE:LINE: key: what was expected`.
+    """
+    data, lines = read_yaml(text, lambda line: f"{source_name}:{line}")
+    return _checked({} if data is None else data, Origin(source_name, dict(lines)), overrides)
+
+
+def _checked(data: object, origin: Origin, overrides: Iterable[str]) -> Config:
+    for override in overrides:
+        data, place = apply_override(data, override)
+        origin = origin.overridden(place, override)
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        raise explain(error.errors(include_url=False), Config, origin) from None
+    config._origin = origin
+    return config

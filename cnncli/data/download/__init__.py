@@ -1,0 +1,1 @@
+"""Fetching published data sets, and judging the files that are there."""

@@ -1,0 +1,65 @@
+"""The table of kernels, tried from the top: the first that matches runs the layers it covers."""
+
+from collections.abc import Sequence
+
+from cnncli.engine.kernels.activation import (
+    DropoutKernel,
+    LeakyReLUKernel,
+    ReLUKernel,
+    SigmoidKernel,
+    TanhKernel,
+)
+from cnncli.engine.kernels.base import Kernel, Load
+from cnncli.engine.kernels.batchnorm import AffineKernel, BatchNormKernel
+from cnncli.engine.kernels.conv.conv_rows import ConvRows
+from cnncli.engine.kernels.conv.first_conv import FirstConv, FirstConvPool
+from cnncli.engine.kernels.conv.pool_planes import covers_pool
+from cnncli.engine.kernels.conv.winograd_pool import WinogradConvPool
+from cnncli.engine.kernels.conv.winograd_rows import WinogradRows, suits_winograd_rows
+from cnncli.engine.kernels.linear import FlatInput, FlattenKernel, LinearKernel
+from cnncli.engine.kernels.node import Node
+from cnncli.engine.kernels.plain_layer import PlainLayer
+from cnncli.engine.kernels.pool import AvgPool, GlobalAvg, MaxPool, MaxPool2x2
+from cnncli.nn.layers import BatchNorm, Dropout, LeakyReLU, ReLU, Sigmoid, Tanh
+
+PATTERNS: tuple[type[Kernel], ...] = (
+    FirstConvPool,
+    FirstConv,
+    WinogradConvPool,
+    WinogradRows,
+    ConvRows,
+    MaxPool2x2,
+    MaxPool,
+    AvgPool,
+    GlobalAvg,
+    FlatInput,
+    FlattenKernel,
+    LinearKernel,
+    BatchNormKernel,
+    AffineKernel,
+    ReLUKernel,
+    LeakyReLUKernel,
+    TanhKernel,
+    SigmoidKernel,
+    DropoutKernel,
+    PlainLayer,
+)
+
+
+def match(nodes: Sequence[Node], load: Load) -> tuple[type[Kernel], int]:
+    """Return the first kernel that matches the head of `nodes`, and how many of them it covers."""
+    for kernel in PATTERNS:
+        count = kernel.match(nodes, load)
+        if count:
+            return kernel, count
+    raise AssertionError("PlainLayer matches everything")
+
+
+def read_by_image(nodes: Sequence[Node]) -> bool:
+    """Return whether these layers, up to the first that is not elementwise, end in one that reads image by image."""
+    for position, node in enumerate(nodes):
+        if suits_winograd_rows(node):
+            return not covers_pool(nodes[position:])  # with a pool behind, another kernel takes it
+        if not isinstance(node.layer, BatchNorm | Dropout | LeakyReLU | ReLU | Sigmoid | Tanh):
+            return False
+    return False

@@ -1,0 +1,1 @@
+"""Tests of the package, folder by folder as it is laid out."""

@@ -1,0 +1,72 @@
+"""Calls that are written down now and made later, and the memory that they work on."""
+
+import numpy as np
+import pytest
+
+from cnncli.engine.kernels.base import ChannelRow, Scratch, empty, flags, nought
+from cnncli.engine.kernels.layout import columns_apart, pairs, split, whole
+from cnncli.engine.kernels.tape import Calls
+from cnncli.nn.aligned import ALIGNMENT
+
+
+def test_calls_are_made_in_order_and_only_when_run():
+    do, x = Calls(), np.zeros(4, np.float32)
+    do.add(x, np.float32(1), out=x)
+    do.multiply(x, np.float32(3), out=x)
+    do.maximum(x, np.full(4, 2, np.float32), out=x)
+    assert len(do) == 3 and not x.any()
+    do.run()
+    assert np.array_equal(x, [3, 3, 3, 3])
+    do.run()
+    assert np.array_equal(x, [12, 12, 12, 12])
+
+
+def test_every_workspace_starts_on_a_cache_line():
+    scratch = Scratch()
+    for array in (
+        empty(3),
+        flags(5),
+        nought(7),
+        scratch(3),
+        scratch.flags(5),
+        scratch(9),
+        scratch.in_turn(4),
+    ):
+        assert array.ctypes.data % ALIGNMENT == 0
+
+
+def test_scratch_is_the_same_for_every_kernel_and_apart_within_one():
+    scratch = Scratch()
+    first, second = scratch(10), scratch(10)
+    assert not np.shares_memory(first, second)
+    scratch.begin()
+    assert np.shares_memory(scratch(10), first)
+    one, two, three = (scratch.in_turn(6) for _ in range(3))
+    assert not np.shares_memory(one, two) and np.shares_memory(one, three)
+
+
+def test_nobody_writes_to_the_shared_zeros():
+    with pytest.raises(ValueError, match="read-only"):
+        nought(4)[0] = 1
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 6])
+def test_pairs_find_the_same_columns_whatever_the_layout(width):
+    image = np.arange(3 * width * 2 * 4, dtype=np.float32).reshape(3, width, 2, 4)
+    apart = columns_apart(image[:, 0::2].copy(), image[:, 1::2].copy())
+    for source in (whole(image), apart):
+        flat = np.empty(image.size, np.float32)
+        for a, b in pairs(source, split(flat, image.shape)):
+            b[...] = a
+        back = np.empty_like(image)
+        for a, b in pairs(split(flat, image.shape), whole(back)):
+            b[...] = a
+        assert np.array_equal(back, image)
+
+
+def test_a_channel_row_repeats_its_channels():
+    row = ChannelRow(6, 4)
+    row.set(np.arange(4))
+    x = np.zeros(24, np.float32)
+    np.add(row.across(x), row.row, out=row.across(x))
+    assert np.array_equal(x.reshape(6, 4), np.tile(np.arange(4), (6, 1)))

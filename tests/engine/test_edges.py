@@ -1,0 +1,81 @@
+"""Images of a few pixels: tiles and windows that reach past them, columns that are not there."""
+
+import numpy as np
+import pytest
+
+from cnncli.engine.parallel.caller import FastExecutor
+from cnncli.errors import ModelError
+from tests.engine.oracle import batch, distance, margin, twins
+
+SIZES = [(2, 2), (3, 3), (3, 4), (4, 3), (6, 3), (3, 6), (4, 4), (7, 5), (1, 3), (3, 1)]
+BN, RELU = ("batchnorm", {}), ("relu", {})
+
+
+def conv(filters, kernel, **options):
+    return ("conv", {"filters": filters, "kernel": kernel, **options})
+
+
+def pool(kind, size, **options):
+    return (kind, {"size": size, **options})
+
+
+IN_FRONT = {
+    "nothing": [],
+    "pixels": [conv(10, 1)],
+    "norm": [conv(10, 1), BN],
+    "tiles": [conv(10, 3, padding=1), RELU],
+}
+MIDDLE = {
+    "tiles": [conv(10, 3)],
+    "padded tiles": [conv(10, 3, padding=1), RELU],
+    "pooled tiles": [conv(10, 3), RELU, pool("maxpool", 2)],
+    "padded pooled tiles": [conv(10, 3, padding=1), pool("maxpool", 2)],
+    "rows": [conv(10, 5, padding=2)],
+    "small rows": [conv(10, 2)],
+    "strided rows": [conv(10, 3, stride=2), RELU],
+    "one row": [conv(10, [1, 3])],
+    "one column": [conv(10, [3, 1])],
+    "pool": [pool("maxpool", 2)],
+    "pool that overlaps": [pool("maxpool", 2, stride=1)],
+    "pool of three": [pool("maxpool", 3, stride=2)],
+    "average": [pool("avgpool", 2)],
+    "norm": [BN, RELU],
+    "activation": [("tanh", {})],
+}  # fmt: skip
+BEHIND = {
+    "mean": [("globalavgpool", {})],
+    "flat": [("flatten", {})],
+    "norm": [BN, RELU, ("globalavgpool", {})],
+    "tiles": [conv(11, 3, padding=1), ("flatten", {})],
+}
+
+
+@pytest.mark.parametrize("middle", MIDDLE)
+@pytest.mark.parametrize("in_front", IN_FRONT)
+def test_gradients_of_small_images_match_the_plain_layers(in_front, middle):
+    compared = 0
+    for behind in BEHIND.values():
+        model = [*IN_FRONT[in_front], *MIDDLE[middle], *behind, ("linear", {"units": 5})]
+        for height, width in SIZES:
+            shape = (2, height, width)
+            try:
+                fast, exact = twins(model, shape, seed=3)
+            except ModelError:
+                continue  # a window does not fit
+            own, _ = twins(model, shape, seed=3)
+            state = exact.state()
+            x, labels = batch(shape, 6, 5, seed=3)
+            if margin(exact, x.astype(np.float64)) < 2e-6:
+                continue
+            exact.load_state(state)
+            with FastExecutor(fast, batch_size=6, workers=1, shards=2) as executor:
+                executor.loss_and_gradients(3 * x + 1, labels)  # leaves something behind in every workspace
+                fast.load_state(state)
+                executor.loss_and_gradients(x, labels)
+            exact.loss_and_gradients(x.astype(np.float64), labels)
+            own.loss_and_gradients(x, labels)
+            allowed = max(1e-5, 4 * distance(own.parameters.grads, exact.parameters.grads))
+            found = distance(fast.parameters.grads, exact.parameters.grads)
+            assert found < allowed, (behind, shape)
+            compared += 1
+    assert compared > 3

@@ -1,0 +1,88 @@
+"""Networks that nobody thought of: the plan and the plain layers still agree."""
+
+import numpy as np
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from cnncli.engine.parallel.caller import FastExecutor
+from cnncli.errors import ModelError
+from cnncli.nn.build import build_network
+from tests.engine.oracle import batch, distance, margin, twins
+
+
+@st.composite
+def layer_lists(draw):
+    """Draw a network: convolutions, pools, norms and activations, then dense layers."""
+    shape = (draw(st.sampled_from([1, 1, 2, 3])), draw(st.integers(4, 13)), draw(st.integers(4, 13)))
+    model = []
+    for _ in range(draw(st.integers(0, 3))):
+        kernel = draw(st.sampled_from([1, 2, 3, 3, 3, 3, 5, (2, 3)]))
+        padding = draw(st.sampled_from(["same", "valid", 1, 2]))
+        model.append(
+            (
+                "conv",
+                {
+                    "filters": draw(st.integers(1, 9) | st.sampled_from([17, 20])),
+                    "kernel": list(kernel) if isinstance(kernel, tuple) else kernel,
+                    "stride": draw(st.sampled_from([1, 1, 1, 2, 3])),
+                    "padding": padding,
+                    "bias": draw(st.booleans()),
+                },
+            )
+        )
+        behind = draw(st.permutations(["relu", "batchnorm", "maxpool", "tanh", "leaky_relu", "avgpool"]))
+        for kind in behind[: draw(st.integers(0, 3))]:
+            if kind.endswith("pool"):
+                size = draw(st.sampled_from([2, 2, 3]))
+                options = {
+                    "size": size,
+                    "stride": draw(st.sampled_from([1, 2, size])),
+                    "padding": draw(st.integers(0, 1)),
+                }
+                model.append((kind, options))
+            else:
+                model.append((kind, {}))
+    model.append((draw(st.sampled_from(["flatten", "flatten", "globalavgpool"])), {}))
+    if draw(st.booleans()):
+        model += [
+            ("linear", {"units": draw(st.integers(1, 12))}),
+            (draw(st.sampled_from(["relu", "sigmoid", "batchnorm"])), {}),
+        ]
+    return [*model, ("linear", {"units": 4})], shape
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
+@given(layer_lists(), st.integers(1, 24), st.sampled_from([1, 2, 4]))
+def test_random_networks_match_the_plain_layers(drawn, images, shards):
+    model, shape = drawn
+    try:
+        build_network(model, shape, rng=np.random.default_rng(0))
+    except ModelError:
+        assume(False)
+    fast, exact = twins(model, shape, seed=images)
+    x, labels = batch(shape, images, 4, seed=images)
+    state = exact.state()
+    with np.errstate(all="ignore"):
+        assume(margin(exact, x.astype(np.float64)) > 2e-6)
+    exact.load_state(state)
+    fast.load_state(state)
+    own = build_network(model, shape, rng=np.random.default_rng(0))
+    own.load_state(state)
+    logits32 = own.forward(x)
+    with FastExecutor(fast, batch_size=images, workers=1, shards=shards) as executor:
+        logits = executor.forward(x)
+        result = executor.loss_and_gradients(x, labels)
+    exact_logits = exact.forward(x)
+    loss, _ = exact.loss_and_gradients(x.astype(np.float64), labels)
+    own_loss, _ = own.loss_and_gradients(x, labels)
+    # A BatchNorm over a handful of numbers magnifies rounding, in the plain layers' float32 as well: where those
+    # are further than 1e-5 from the truth themselves, the plan may be as far.
+    grads = exact.parameters.grads
+    assert distance(logits, exact_logits) < max(1e-5, 4 * distance(logits32, exact_logits))
+    assert abs(result.loss - loss) < max(1e-5 * max(1, abs(loss)), 4 * abs(own_loss - loss))
+    assert distance(fast.parameters.grads, grads) < max(1e-5, 4 * distance(own.parameters.grads, grads))

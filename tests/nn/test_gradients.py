@@ -1,0 +1,77 @@
+"""Every gradient is the slope one finds by moving each number a little up and a little down, in float64."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from cnncli.nn import cross_entropy
+from cnncli.nn.layers import Layer
+from tests.nn.cases import ALL_CASES, CASES, Case
+
+STEP = 1e-5
+MOST = 40  # numbers of one array that are moved; of a larger array a random choice
+
+
+def slopes(f: Callable[[], float], array: np.ndarray) -> tuple[list[tuple[int, ...]], np.ndarray]:
+    """Central differences (f(v + h) − f(v − h)) / 2h at up to MOST places of an array that f reads."""
+    places = list(np.ndindex(*array.shape))
+    chosen = np.random.default_rng(4).permutation(len(places))[:MOST]
+    found = []
+    for place in (places[index] for index in chosen):
+        before = array[place]
+        array[place] = before + STEP
+        above = f()
+        array[place] = before - STEP
+        below = f()
+        array[place] = before
+        found.append((above - below) / (2 * STEP))
+    return [places[index] for index in chosen], np.array(found)
+
+
+def assert_same_slope(gradient: np.ndarray, f: Callable[[], float], array: np.ndarray) -> None:
+    """The relative error stays below 1e-6; 1e-9 is what rounding leaves of a slope that is zero."""
+    places, expected = slopes(f, array)
+    found = np.array([gradient[place] for place in places])
+    error = np.linalg.norm(found - expected)
+    assert error < 1e-6 * (np.linalg.norm(found) + np.linalg.norm(expected)) + 1e-9
+
+
+def check(layer: Layer, x: np.ndarray, dy: np.ndarray, training: bool) -> None:
+    """Compare dx and the parameters' gradients with the slopes of sum(y · dy)."""
+
+    def f() -> float:
+        y = layer.forward(x, training=training, rng=np.random.default_rng(5))
+        return float((y * dy).sum())
+
+    layer.forward(x, training=training, keep=True, rng=np.random.default_rng(5))
+    dx = layer.backward(dy)
+    gradients = {name: parameter.grad.copy() for name, parameter in layer.parameters.items()}
+    assert_same_slope(dx, f, x)
+    for name, parameter in layer.parameters.items():
+        assert_same_slope(gradients[name], f, parameter.value)
+
+
+@pytest.mark.parametrize("case", ALL_CASES, ids=str)
+def test_gradients_are_the_slopes_in_training(case: Case) -> None:
+    layer, x = case.layer(), case.x()
+    y = layer.forward(x, training=True, rng=np.random.default_rng(5))
+    check(layer, x, case.dy(y), training=True)
+
+
+@pytest.mark.parametrize("case", [*CASES["batchnorm"], *CASES["dropout"]], ids=str)
+def test_gradients_are_the_slopes_in_evaluation(case: Case) -> None:
+    layer, x = case.layer(), case.x()
+    check(layer, x, case.dy(layer.forward(x)), training=False)
+
+
+LOGITS = [(n, k) for n in (1, 2, 3, 5, 8, 13) for k in (1, 2, 3, 4, 7, 10, 26)]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("shape", LOGITS, ids=str)
+def test_gradient_of_the_loss_is_its_slope(shape: tuple[int, int], smoothing: float) -> None:
+    rng = np.random.default_rng(6)
+    logits, labels = rng.normal(size=shape), rng.integers(0, shape[1], shape[0])
+    _, dlogits = cross_entropy(logits, labels, smoothing)
+    assert_same_slope(dlogits, lambda: cross_entropy(logits, labels, smoothing)[0], logits)
