@@ -88,7 +88,7 @@ def _mask(executor, index, shape, images):
                     for slot in range(lane.slots):
                         kept = np.empty(kernel.shape, bool)
                         for own, view in pairs(
-                            kernel.load.layout(kernel.kept[slot], kernel.shape), all_of(kept)
+                            kernel.workload.layout(kernel.kept[slot], kernel.shape), all_of(kept)
                         ):
                             view[...] = own
                         whole[lane.rows(slot)] = kept.transpose(2, 3, 0, 1) if kept.ndim == 4 else kept

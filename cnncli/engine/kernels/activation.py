@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, hand_on, nought
-from cnncli.engine.kernels.layout import Parts, pairs
+from cnncli.engine.kernels.base import Draws, Kernel, Workload, empty, flags, record_copy, shared_zeros
+from cnncli.engine.kernels.layout import Layout, pairs
 from cnncli.engine.kernels.node import Node
-from cnncli.engine.kernels.tape import Calls
+from cnncli.engine.kernels.tape import Tape
 from cnncli.nn.layers import Dropout, LeakyReLU, ReLU, Sigmoid, Tanh
 from cnncli.types import FloatArray, Shape
 
@@ -31,42 +31,42 @@ class _Elementwise(Kernel):
     layer: ClassVar[type]
 
     @classmethod
-    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
         return int(isinstance(nodes[0].layer, cls.layer))
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
-        super().__init__(nodes, load)
-        self.shape = buffer_shape(nodes[0].input_shape, load.images)
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
+        self.shape = buffer_shape(nodes[0].input_shape, workload.images)
         size = math.prod(self.shape)
-        self.x = empty(load.slots if load.training else 1, size)
-        if load.training:
+        self.x = empty(workload.slots if workload.training else 1, size)
+        if workload.training:
             self.dx = empty(size)
 
-    def target(self, slot: int) -> Parts:
-        return self.load.layout(self._own(slot), self.shape)
+    def target(self, slot: int) -> Layout:
+        return self.workload.layout(self._own(slot), self.shape)
 
     def _own(self, slot: int) -> FloatArray:
-        x: FloatArray = self.x[slot if self.load.training else 0]
+        x: FloatArray = self.x[slot if self.workload.training else 0]
         return x
 
-    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self._own(slot)
-        self.apply(do, slot, y)
-        hand_on(do, self.load.layout(y, self.shape), out, relu=False)
+        self.apply(tape, slot, y)
+        record_copy(tape, self.workload.layout(y, self.shape), out, relu=False)
 
-    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        self.slope(do, slot, self._own(slot), self.dx)
-        dx = self.load.layout(self.dx, self.shape)
+    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+        self.slope(tape, slot, self._own(slot), self.dx)
+        dx = self.workload.layout(self.dx, self.shape)
         for own, view in pairs(dx, dy):
-            do.multiply(own, view, out=own)
+            tape.multiply(own, view, out=own)
         return dx
 
     @abstractmethod
-    def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
+    def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
         """Write y over x."""
 
     @abstractmethod
-    def slope(self, do: Calls, slot: int, y: FloatArray, out: FloatArray) -> None:
+    def slope(self, tape: Tape, slot: int, y: FloatArray, out: FloatArray) -> None:
         """Write dy/dx, as a function of y, to `out`."""
 
 
@@ -76,17 +76,17 @@ class ReLUKernel(_Elementwise):
     pattern: ClassVar[str] = "ReLU"
     layer = ReLU
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
-        super().__init__(nodes, load)
-        self.zero = nought(*self.x.shape[1:])
-        self.positive = load.scratch.flags(*self.x.shape[1:])
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
+        self.zero = shared_zeros(*self.x.shape[1:])
+        self.positive = workload.scratch.flags(*self.x.shape[1:])
 
-    def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
-        do.maximum(x, self.zero, out=x)
+    def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
+        tape.maximum(x, self.zero, out=x)
 
-    def slope(self, do: Calls, slot: int, y: FloatArray, out: FloatArray) -> None:
-        do.greater(y, self.zero, out=self.positive)
-        do.copy(self.positive, out=out)
+    def slope(self, tape: Tape, slot: int, y: FloatArray, out: FloatArray) -> None:
+        tape.greater(y, self.zero, out=self.positive)
+        tape.copy(self.positive, out=out)
 
 
 class LeakyReLUKernel(_Elementwise):
@@ -95,22 +95,22 @@ class LeakyReLUKernel(_Elementwise):
     pattern: ClassVar[str] = "leaky ReLU"
     layer = LeakyReLU
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
-        super().__init__(nodes, load)
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
         layer = nodes[0].layer
         assert isinstance(layer, LeakyReLU)
         self.leak = np.float32(layer.slope)
-        self.zero, self.scratch = nought(*self.x.shape[1:]), load.scratch(*self.x.shape[1:])
-        self.positive = load.scratch.flags(*self.x.shape[1:])
+        self.zero, self.scratch = shared_zeros(*self.x.shape[1:]), workload.scratch(*self.x.shape[1:])
+        self.positive = workload.scratch.flags(*self.x.shape[1:])
 
-    def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
-        do.multiply(x, self.leak, out=self.scratch)
-        do.maximum(x, self.scratch, out=x)
+    def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
+        tape.multiply(x, self.leak, out=self.scratch)
+        tape.maximum(x, self.scratch, out=x)
 
-    def slope(self, do: Calls, slot: int, y: FloatArray, out: FloatArray) -> None:
-        do.greater(y, self.zero, out=self.positive)
-        do.copy(self.positive, out=out)
-        do.maximum(out, self.leak, out=out)
+    def slope(self, tape: Tape, slot: int, y: FloatArray, out: FloatArray) -> None:
+        tape.greater(y, self.zero, out=self.positive)
+        tape.copy(self.positive, out=out)
+        tape.maximum(out, self.leak, out=out)
 
 
 class TanhKernel(_Elementwise):
@@ -119,12 +119,12 @@ class TanhKernel(_Elementwise):
     pattern: ClassVar[str] = "tanh"
     layer = Tanh
 
-    def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
-        do.call(np.tanh, x, x)
+    def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
+        tape.call(np.tanh, x, x)
 
-    def slope(self, do: Calls, slot: int, y: FloatArray, out: FloatArray) -> None:
-        do.multiply(y, y, out=out)
-        do.call(np.subtract, np.float32(1), out, out)
+    def slope(self, tape: Tape, slot: int, y: FloatArray, out: FloatArray) -> None:
+        tape.multiply(y, y, out=out)
+        tape.call(np.subtract, np.float32(1), out, out)
 
 
 class SigmoidKernel(_Elementwise):
@@ -133,16 +133,16 @@ class SigmoidKernel(_Elementwise):
     pattern: ClassVar[str] = "sigmoid"
     layer = Sigmoid
 
-    def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
+    def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
         half = np.float32(0.5)
-        do.multiply(x, half, out=x)
-        do.call(np.tanh, x, x)
-        do.multiply(x, half, out=x)
-        do.add(x, half, out=x)
+        tape.multiply(x, half, out=x)
+        tape.call(np.tanh, x, x)
+        tape.multiply(x, half, out=x)
+        tape.add(x, half, out=x)
 
-    def slope(self, do: Calls, slot: int, y: FloatArray, out: FloatArray) -> None:
-        do.call(np.subtract, np.float32(1), y, out)
-        do.multiply(out, y, out=out)
+    def slope(self, tape: Tape, slot: int, y: FloatArray, out: FloatArray) -> None:
+        tape.call(np.subtract, np.float32(1), y, out)
+        tape.multiply(out, y, out=out)
 
 
 class DropoutKernel(_Elementwise):
@@ -155,13 +155,13 @@ class DropoutKernel(_Elementwise):
     pattern: ClassVar[str] = "dropout"
     layer = Dropout
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
-        super().__init__(nodes, load)
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
         layer = nodes[0].layer
         assert isinstance(layer, Dropout)
         self.rate, self.scale = np.float32(layer.rate), np.float32(1 / (1 - layer.rate))
         self.kept = flags(*self.x.shape)
-        self.uniform = load.scratch(*self.x.shape[1:])
+        self.uniform = workload.scratch(*self.x.shape[1:])
 
     def prepare(self, draws: Draws) -> None:
         self.rng = draws(self.nodes[0].index)
@@ -169,12 +169,12 @@ class DropoutKernel(_Elementwise):
     def _draw(self) -> None:
         self.rng.random(dtype=np.float32, out=self.uniform)
 
-    def apply(self, do: Calls, slot: int, x: FloatArray) -> None:
-        do.call(self._draw)
-        do.call(np.greater_equal, self.uniform, self.rate, self.kept[slot])
-        self.slope(do, slot, x, self.uniform)
-        do.multiply(x, self.uniform, out=x)
+    def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
+        tape.call(self._draw)
+        tape.call(np.greater_equal, self.uniform, self.rate, self.kept[slot])
+        self.slope(tape, slot, x, self.uniform)
+        tape.multiply(x, self.uniform, out=x)
 
-    def slope(self, do: Calls, slot: int, y: FloatArray, out: FloatArray) -> None:
-        do.copy(self.kept[slot], out=out)
-        do.multiply(out, self.scale, out=out)
+    def slope(self, tape: Tape, slot: int, y: FloatArray, out: FloatArray) -> None:
+        tape.copy(self.kept[slot], out=out)
+        tape.multiply(out, self.scale, out=out)

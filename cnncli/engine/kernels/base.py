@@ -9,16 +9,16 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.engine.kernels.layout import Parts, by_image, pairs, split, whole
+from cnncli.engine.kernels.layout import Layout, by_image, pairs, split, whole
 from cnncli.engine.kernels.node import Node
-from cnncli.engine.kernels.tape import Calls
+from cnncli.engine.kernels.tape import Tape
 from cnncli.nn.aligned import ALIGNMENT, aligned_empty, aligned_zeros
 from cnncli.types import BoolArray, FloatArray, Shape
 
 FLOAT = np.dtype(np.float32)
 _SCRATCH = 64_000_000  # bytes; what is not touched costs nothing
 _RUN = 2_048  # numbers; an operation on shorter runs spends its time on going from one to the next
-_nought: FloatArray = np.zeros(0, FLOAT)
+_shared_zeros: FloatArray = np.zeros(0, FLOAT)
 
 
 class Scratch:
@@ -60,7 +60,7 @@ class Scratch:
 
 
 @dataclass(frozen=True)
-class Load:
+class Workload:
     """How much a kernel has to hold.
 
     Attributes:
@@ -79,7 +79,7 @@ class Load:
     scratch: Scratch
     by_image: bool = False
 
-    def layout(self, flat: FloatArray, shape: Shape) -> Parts:
+    def layout(self, flat: FloatArray, shape: Shape) -> Layout:
         """Return the parts of a flat array that holds images in the way that suits what comes behind."""
         return by_image(flat, shape) if self.by_image else split(flat, shape)
 
@@ -100,7 +100,7 @@ class Kernel(ABC):
 
     Args:
         nodes: the layers it covers.
-        load: how much it has to hold.
+        workload: how much it has to hold.
     """
 
     pattern: ClassVar[str]
@@ -108,31 +108,31 @@ class Kernel(ABC):
 
     @classmethod
     @abstractmethod
-    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
         """Return how many of the first nodes this kernel can cover, or 0."""
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         self.nodes = tuple(nodes)
-        self.load = load
+        self.workload = workload
 
     def prepare(self, draws: Draws) -> None:  # noqa: B027 - most kernels have nothing to prepare
         """Take the parameters' present values, once a step, into arrays that stay where they are."""
 
     @abstractmethod
-    def target(self, slot: int) -> Parts:
+    def target(self, slot: int) -> Layout:
         """Return where the input of this slot is to be written."""
 
-    def feed(self, do: Calls, slot: int, x: FloatArray) -> None:
+    def feed(self, tape: Tape, slot: int, x: FloatArray) -> None:
         """Take x (N, C, H, W) or (N, features) as the input of this slot; for the first kernel of the plan."""
         for image, own in pairs(whole(x.transpose(2, 3, 0, 1) if x.ndim == 4 else x), self.target(slot)):
-            do.copy(image, out=own)
+            tape.copy(image, out=own)
 
     @abstractmethod
-    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
         """Read this slot's input and write the output of the covered layers to `out`."""
 
     @abstractmethod
-    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         """Add this slot's parameter gradients to the kernel's own sums, and return where dx will be.
 
         An empty tuple when nobody needs dx.
@@ -171,7 +171,7 @@ class ChannelRow:
         return array.reshape(-1, self.row.size)
 
 
-def give(destination: FloatArray, value: FloatArray, *, add: bool) -> None:
+def write_gradient(destination: FloatArray, value: FloatArray, *, add: bool) -> None:
     """Write or add a gradient."""
     if add:
         destination += value
@@ -184,38 +184,38 @@ def zeros(*shape: int) -> FloatArray:
     return aligned_zeros(shape, FLOAT)
 
 
-def nought(*shape: int) -> FloatArray:
+def shared_zeros(*shape: int) -> FloatArray:
     """Return zeros that nobody may write to: views of one array, which stays in cache for all who compare with it."""
-    global _nought
+    global _shared_zeros
     size = math.prod(shape)
-    if size > _nought.size:
-        _nought = aligned_zeros(size, FLOAT)
-        _nought.flags.writeable = False
-    return _nought[:size].reshape(shape)
+    if size > _shared_zeros.size:
+        _shared_zeros = aligned_zeros(size, FLOAT)
+        _shared_zeros.flags.writeable = False
+    return _shared_zeros[:size].reshape(shape)
 
 
-def nought_like(array: FloatArray) -> FloatArray:
+def shared_zeros_like(array: FloatArray) -> FloatArray:
     """Return such zeros with an array's shape, and its axes in the same order in memory: so NumPy has long runs."""
     axes = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
-    return nought(*(array.shape[axis] for axis in axes)).transpose(np.argsort(axes))
+    return shared_zeros(*(array.shape[axis] for axis in axes)).transpose(np.argsort(axes))
 
 
-def hand_on(do: Calls, own: Parts, out: Parts, *, relu: bool) -> None:
+def record_copy(tape: Tape, own: Layout, out: Layout, *, relu: bool) -> None:
     """Write down the way of an image to the next kernel, through a ReLU or as it is."""
     for image, view in pairs(own, out):
         if relu:
-            do.maximum(image, nought_like(image), out=view)
+            tape.maximum(image, shared_zeros_like(image), out=view)
         else:
-            do.copy(image, out=view)
+            tape.copy(image, out=view)
 
 
-def take_back(do: Calls, dy: Parts, own: Parts, kept: Parts | None) -> None:
+def record_masked_copy(tape: Tape, dy: Layout, own: Layout, kept: Layout | None) -> None:
     """Write down the way of a gradient into an image of ours, times a mask that lies like it where there is one."""
     if kept is None:
-        hand_on(do, dy, own, relu=False)
+        record_copy(tape, dy, own, relu=False)
         return
     for (view, mine), (_, mask) in zip(pairs(dy, own), pairs(dy, kept), strict=True):
-        do.multiply(view, mask, out=mine)
+        tape.multiply(view, mask, out=mine)
 
 
 def empty(*shape: int) -> FloatArray:

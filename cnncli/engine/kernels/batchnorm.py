@@ -23,18 +23,18 @@ from cnncli.engine.kernels.base import (
     ChannelRow,
     Draws,
     Kernel,
-    Load,
+    Workload,
     empty,
     flags,
-    give,
-    hand_on,
-    nought,
     ones,
-    take_back,
+    record_copy,
+    record_masked_copy,
+    shared_zeros,
+    write_gradient,
 )
-from cnncli.engine.kernels.layout import Parts
+from cnncli.engine.kernels.layout import Layout
 from cnncli.engine.kernels.node import Node, inference_affine
-from cnncli.engine.kernels.tape import Calls
+from cnncli.engine.kernels.tape import Tape
 from cnncli.nn.layers import BatchNorm, ReLU
 from cnncli.types import FloatArray
 
@@ -64,39 +64,39 @@ class BatchNormKernel(Kernel):
     pattern: ClassVar[str] = "batch normalisation over all shards"
 
     @classmethod
-    def match(cls, nodes: Sequence[Node], load: Load) -> int:
-        if not isinstance(nodes[0].layer, BatchNorm) or not load.training:
+    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
+        if not isinstance(nodes[0].layer, BatchNorm) or not workload.training:
             return 0
         return 2 if len(nodes) > 1 and isinstance(nodes[1].layer, ReLU) else 1
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
-        super().__init__(nodes, load)
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
         norm = nodes[0].layer
         assert isinstance(norm, BatchNorm)
         self.norm, self.c, self.relu = norm, norm.num_features, len(nodes) == 2
-        self.shape = buffer_shape(nodes[0].input_shape, load.images)
+        self.shape = buffer_shape(nodes[0].input_shape, workload.images)
         size = math.prod(self.shape)
         self.pixels = size // self.c
-        self.x, self.g = empty(load.slots, size), load.scratch.in_turn(load.slots, size)
-        self.scratch = load.scratch(size)
-        self.positive = flags(load.slots, size)
+        self.x, self.g = empty(workload.slots, size), workload.scratch.in_turn(workload.slots, size)
+        self.scratch = workload.scratch(size)
+        self.positive = flags(workload.slots, size)
         self.ones = ones(self.pixels)
         self.a, self.b, self.centre, self.mean_row = (ChannelRow(self.pixels, self.c) for _ in range(4))
-        self.sums = empty(load.slots, 2, self.c)  # of x and x², in every slot
-        self.gradient_sums = empty(load.slots, 2, self.c)  # of dy and dy · x
+        self.sums = empty(workload.slots, 2, self.c)  # of x and x², in every slot
+        self.gradient_sums = empty(workload.slots, 2, self.c)  # of dy and dy · x
 
-    def target(self, slot: int) -> Parts:
-        return self.load.layout(self.x[slot], self.shape)
+    def target(self, slot: int) -> Layout:
+        return self.workload.layout(self.x[slot], self.shape)
 
-    def _sum(self, do: Calls, values: FloatArray, out: FloatArray) -> None:
-        do.matmul(self.ones, values.reshape(-1, self.c), out=out)
+    def _sum(self, tape: Tape, values: FloatArray, out: FloatArray) -> None:
+        tape.matmul(self.ones, values.reshape(-1, self.c), out=out)
 
-    def gather(self, do: Calls, slot: int) -> None:
+    def gather(self, tape: Tape, slot: int) -> None:
         """Take the sums of the slot that was just written to the target."""
         x = self.x[slot]
-        self._sum(do, x, self.sums[slot, 0])
-        do.multiply(x, x, out=self.scratch)
-        self._sum(do, self.scratch, self.sums[slot, 1])
+        self._sum(tape, x, self.sums[slot, 0])
+        tape.multiply(x, x, out=self.scratch)
+        self._sum(tape, self.scratch, self.sums[slot, 1])
 
     def moments(self) -> Sums:
         """Return the sums of all slots together."""
@@ -146,13 +146,13 @@ class BatchNormKernel(Kernel):
             norm.running_mean += norm.momentum * (mean.astype(np.float32) - norm.running_mean)
             norm.running_var += norm.momentum * (unbiased.astype(np.float32) - norm.running_var)
 
-    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self.scratch
-        do.call(self._scale, slot, self.a)
-        do.add(self.b.across(y), self.b.row, out=self.b.across(y))
+        tape.call(self._scale, slot, self.a)
+        tape.add(self.b.across(y), self.b.row, out=self.b.across(y))
         if self.relu:
-            do.greater(y, nought(y.size), out=self.positive[slot])
-        hand_on(do, self.load.layout(y, self.shape), out, relu=self.relu)
+            tape.greater(y, shared_zeros(y.size), out=self.positive[slot])
+        record_copy(tape, self.workload.layout(y, self.shape), out, relu=self.relu)
 
     def _near(self, slot: int) -> FloatArray:
         """Return the slot's input, less the mean where that is far from zero: a · x + b would cancel there."""
@@ -167,16 +167,16 @@ class BatchNormKernel(Kernel):
         """scratch = x · row."""
         np.multiply(row.across(self._near(slot)), row.row, out=row.across(self.scratch))
 
-    def gather_backward(self, do: Calls, slot: int, dy: Parts) -> None:
+    def gather_backward(self, tape: Tape, slot: int, dy: Layout) -> None:
         """Keep dy, without what the ReLU stopped, and take its sums."""
         g = self.g[slot]
         if self.relu:
-            do.copy(self.positive[slot], out=self.scratch)
-        mask = self.load.layout(self.scratch, self.shape) if self.relu else None
-        take_back(do, dy, self.load.layout(g, self.shape), mask)
-        self._sum(do, g, self.gradient_sums[slot, 0])
-        do.call(self._times_x, slot)
-        self._sum(do, self.scratch, self.gradient_sums[slot, 1])
+            tape.copy(self.positive[slot], out=self.scratch)
+        mask = self.workload.layout(self.scratch, self.shape) if self.relu else None
+        record_masked_copy(tape, dy, self.workload.layout(g, self.shape), mask)
+        self._sum(tape, g, self.gradient_sums[slot, 0])
+        tape.call(self._times_x, slot)
+        self._sum(tape, self.scratch, self.gradient_sums[slot, 1])
 
     def _times_x(self, slot: int) -> None:
         np.multiply(self._near(slot), self.g[slot], out=self.scratch)
@@ -201,20 +201,20 @@ class BatchNormKernel(Kernel):
         self.b.set(self.norm.gamma * self.inverse_std * per_x)
         self.centre.set(dbeta if self.centred else dbeta - per_x * self.mean)
 
-    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         g = self.g[slot]
         rows = self.a.across(g)
-        do.subtract(rows, self.centre.row, out=rows)
-        do.multiply(rows, self.a.row, out=rows)
-        do.call(self._scale, slot, self.b)
-        do.subtract(g, self.scratch, out=g)
-        return self.load.layout(g, self.shape)
+        tape.subtract(rows, self.centre.row, out=rows)
+        tape.multiply(rows, self.a.row, out=rows)
+        tape.call(self._scale, slot, self.b)
+        tape.subtract(g, self.scratch, out=g)
+        return self.workload.layout(g, self.shape)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         own = self.gradients()
         name = self.nodes[0].name
-        give(gradients[f"{name}.beta"], own[1 : self.c + 1].astype(np.float32), add=add)
-        give(gradients[f"{name}.gamma"], self._by_x_hat(own).astype(np.float32), add=add)
+        write_gradient(gradients[f"{name}.beta"], own[1 : self.c + 1].astype(np.float32), add=add)
+        write_gradient(gradients[f"{name}.gamma"], self._by_x_hat(own).astype(np.float32), add=add)
 
 
 class AffineKernel(Kernel):
@@ -223,17 +223,17 @@ class AffineKernel(Kernel):
     pattern: ClassVar[str] = "batch normalisation by running statistics"
 
     @classmethod
-    def match(cls, nodes: Sequence[Node], load: Load) -> int:
-        if not isinstance(nodes[0].layer, BatchNorm) or load.training:
+    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
+        if not isinstance(nodes[0].layer, BatchNorm) or workload.training:
             return 0
         return 2 if len(nodes) > 1 and isinstance(nodes[1].layer, ReLU) else 1
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
-        super().__init__(nodes, load)
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
         norm = nodes[0].layer
         assert isinstance(norm, BatchNorm)
         self.norm, self.relu = norm, len(nodes) == 2
-        self.shape = buffer_shape(nodes[0].input_shape, load.images)
+        self.shape = buffer_shape(nodes[0].input_shape, workload.images)
         self.x = empty(math.prod(self.shape))
         pixels = self.x.size // norm.num_features
         self.scale, self.shift = (ChannelRow(pixels, norm.num_features) for _ in range(2))
@@ -243,14 +243,14 @@ class AffineKernel(Kernel):
         self.scale.set(scale)
         self.shift.set(shift)
 
-    def target(self, slot: int) -> Parts:
-        return self.load.layout(self.x, self.shape)
+    def target(self, slot: int) -> Layout:
+        return self.workload.layout(self.x, self.shape)
 
-    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
         rows = self.scale.across(self.x)
-        do.multiply(rows, self.scale.row, out=rows)
-        do.add(rows, self.shift.row, out=rows)
-        hand_on(do, self.load.layout(self.x, self.shape), out, relu=self.relu)
+        tape.multiply(rows, self.scale.row, out=rows)
+        tape.add(rows, self.shift.row, out=rows)
+        record_copy(tape, self.workload.layout(self.x, self.shape), out, relu=self.relu)
 
-    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         raise AssertionError("only planned for inference")

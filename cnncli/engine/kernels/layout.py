@@ -3,8 +3,8 @@
 N is the micro-batch, H W the image, C the channels. With N and C last, a shift of the window by a row or a column is
 a slice of the leading axes, and a row is one run of W·N·C numbers. A Winograd tile and a 2x2 pool read every second
 column, so their kernels keep even and odd columns in two arrays, and so do those that do not care (activations,
-normalisations): long runs everywhere. A `Part` says which columns of the image an array holds; where two kernels meet,
-`pairs` finds the columns that belong together.
+normalisations): long runs everywhere. A `StridedColumns` says which columns of the image an array holds; where two
+kernels meet, `pairs` finds the columns that belong together.
 
 The convolution that looks at three neighbours of a row at once wants them side by side, `by_image`: the same axes, with
 W and N the other way around in memory. What is in front of it keeps its images so too.
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from cnncli.types import FloatArray, Shape
 
 
-class Part(NamedTuple):
+class StridedColumns(NamedTuple):
     """Some columns of an image.
 
     Attributes:
@@ -32,20 +32,21 @@ class Part(NamedTuple):
     block: FloatArray | None = None
 
 
-Parts = tuple[Part, ...]
+Layout = tuple[StridedColumns, ...]
 
 
-def whole(array: FloatArray) -> Parts:
+def whole(array: FloatArray) -> Layout:
     """Return one part that holds everything."""
-    return (Part(0, 1, array, array.reshape(-1) if array.flags.c_contiguous else None),)
+    return (StridedColumns(0, 1, array, array.reshape(-1) if array.flags.c_contiguous else None),)
 
 
-def columns_apart(even: FloatArray, odd: FloatArray, block: FloatArray | None = None) -> Parts:
-    """Return the parts of an image whose even columns are in one array and whose odd ones in another."""
-    return (Part(0, 2, even, block), Part(1, 2, odd, block)) if odd.shape[1] else (Part(0, 2, even, block),)
+def columns_apart(even: FloatArray, odd: FloatArray, block: FloatArray | None = None) -> Layout:
+    """Return the layout of an image with its even columns in one array and its odd ones in another."""
+    first = StridedColumns(0, 2, even, block)
+    return (first, StridedColumns(1, 2, odd, block)) if odd.shape[1] else (first,)
 
 
-def split(flat: FloatArray, shape: Shape) -> Parts:
+def split(flat: FloatArray, shape: Shape) -> Layout:
     """Return the parts of a flat array that holds all even columns of an image, then all odd ones.
 
     Args:
@@ -60,7 +61,7 @@ def split(flat: FloatArray, shape: Shape) -> Parts:
     return columns_apart(flat[:size].reshape(even), flat[size:].reshape(odd), flat)
 
 
-def by_image(flat: FloatArray, shape: Shape) -> Parts:
+def by_image(flat: FloatArray, shape: Shape) -> Layout:
     """Return the one part of a flat array in which every row of pixels lies image by image, (H, N, W, C).
 
     Args:
@@ -70,10 +71,10 @@ def by_image(flat: FloatArray, shape: Shape) -> Parts:
     if len(shape) == 2:
         return whole(flat.reshape(shape))
     h, w, n, c = shape
-    return (Part(0, 1, flat.reshape(h, n, w, c).transpose(0, 2, 1, 3), flat),)
+    return (StridedColumns(0, 1, flat.reshape(h, n, w, c).transpose(0, 2, 1, 3), flat),)
 
 
-def pairs(a: Parts, b: Parts) -> list[tuple[FloatArray, FloatArray]]:
+def pairs(a: Layout, b: Layout) -> list[tuple[FloatArray, FloatArray]]:
     """Return views of a's arrays and of b's that hold the same columns of the same image."""
     found = []
     for p in a:

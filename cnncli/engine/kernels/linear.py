@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, flags, give, ones, zeros
-from cnncli.engine.kernels.layout import Parts, whole
+from cnncli.engine.kernels.base import Draws, Kernel, Workload, empty, flags, ones, write_gradient, zeros
+from cnncli.engine.kernels.layout import Layout, whole
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.products import product_by_columns
-from cnncli.engine.kernels.tape import Calls
+from cnncli.engine.kernels.tape import Tape
 from cnncli.nn.layers import Flatten, Linear, ReLU
 from cnncli.types import FloatArray
 
@@ -23,43 +23,43 @@ class LinearKernel(Kernel):
     pattern: ClassVar[str] = "dense layer on the whole shard"
 
     @classmethod
-    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
         if not isinstance(nodes[0].layer, Linear):
             return 0
         return 2 if len(nodes) > 1 and isinstance(nodes[1].layer, ReLU) else 1
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
-        super().__init__(nodes, load)
-        n, (i,), (o,) = load.images, nodes[0].input_shape, nodes[0].output_shape
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
+        n, (i,), (o,) = workload.images, nodes[0].input_shape, nodes[0].output_shape
         self.relu = len(nodes) == 2
         self.x, self.y = empty(n, i), empty(n, o)
         self.zero = zeros(n, o)
-        if load.training:
+        if workload.training:
             self.positive = flags(n, o)
             self.g, self.ones = empty(n, o), ones(n)
-            self.dx = empty(n, i) if load.needs_dx else None
+            self.dx = empty(n, i) if workload.needs_dx else None
 
     def prepare(self, draws: Draws) -> None:
         self.w, self.b = self.nodes[0].weight_and_bias()
 
-    def target(self, slot: int) -> Parts:
+    def target(self, slot: int) -> Layout:
         return whole(self.x)
 
-    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = out[0].array
-        do.call(self._forward, y)
+        tape.call(self._forward, y)
 
     def _forward(self, y: FloatArray) -> None:
         np.matmul(self.x, self.w.T, out=self.y)
         np.add(self.y, self.b, out=y)
         if self.relu:
             np.maximum(y, self.zero, out=y)
-            if self.load.training:
+            if self.workload.training:
                 np.greater(y, self.zero, out=self.positive)
 
-    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         g = dy[0].array
-        do.call(self._backward, g)
+        tape.call(self._backward, g)
         return () if self.dx is None else whole(self.dx)
 
     def _backward(self, g: FloatArray) -> None:
@@ -75,11 +75,11 @@ class LinearKernel(Kernel):
         name = self.nodes[0].name
         weight = gradients[f"{name}.weight"]
         if add:
-            give(weight, self.g.T @ self.x, add=True)
+            write_gradient(weight, self.g.T @ self.x, add=True)
         else:
             product_by_columns(self.g.T, self.x, out=weight)
         if f"{name}.bias" in gradients:
-            give(gradients[f"{name}.bias"], self.ones @ self.g, add=add)
+            write_gradient(gradients[f"{name}.bias"], self.ones @ self.g, add=add)
 
 
 _GAP = 16  # numbers between two pixels' images, a cache line: see FlattenKernel
@@ -95,30 +95,30 @@ class FlattenKernel(Kernel):
     pattern: ClassVar[str] = "flatten, back to the canonical order"
 
     @classmethod
-    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
         return int(isinstance(nodes[0].layer, Flatten) and len(nodes[0].input_shape) == 3)
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
-        super().__init__(nodes, load)
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
         self.c, self.h, self.w = nodes[0].input_shape
-        n = load.images
+        n = workload.images
         self.x = empty(self.h, self.w, n * self.c + _GAP)[:, :, : n * self.c]
         self.image = np.lib.stride_tricks.as_strided(
             self.x, (self.h, self.w, n, self.c), (*self.x.strides[:2], 4 * self.c, 4)
         )
-        if load.training:
+        if workload.training:
             self.dx = empty(self.h, self.w, n, self.c)
 
-    def target(self, slot: int) -> Parts:
+    def target(self, slot: int) -> Layout:
         return whole(self.image)
 
-    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
         rows = out[0].array
-        do.copy(self.image.transpose(2, 3, 0, 1), out=rows.reshape(-1, self.c, self.h, self.w))
+        tape.copy(self.image.transpose(2, 3, 0, 1), out=rows.reshape(-1, self.c, self.h, self.w))
 
-    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         rows = dy[0].array
-        do.copy(rows.reshape(-1, self.c, self.h, self.w), out=self.dx.transpose(2, 3, 0, 1))
+        tape.copy(rows.reshape(-1, self.c, self.h, self.w), out=self.dx.transpose(2, 3, 0, 1))
         return whole(self.dx)
 
 
@@ -128,18 +128,18 @@ class FlatInput(Kernel):
     pattern: ClassVar[str] = "flatten of the input, a view"
 
     @classmethod
-    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
         return int(isinstance(nodes[0].layer, Flatten) and nodes[0].index == 0)
 
-    def target(self, slot: int) -> Parts:
+    def target(self, slot: int) -> Layout:
         raise AssertionError("the first kernel is fed")
 
-    def feed(self, do: Calls, slot: int, x: FloatArray) -> None:
+    def feed(self, tape: Tape, slot: int, x: FloatArray) -> None:
         self.x = x.reshape(len(x), -1)
 
-    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
         rows = out[0].array
-        do.copy(self.x, out=rows)
+        tape.copy(self.x, out=rows)
 
-    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         return ()

@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.kernels.activation import buffer_shape
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
-from cnncli.engine.kernels.layout import Parts, pairs, whole
+from cnncli.engine.kernels.base import Draws, Kernel, Workload, empty, write_gradient, zeros
+from cnncli.engine.kernels.layout import Layout, pairs, whole
 from cnncli.engine.kernels.node import Node
-from cnncli.engine.kernels.tape import Calls
+from cnncli.engine.kernels.tape import Tape
 from cnncli.types import FloatArray
 
 
@@ -24,44 +24,44 @@ class PlainLayer(Kernel):
     pattern: ClassVar[str] = "the plain layer"
 
     @classmethod
-    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
         return 1
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
-        super().__init__(nodes, load)
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
         node = nodes[0]
-        self.copies = [copy(node.layer) for _ in range(load.slots if load.training else 1)]
-        self.x = empty(*buffer_shape(node.input_shape, load.images))
-        if load.training:
-            self.dx = empty(*buffer_shape(node.input_shape, load.images))
+        self.copies = [copy(node.layer) for _ in range(workload.slots if workload.training else 1)]
+        self.x = empty(*buffer_shape(node.input_shape, workload.images))
+        if workload.training:
+            self.dx = empty(*buffer_shape(node.input_shape, workload.images))
             self.sums = {key: zeros(*parameter.shape) for key, parameter in node.layer.parameters.items()}
 
     def prepare(self, draws: Draws) -> None:
-        self.rng = draws(self.nodes[0].index) if self.load.training else None
+        self.rng = draws(self.nodes[0].index) if self.workload.training else None
         for clone in self.copies:
             clone.parameters = {key: p.twin() for key, p in self.nodes[0].layer.parameters.items()}
 
-    def target(self, slot: int) -> Parts:
+    def target(self, slot: int) -> Layout:
         return whole(self.x)
 
-    def forward(self, do: Calls, slot: int, out: Parts) -> None:
-        do.call(self._forward, slot, out)
+    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+        tape.call(self._forward, slot, out)
 
-    def _forward(self, slot: int, out: Parts) -> None:
-        layer = self.copies[slot if self.load.training else 0]
+    def _forward(self, slot: int, out: Layout) -> None:
+        layer = self.copies[slot if self.workload.training else 0]
         # A copy: the layer may keep its input, and this buffer is written again for the next slot.
         x = np.array(self.x.transpose(2, 3, 0, 1) if self.x.ndim == 4 else self.x, order="C")
-        y = layer.forward(x, training=self.load.training, rng=self.rng)
+        y = layer.forward(x, training=self.workload.training, rng=self.rng)
         for own, view in pairs(whole(y.transpose(2, 3, 0, 1) if y.ndim == 4 else y), out):
             view[...] = own
 
-    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        do.call(self._backward, slot, dy)
+    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+        tape.call(self._backward, slot, dy)
         return whole(self.dx)
 
-    def _backward(self, slot: int, dy: Parts) -> None:
+    def _backward(self, slot: int, dy: Layout) -> None:
         layer = self.copies[slot]
-        shape = buffer_shape(self.nodes[0].output_shape, self.load.images)
+        shape = buffer_shape(self.nodes[0].output_shape, self.workload.images)
         g = empty(*shape)
         for view, own in pairs(dy, whole(g)):
             own[...] = view
@@ -72,5 +72,5 @@ class PlainLayer(Kernel):
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         for key, total in self.sums.items():
-            give(gradients[f"{self.nodes[0].name}.{key}"], total, add=add)
+            write_gradient(gradients[f"{self.nodes[0].name}.{key}"], total, add=add)
             total.fill(0)

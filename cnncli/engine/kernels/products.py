@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from cnncli.engine.kernels.base import empty, ones, zeros
-from cnncli.engine.kernels.tape import Calls
+from cnncli.engine.kernels.tape import Tape
 from cnncli.types import FloatArray
 
 SMALL = 1_000_000  # multiply-adds: OpenBLAS's own limit for its small kernels
@@ -28,11 +28,11 @@ def row_blocks(rows: int, inner: int, columns: int) -> int:
     return 1
 
 
-def product(do: Calls, a: FloatArray, b: FloatArray, out: FloatArray) -> None:
+def product(tape: Tape, a: FloatArray, b: FloatArray, out: FloatArray) -> None:
     """out = a @ b, block by block of a's rows; several products at once where a or b have axes in front.
 
     Args:
-        do: takes the call.
+        tape: takes the call.
         a: (.., R, I); its rows may be strided.
         b: (.., I, J).
         out: (.., R, J), contiguous.
@@ -41,7 +41,7 @@ def product(do: Calls, a: FloatArray, b: FloatArray, out: FloatArray) -> None:
     columns = b.shape[-1]
     blocks = row_blocks(rows, inner, columns)
     cut_a = a.reshape(*a.shape[:-2], blocks, -1, inner)
-    do.matmul(cut_a, b[..., None, :, :], out=out.reshape(*out.shape[:-2], blocks, -1, columns))
+    tape.matmul(cut_a, b[..., None, :, :], out=out.reshape(*out.shape[:-2], blocks, -1, columns))
 
 
 def product_by_columns(a: FloatArray, b: FloatArray, out: FloatArray) -> None:
@@ -75,11 +75,11 @@ class SummedProduct:
         """Start again from zero."""
         self.total.fill(0)
 
-    def multiply(self, do: Calls, which: slice, a: FloatArray, b: FloatArray) -> None:
+    def multiply(self, tape: Tape, which: slice, a: FloatArray, b: FloatArray) -> None:
         """Write down aᵀ @ b for some of the products.
 
         Args:
-            do: takes the calls.
+            tape: takes the calls.
             which: of the products that are taken at once; all calls up to `add_up` have as many rows.
             a: (.., R, I).
             b: (.., R, J).
@@ -88,19 +88,19 @@ class SummedProduct:
         cut_a = a.reshape(*a.shape[:-2], blocks, -1, self.inner)
         cut_b = b.reshape(*b.shape[:-2], blocks, -1, self.columns)
         partial = self._partial(blocks)
-        do.matmul(cut_a.swapaxes(-1, -2), cut_b, out=partial[which] if self.lead else partial)
+        tape.matmul(cut_a.swapaxes(-1, -2), cut_b, out=partial[which] if self.lead else partial)
 
-    def multiply_blocks(self, do: Calls, which: int, a: FloatArray, b: FloatArray) -> None:
+    def multiply_blocks(self, tape: Tape, which: int, a: FloatArray, b: FloatArray) -> None:
         """Write down aᵀ @ b for one of the products, of matrices that are in blocks already.
 
         Args:
-            do: takes the calls.
+            tape: takes the calls.
             which: of the products that are taken at once; all calls up to `add_up` have as many blocks.
             a: (.., R, I), with the blocks' axes in front; may overlap itself.
             b: (.., R, J), with the same axes in front.
         """
         partial = self._partial(math.prod(a.shape[:-2]))[which]
-        do.matmul(a.swapaxes(-1, -2), b, out=partial.reshape(*a.shape[:-2], self.inner, self.columns))
+        tape.matmul(a.swapaxes(-1, -2), b, out=partial.reshape(*a.shape[:-2], self.inner, self.columns))
 
     def _partial(self, blocks: int) -> FloatArray:
         """Return where the products of so many blocks go, until they are added up."""
@@ -108,15 +108,15 @@ class SummedProduct:
             self.partial = empty(*self.lead, blocks, self.inner, self.columns)
         return self.partial
 
-    def add_up(self, do: Calls) -> None:
+    def add_up(self, tape: Tape) -> None:
         """Add what `multiply` has left to the total, block by block."""
         for block in range(self.partial.shape[-3]):
-            do.add(self.total, self.partial[..., block, :, :], out=self.total)
+            tape.add(self.total, self.partial[..., block, :, :], out=self.total)
 
-    def add(self, do: Calls, a: FloatArray, b: FloatArray) -> None:
+    def add(self, tape: Tape, a: FloatArray, b: FloatArray) -> None:
         """Add aᵀ @ b to the total, for all products."""
-        self.multiply(do, slice(None), a, b)
-        self.add_up(do)
+        self.multiply(tape, slice(None), a, b)
+        self.add_up(tape)
 
 
 class ColumnSum:
@@ -134,7 +134,7 @@ class ColumnSum:
         """Start again from zero."""
         self.total.fill(0)
 
-    def add(self, do: Calls, a: FloatArray) -> None:
+    def add(self, tape: Tape, a: FloatArray) -> None:
         """Add the column sums of a (R, J) to the total."""
-        do.matmul(self.ones[: len(a)], a, out=self.partial)
-        do.add(self.total, self.partial, out=self.total)
+        tape.matmul(self.ones[: len(a)], a, out=self.partial)
+        tape.add(self.total, self.partial, out=self.total)

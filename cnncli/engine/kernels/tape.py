@@ -4,9 +4,9 @@ What a kernel computes for a slot never changes: the same calls on the same view
 other numbers in them. Slicing those views costs as much as a short call itself. So kernels do not compute; they write
 their calls into such a list while the plan is built, and a training step only goes through it:
 
-    do = Calls()
-    do.maximum(top, bottom, out=top)     # nothing happens yet
-    do.run()                             # top = maximum(top, bottom)
+    tape = Tape()
+    tape.maximum(top, bottom, out=top)     # nothing happens yet
+    tape.run()                             # top = maximum(top, bottom)
 """
 
 import operator
@@ -21,8 +21,8 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
-class Calls:
-    """Calls in the order in which they are made; the methods below write one down each."""
+class Tape:
+    """Tape in the order in which they are made; the methods below write one down each."""
 
     def __init__(self) -> None:
         self._calls: list[Callable[[], object]] = []

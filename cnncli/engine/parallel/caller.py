@@ -20,17 +20,17 @@ from cnncli.engine.executor import (
     images_of,
 )
 from cnncli.engine.kernels.batchnorm import sums_size
-from cnncli.engine.parallel.pool import (
-    Inline,
+from cnncli.engine.parallel.worker_pool import (
+    InlinePool,
     PrivateMemory,
-    Processes,
+    ProcessPool,
     SharedMemory,
-    Team,
-    Threads,
+    ThreadPool,
+    WorkerPool,
     available_cores,
     can_fork,
 )
-from cnncli.engine.plan.all_reduce import Meeting, Seat
+from cnncli.engine.plan.all_reduce import AllReduce, Rank
 from cnncli.engine.plan.shard_plan import ShardPlan, no_draws
 from cnncli.engine.profile import WAITING, Clock, NoClock
 from cnncli.errors import ModelError
@@ -118,7 +118,7 @@ class FastExecutor:
         )
         self._optimizer: Optimizer | None = None
         self._batches: BatchSource | None = None
-        self._team: Team | None = None
+        self._team: WorkerPool | None = None
         self._limits: Any = None
         self._plans: dict[tuple[int, bool], tuple[slice, ShardPlan]] = {}
         self._allocate()
@@ -144,7 +144,9 @@ class FastExecutor:
         self._logits = memory.empty(self._capacity, *network.output_shape)
         self._results = memory.empty(shards, 4, dtype=np.float64)  # loss, hits, squared gradient norms twice
         norms = {i: sums_size(n) for i, n in enumerate(network.layers) if isinstance(n, BatchNorm)}
-        self._meeting = Meeting(memory.empty(2, shards, max(1, sum(norms.values())), dtype=np.float64), norms)
+        self._meeting = AllReduce(
+            memory.empty(2, shards, max(1, sum(norms.values())), dtype=np.float64), norms
+        )
         if self.processes:
             parameters.move_to(memory.empty(parameters.size), memory.empty(parameters.size))
             for name, layer in zip(network.names, network.layers, strict=True):
@@ -331,9 +333,9 @@ class FastExecutor:
             # Every worker has a core to itself; a BLAS with threads of its own would only be in the way.
             self._limits = self._limits or threadpool_limits(1, "blas")
             if self.workers == 1:
-                self._team = Inline(self._program)
+                self._team = InlinePool(self._program)
             else:
-                self._team = (Processes if self.processes else Threads)(self.workers, self._program)
+                self._team = (ProcessPool if self.processes else ThreadPool)(self.workers, self._program)
         self._team.run(command, self._active(command.images))
 
     def _program(self, worker: int, command: Command) -> Iterator[None]:
@@ -353,7 +355,7 @@ class FastExecutor:
         """Run one shard's part of a command."""
         active = self._active(command.images)
         rows = shard_rows(command.images, active, shard)
-        seat = Seat(self._meeting, shard, active)
+        seat = Rank(self._meeting, shard, active)
         if command.what == "forward":
             plan = self._plan(shard, rows, training=False)
             yield from plan.forward(no_draws, seat)

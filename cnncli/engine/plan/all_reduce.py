@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cnncli.engine.kernels.batchnorm import BatchNormKernel, Sums
 
 
-class Meeting:
+class AllReduce:
     """Where shards leave their BatchNorm sums for each other.
 
     Forward and backward have places of their own: a shard that is ahead may already publish the next sums while
@@ -35,7 +35,7 @@ class Meeting:
 
 
 @dataclass(frozen=True)
-class Seat:
+class Rank:
     """A shard's place among the shards of a batch.
 
     Attributes:
@@ -44,6 +44,6 @@ class Seat:
         shards: how many the batch is cut into.
     """
 
-    meeting: Meeting
+    meeting: AllReduce
     shard: int
     shards: int

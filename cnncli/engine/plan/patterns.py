@@ -9,7 +9,7 @@ from cnncli.engine.kernels.activation import (
     SigmoidKernel,
     TanhKernel,
 )
-from cnncli.engine.kernels.base import Kernel, Load
+from cnncli.engine.kernels.base import Kernel, Workload
 from cnncli.engine.kernels.batchnorm import AffineKernel, BatchNormKernel
 from cnncli.engine.kernels.conv.conv_rows import ConvRows
 from cnncli.engine.kernels.conv.first_conv import FirstConv, FirstConvPool
@@ -19,7 +19,7 @@ from cnncli.engine.kernels.conv.winograd_rows import WinogradRows, suits_winogra
 from cnncli.engine.kernels.linear import FlatInput, FlattenKernel, LinearKernel
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.plain_layer import PlainLayer
-from cnncli.engine.kernels.pool import AvgPool, GlobalAvg, MaxPool, MaxPool2x2
+from cnncli.engine.kernels.pooling import AvgPool, GlobalAvg, MaxPool, MaxPool2x2
 from cnncli.nn.layers import BatchNorm, Dropout, LeakyReLU, ReLU, Sigmoid, Tanh
 
 PATTERNS: tuple[type[Kernel], ...] = (
@@ -46,10 +46,10 @@ PATTERNS: tuple[type[Kernel], ...] = (
 )
 
 
-def match(nodes: Sequence[Node], load: Load) -> tuple[type[Kernel], int]:
+def match(nodes: Sequence[Node], workload: Workload) -> tuple[type[Kernel], int]:
     """Return the first kernel that matches the head of `nodes`, and how many of them it covers."""
     for kernel in PATTERNS:
-        count = kernel.match(nodes, load)
+        count = kernel.match(nodes, workload)
         if count:
             return kernel, count
     raise AssertionError("PlainLayer matches everything")

@@ -18,11 +18,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from cnncli.engine.kernels.base import Draws, Kernel, Load, Scratch, empty
+from cnncli.engine.kernels.base import Draws, Kernel, Scratch, Workload, empty
 from cnncli.engine.kernels.batchnorm import BatchNormKernel, merge_sums
-from cnncli.engine.kernels.layout import Parts, whole
-from cnncli.engine.kernels.tape import Calls
-from cnncli.engine.plan.all_reduce import Seat
+from cnncli.engine.kernels.layout import Layout, whole
+from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.plan.all_reduce import Rank
 from cnncli.engine.plan.micro_batches import micro_batches
 from cnncli.engine.plan.nodes import nodes_of
 from cnncli.engine.plan.patterns import match, read_by_image
@@ -49,7 +49,7 @@ class Lane:
     images: int
     slots: int
     offset: int
-    dy: Parts = ()
+    dy: Layout = ()
 
     def rows(self, slot: int) -> slice:
         """Return which images of the shard a slot holds."""
@@ -57,7 +57,7 @@ class Lane:
         return slice(start, start + self.images)
 
 
-Steps = list[tuple[Kernel, Calls]]
+Steps = list[tuple[Kernel, Tape]]
 """What to do in order, and the kernel that each part belongs to."""
 
 
@@ -141,9 +141,9 @@ class ShardPlan:
             scratch.begin()
             needs_dx = start > self._first_trained
             by_image = read_by_image(self.nodes[start + 1 :])
-            load = Load(images, slots, self.training, needs_dx, scratch, by_image)
-            kernel, count = match(self.nodes[start:stop], load)
-            kernels.append(kernel(self.nodes[start : start + count], load))
+            workload = Workload(images, slots, self.training, needs_dx, scratch, by_image)
+            kernel, count = match(self.nodes[start:stop], workload)
+            kernels.append(kernel(self.nodes[start : start + count], workload))
             start += count
         return kernels
 
@@ -172,10 +172,10 @@ class ShardPlan:
     def _write_entry(self, stage: Stage, lane: Lane, slot: int) -> None:
         """Write down how a lane's first kernel gets its input; a BatchNorm takes its sums too, before the meeting."""
         first = lane.kernels[0]
-        do = _next(stage.before if isinstance(first, BatchNormKernel) else stage.ahead, first)
-        first.feed(do, slot, self.x[lane.rows(slot)])
+        tape = _next(stage.before if isinstance(first, BatchNormKernel) else stage.ahead, first)
+        first.feed(tape, slot, self.x[lane.rows(slot)])
         if isinstance(first, BatchNormKernel):
-            first.gather(do, slot)
+            first.gather(tape, slot)
 
     def _write_back(self, stage: Stage, behind: Stage | None) -> None:
         """Write down the way back through a stage, slot by slot, from the gradient of a BatchNorm behind it on."""
@@ -186,12 +186,12 @@ class ShardPlan:
                 for kernel in reversed(lane.kernels):
                     if not dy:
                         break
-                    do = _next(stage.back, kernel)
+                    tape = _next(stage.back, kernel)
                     if isinstance(kernel, BatchNormKernel):
-                        kernel.gather_backward(do, slot, dy)
+                        kernel.gather_backward(tape, slot, dy)
                         dy = ()
                     else:
-                        dy = kernel.backward(do, slot, dy)
+                        dy = kernel.backward(tape, slot, dy)
                 lane.dy = dy
 
     def _make(self, steps: Steps, *, backward: bool = False) -> None:
@@ -200,7 +200,7 @@ class ShardPlan:
             calls.run()
             self.clock.stop(kernel, backward=backward)
 
-    def forward(self, draws: Draws, seat: Seat) -> Iterator[None]:
+    def forward(self, draws: Draws, seat: Rank) -> Iterator[None]:
         """Run the shard's images to `logits`; yields where all shards have to meet.
 
         Args:
@@ -240,7 +240,7 @@ class ShardPlan:
         np.multiply(dlogits, np.float32(share), out=self.logits)
         return loss * share, correct
 
-    def backward(self, seat: Seat) -> Iterator[None]:
+    def backward(self, seat: Rank) -> Iterator[None]:
         """Run the gradient in `logits` back through the kernels; yields where all shards have to meet."""
         for stage in reversed(self.stages):
             self._make(stage.back, backward=True)
@@ -265,13 +265,13 @@ class ShardPlan:
         self.clock.stop("collect gradients")
 
 
-def _target(stage: Stage, rows: slice) -> Parts:
+def _target(stage: Stage, rows: slice) -> Layout:
     """Return where a stage takes these images of the shard; they lie within one of its slots."""
     lane, slot = stage.holding(rows)
     return _some(lane.kernels[0].target(slot), lane.rows(slot), rows)
 
 
-def _gradient(stage: Stage, behind: Stage, rows: slice) -> Parts:
+def _gradient(stage: Stage, behind: Stage, rows: slice) -> Layout:
     """Return where the gradient of these images' activations between two stages will be.
 
     Where a BatchNorm is behind, its own stage is done, so all its sums are known; what it makes of them is written
@@ -284,7 +284,7 @@ def _gradient(stage: Stage, behind: Stage, rows: slice) -> Parts:
     return _some(lane.dy, lane.rows(slot), rows)
 
 
-def _some(parts: Parts, held: slice, rows: slice) -> Parts:
+def _some(parts: Layout, held: slice, rows: slice) -> Layout:
     """Return the parts of some images, of those that are held."""
     if rows == held:
         return parts
@@ -297,10 +297,10 @@ def _some(parts: Parts, held: slice, rows: slice) -> Parts:
     )
 
 
-def _next(steps: Steps, kernel: Kernel) -> Calls:
+def _next(steps: Steps, kernel: Kernel) -> Tape:
     """Return where a kernel's next calls go; neighbours of the same kernel share one list."""
     if not steps or steps[-1][0] is not kernel:
-        steps.append((kernel, Calls()))
+        steps.append((kernel, Tape()))
     return steps[-1][1]
 
 

@@ -1,23 +1,23 @@
-"""Calls that are written down now and made later, and the memory that they work on."""
+"""Tape that are written down now and made later, and the memory that they work on."""
 
 import numpy as np
 import pytest
 
-from cnncli.engine.kernels.base import ChannelRow, Scratch, empty, flags, nought
+from cnncli.engine.kernels.base import ChannelRow, Scratch, empty, flags, shared_zeros
 from cnncli.engine.kernels.layout import columns_apart, pairs, split, whole
-from cnncli.engine.kernels.tape import Calls
+from cnncli.engine.kernels.tape import Tape
 from cnncli.nn.aligned import ALIGNMENT
 
 
 def test_calls_are_made_in_order_and_only_when_run():
-    do, x = Calls(), np.zeros(4, np.float32)
-    do.add(x, np.float32(1), out=x)
-    do.multiply(x, np.float32(3), out=x)
-    do.maximum(x, np.full(4, 2, np.float32), out=x)
-    assert len(do) == 3 and not x.any()
-    do.run()
+    tape, x = Tape(), np.zeros(4, np.float32)
+    tape.add(x, np.float32(1), out=x)
+    tape.multiply(x, np.float32(3), out=x)
+    tape.maximum(x, np.full(4, 2, np.float32), out=x)
+    assert len(tape) == 3 and not x.any()
+    tape.run()
     assert np.array_equal(x, [3, 3, 3, 3])
-    do.run()
+    tape.run()
     assert np.array_equal(x, [12, 12, 12, 12])
 
 
@@ -26,7 +26,7 @@ def test_every_workspace_starts_on_a_cache_line():
     for array in (
         empty(3),
         flags(5),
-        nought(7),
+        shared_zeros(7),
         scratch(3),
         scratch.flags(5),
         scratch(9),
@@ -47,7 +47,7 @@ def test_scratch_is_the_same_for_every_kernel_and_apart_within_one():
 
 def test_nobody_writes_to_the_shared_zeros():
     with pytest.raises(ValueError, match="read-only"):
-        nought(4)[0] = 1
+        shared_zeros(4)[0] = 1
 
 
 @pytest.mark.parametrize("width", [1, 2, 5, 6])

@@ -126,4 +126,4 @@ def test_images_lie_as_the_convolution_behind_reads_them(model, by_image):
     plan = ShardPlan(network, np.zeros((4, 2, 17, 15), np.float32), training=True, clock=NoClock())
     kernels = {type(k).__name__: k for lane in plan.lanes() for k in lane.kernels}
     for name, expected in by_image.items():
-        assert kernels[name].load.by_image is expected, name
+        assert kernels[name].workload.by_image is expected, name

@@ -5,10 +5,17 @@ Axis letters: N micro-batch, F filters, OH OW output.
 
 from collections.abc import Callable
 
-from cnncli.engine.kernels.base import ChannelRow, Load, flags, hand_on, nought, take_back
-from cnncli.engine.kernels.layout import Parts
+from cnncli.engine.kernels.base import (
+    ChannelRow,
+    Workload,
+    flags,
+    record_copy,
+    record_masked_copy,
+    shared_zeros,
+)
+from cnncli.engine.kernels.layout import Layout
 from cnncli.engine.kernels.node import Node
-from cnncli.engine.kernels.tape import Calls
+from cnncli.engine.kernels.tape import Tape
 from cnncli.types import FloatArray
 
 
@@ -17,27 +24,34 @@ class BiasReLU:
 
     Args:
         node: the convolution.
-        load: how much is kept.
+        workload: how much is kept.
         relu: whether a ReLU is covered too.
         layout: how the products lie in a flat array (OH·OW·N·F,).
     """
 
-    def __init__(self, node: Node, load: Load, *, relu: bool, layout: Callable[[FloatArray], Parts]) -> None:
+    def __init__(
+        self, node: Node, workload: Workload, *, relu: bool, layout: Callable[[FloatArray], Layout]
+    ) -> None:
         f, oh, ow = node.output_shape
-        pixels = oh * ow * load.images
-        self.relu, self.has_bias, self.training, self.layout = relu, node.has_bias(), load.training, layout
-        self.y = load.scratch(pixels * f)
+        pixels = oh * ow * workload.images
+        self.relu, self.has_bias, self.training, self.layout = (
+            relu,
+            node.has_bias(),
+            workload.training,
+            layout,
+        )
+        self.y = workload.scratch(pixels * f)
         self.bias = ChannelRow(pixels, f)
-        self.zero = nought(self.y.size)
-        if load.training:
-            self.positive = flags(load.slots, self.y.size)
-            self.g = load.scratch(self.y.size)
+        self.zero = shared_zeros(self.y.size)
+        if workload.training:
+            self.positive = flags(workload.slots, self.y.size)
+            self.g = workload.scratch(self.y.size)
 
-    def destination(self, out: Parts) -> FloatArray:
+    def destination(self, out: Layout) -> FloatArray:
         """Return where the products are to be written, (OH·OW·N·F,)."""
         return self.y if self.relu else self._direct(out)
 
-    def _direct(self, parts: Parts) -> FloatArray:
+    def _direct(self, parts: Layout) -> FloatArray:
         """Return the neighbour's array, if it lies like one of ours, or our own."""
         block, own = parts[0].block, self.layout(self.y)[0]
         alike = parts[0].step == own.step and parts[0].array.strides == own.array.strides
@@ -47,26 +61,26 @@ class BiasReLU:
         """Take this step's bias (F,)."""
         self.bias.set(bias)
 
-    def forward(self, do: Calls, slot: int, y: FloatArray, out: Parts) -> None:
+    def forward(self, tape: Tape, slot: int, y: FloatArray, out: Layout) -> None:
         """Write what is in `y`, from `destination`, to out, with bias and ReLU."""
         if self.has_bias:
-            do.add(self.bias.across(y), self.bias.row, out=self.bias.across(y))
+            tape.add(self.bias.across(y), self.bias.row, out=self.bias.across(y))
         if y is not self.y:
             return
         if self.relu and self.training:
-            do.greater(y, self.zero, out=self.positive[slot])
-        hand_on(do, self.layout(y), out, relu=self.relu)
+            tape.greater(y, self.zero, out=self.positive[slot])
+        record_copy(tape, self.layout(y), out, relu=self.relu)
 
-    def backward(self, do: Calls, slot: int, dy: Parts, g: Parts) -> None:
+    def backward(self, tape: Tape, slot: int, dy: Layout, g: Layout) -> None:
         """Write dy, without what the ReLU stopped, to g."""
         if self.relu:
-            do.copy(self.positive[slot], out=self.g)
-        take_back(do, dy, g, self.layout(self.g) if self.relu else None)
+            tape.copy(self.positive[slot], out=self.g)
+        record_masked_copy(tape, dy, g, self.layout(self.g) if self.relu else None)
 
-    def gradient(self, do: Calls, slot: int, dy: Parts) -> FloatArray:
+    def gradient(self, tape: Tape, slot: int, dy: Layout) -> FloatArray:
         """Return dy, without what the ReLU stopped, as a flat array like the products; dy's own where that is one."""
         direct = self.y if self.relu else self._direct(dy)
         if direct is not self.y:
             return direct
-        self.backward(do, slot, dy, self.layout(self.g))
+        self.backward(tape, slot, dy, self.layout(self.g))
         return self.g

@@ -22,9 +22,9 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from cnncli.engine.kernels.base import empty, zeros
-from cnncli.engine.kernels.layout import Parts, whole
+from cnncli.engine.kernels.layout import Layout, whole
 from cnncli.engine.kernels.products import ColumnSum, SummedProduct, product
-from cnncli.engine.kernels.tape import Calls
+from cnncli.engine.kernels.tape import Tape
 from cnncli.types import FloatArray
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def gradient_of(conv: ConvRows, pads: tuple[int, int]) -> Gradient:
         pads: how much padding is above and left of the image.
     """
     windows = conv.oh * conv.ow * conv.sh * conv.sw
-    dense = conv.load.needs_dx and conv.h * conv.w_in <= _DENSE * windows
+    dense = conv.workload.needs_dx and conv.h * conv.w_in <= _DENSE * windows
     return Gathered(conv, pads) if dense else Scattered(conv, pads)
 
 
@@ -62,7 +62,7 @@ class Gradient(ABC):
         """Take the weight (F, C, KH, KW) of this step."""
 
     @abstractmethod
-    def run(self, do: Calls, slot: int) -> Parts:
+    def run(self, tape: Tape, slot: int) -> Layout:
         """Add to dw and db, and return where dx will be, or nothing where nobody needs it."""
 
     @abstractmethod
@@ -74,38 +74,38 @@ class Scattered(Gradient):
     """One product per kernel row, added to where it came from."""
 
     def __init__(self, conv: ConvRows, pads: tuple[int, int]) -> None:
-        n, rows = conv.load.images, conv.oh * conv.ow * conv.load.images
-        super().__init__(conv, conv.load.scratch(conv.oh, conv.ow, n, conv.f))
+        n, rows = conv.workload.images, conv.oh * conv.ow * conv.workload.images
+        super().__init__(conv, conv.workload.scratch(conv.oh, conv.ow, n, conv.f))
         self.db = ColumnSum(rows, conv.f)
         self.dw = [SummedProduct((), conv.kw * conv.c, conv.f) for _ in range(conv.kh)]
-        if conv.load.needs_dx:
+        if conv.workload.needs_dx:
             width = conv.x.shape[3]
-            self.dtaps = conv.load.scratch(conv.sh, conv.depth, conv.ow, n, conv.kw, conv.c)
-            self.dtap = conv.load.scratch(rows, conv.kw * conv.c)
+            self.dtaps = conv.workload.scratch(conv.sh, conv.depth, conv.ow, n, conv.kw, conv.c)
+            self.dtap = conv.workload.scratch(rows, conv.kw * conv.c)
             self.dx = empty(conv.depth, conv.sh, width, n, conv.c)
             flat = self.dx.reshape(conv.depth * conv.sh, width, n, conv.c)
             self.image = flat[pads[0] : pads[0] + conv.h, pads[1] : pads[1] + conv.w_in]
 
-    def run(self, do: Calls, slot: int) -> Parts:
+    def run(self, tape: Tape, slot: int) -> Layout:
         conv, g = self.conv, self.g.reshape(-1, self.conv.f)
         if conv.nodes[0].has_bias():
-            self.db.add(do, g)
-        windows = conv.unfold(do, slot)
+            self.db.add(tape, g)
+        windows = conv.unfold(tape, slot)
         for i in range(conv.kh):
-            self.dw[i].add(do, conv.rows_of(windows, i), g)
-        if not conv.load.needs_dx:
+            self.dw[i].add(tape, conv.rows_of(windows, i), g)
+        if not conv.workload.needs_dx:
             return ()
-        do.fill(self.dtaps, 0)
+        tape.fill(self.dtaps, 0)
         rows = self.dtaps.reshape(conv.sh, conv.depth, -1)
         for i in range(conv.kh):
-            product(do, g, conv.w[i].T, self.dtap)
+            product(tape, g, conv.w[i].T, self.dtap)
             into = rows[i % conv.sh, i // conv.sh : i // conv.sh + conv.oh]
-            do.add(into, self.dtap.reshape(conv.oh, -1), out=into)
-        do.fill(self.dx, 0)
+            tape.add(into, self.dtap.reshape(conv.oh, -1), out=into)
+        tape.fill(self.dx, 0)
         dx = self.dx.swapaxes(0, 1)
         for j in range(conv.kw):
             into = dx[:, :, conv.window_columns(j)]
-            do.add(into, self.dtaps[..., j, :], out=into)
+            tape.add(into, self.dtaps[..., j, :], out=into)
         return whole(self.image)
 
     def collect(self, weight: FloatArray) -> None:
@@ -121,7 +121,7 @@ class Gathered(Gradient):
     def __init__(self, conv: ConvRows, pads: tuple[int, int]) -> None:
         # dy with room around it, so that t - a and u - b may run over its edges
         over, aside = -(-conv.kh // conv.sh) - 1, -(-conv.kw // conv.sw) - 1
-        n = conv.load.images
+        n = conv.workload.images
         self.before = (over, aside)
         self.padded = zeros(conv.oh + 2 * over, conv.ow + 2 * aside, n, conv.f)
         super().__init__(conv, self.padded[over : over + conv.oh, aside : aside + conv.ow])
@@ -144,13 +144,13 @@ class Gathered(Gradient):
         for remainder in self.remainders:
             remainder.prepare(weight)
 
-    def run(self, do: Calls, slot: int) -> Parts:
+    def run(self, tape: Tape, slot: int) -> Layout:
         if self.conv.nodes[0].has_bias():
-            self.db.add(do, self.padded.reshape(-1, self.conv.f))
+            self.db.add(tape, self.padded.reshape(-1, self.conv.f))
         for columns in self.columns:
-            columns.unfold(do)
+            columns.unfold(tape)
         for remainder in self.remainders:
-            remainder.backward(do, slot)
+            remainder.backward(tape, slot)
         return whole(self.dx)
 
     def collect(self, weight: FloatArray) -> None:
@@ -178,16 +178,18 @@ class _Columns:
         self.back, self.q, self.places = back, q, places
         conv = back.conv
         self.b = len(range(q, conv.kw, conv.sw))
-        self.taps = conv.load.scratch(back.padded.shape[0], len(places), conv.load.images, self.b, conv.f)
+        self.taps = conv.workload.scratch(
+            back.padded.shape[0], len(places), conv.workload.images, self.b, conv.f
+        )
 
-    def unfold(self, do: Calls) -> None:
+    def unfold(self, tape: Tape) -> None:
         """Fill the taps from the padded dy."""
         if not self.places:
             return
         start, aside = self.places[0], self.back.before[1]
         for b in range(self.b):
             first = start - b + aside
-            do.copy(self.back.padded[:, first : first + len(self.places)], out=self.taps[..., b, :])
+            tape.copy(self.back.padded[:, first : first + len(self.places)], out=self.taps[..., b, :])
 
 
 class _Remainder:
@@ -207,8 +209,8 @@ class _Remainder:
         self.back, self.columns, self.p, self.places = back, columns, p, places
         conv = self.conv = back.conv
         self.a = len(range(p, conv.kh, conv.sh))
-        n, (t, u) = conv.load.images, (len(places), len(columns.places))
-        self.x = conv.load.scratch(t, u, n, conv.c)
+        n, (t, u) = conv.workload.images, (len(places), len(columns.places))
+        self.x = conv.workload.scratch(t, u, n, conv.c)
         self.dw = [SummedProduct((), conv.c, columns.b * conv.f) for _ in range(self.a)]
         (top, left), q = pads, columns.q
         row, column = p + conv.sh * places[0], q + conv.sw * columns.places[0]
@@ -218,7 +220,7 @@ class _Remainder:
             row : row + conv.sh * (t - 1) + 1 : conv.sh, column : column + conv.sw * (u - 1) + 1 : conv.sw
         ]
         self.w = empty(self.a, columns.b * conv.f, conv.c)
-        self.partial, self.total = (conv.load.scratch(t * u * n, conv.c) for _ in range(2))
+        self.partial, self.total = (conv.workload.scratch(t * u * n, conv.c) for _ in range(2))
 
     def prepare(self, weight: FloatArray) -> None:
         """Take this remainder's part of the weight (F, C, KH, KW) as (A, B·F, C)."""
@@ -226,20 +228,20 @@ class _Remainder:
         part = weight[:, :, self.p :: conv.sh, self.columns.q :: conv.sw].transpose(2, 3, 0, 1)
         self.w.reshape(part.shape)[...] = part
 
-    def backward(self, do: Calls, slot: int) -> None:
+    def backward(self, tape: Tape, slot: int) -> None:
         """Add to dw, and write this remainder's pixels of dx."""
         conv = self.conv
         rows = conv.x[slot, self.places.start : self.places.stop, self.p, self.padded_columns]
-        do.copy(rows, out=self.x)
+        tape.copy(rows, out=self.x)
         x = self.x.reshape(-1, conv.c)
         for a in range(self.a):
             first = self.places.start - a + self.back.before[0]
             taps = self.columns.taps[first : first + len(self.places)].reshape(len(x), -1)
-            self.dw[a].add(do, x, taps)
-            product(do, taps, self.w[a], self.partial if a else self.total)
+            self.dw[a].add(tape, x, taps)
+            product(tape, taps, self.w[a], self.partial if a else self.total)
             if a:
-                do.add(self.total, self.partial, out=self.total)
-        do.copy(self.total.reshape(self.into.shape), out=self.into)
+                tape.add(self.total, self.partial, out=self.total)
+        tape.copy(self.total.reshape(self.into.shape), out=self.into)
 
     def collect(self, weight: FloatArray) -> None:
         """Add dw to this remainder's part of the weight's gradient (F, C, KH, KW), and start again."""

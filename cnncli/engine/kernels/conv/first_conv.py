@@ -14,22 +14,22 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from cnncli.engine.kernels.base import Draws, Kernel, Load, empty, give, zeros
+from cnncli.engine.kernels.base import Draws, Kernel, Workload, empty, write_gradient, zeros
 from cnncli.engine.kernels.conv.bias_relu import BiasReLU
 from cnncli.engine.kernels.conv.pool_planes import PoolPlanes, covers_pool
-from cnncli.engine.kernels.layout import Parts, columns_apart
+from cnncli.engine.kernels.layout import Layout, columns_apart
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.products import ColumnSum, SummedProduct, product
-from cnncli.engine.kernels.tape import Calls
+from cnncli.engine.kernels.tape import Tape
 from cnncli.nn.layers import Conv2D, ReLU
 from cnncli.types import FloatArray, Shape
 
 _MOST_TAPS = 110  # KH·KW·C; above, the windows would be many times the input
 
 
-def _is_first(nodes: Sequence[Node], load: Load) -> Conv2D | None:
+def _is_first(nodes: Sequence[Node], workload: Workload) -> Conv2D | None:
     layer = nodes[0].layer
-    return layer if isinstance(layer, Conv2D) and nodes[0].index == 0 and not load.needs_dx else None
+    return layer if isinstance(layer, Conv2D) and nodes[0].index == 0 and not workload.needs_dx else None
 
 
 class _Columns:
@@ -62,13 +62,13 @@ class _Columns:
         self.every = every
         self.x = zeros(c, rows, phases, -(-columns // every), images)
 
-    def feed(self, do: Calls, x: FloatArray) -> None:
+    def feed(self, tape: Tape, x: FloatArray) -> None:
         """Take x (N, C, H, W)."""
         image = x.transpose(1, 2, 3, 0)
         for phase in range(self.x.shape[2]):
             q = max(0, -(-(self.left - phase) // self.every))  # the first of its columns that is a real one
             columns = image[:, :, phase + self.every * q - self.left :: self.every]
-            do.copy(columns, out=self.x[:, self.top : self.top + self.h, phase, q : q + columns.shape[2]])
+            tape.copy(columns, out=self.x[:, self.top : self.top + self.h, phase, q : q + columns.shape[2]])
 
     def seen(self, i: int, stride: int, count: int, start: int, width: int) -> FloatArray:
         """Return padded columns start, start + P, .. of every `stride`-th row from row i: (C, count, width, N)."""
@@ -90,7 +90,7 @@ class _Windows(ABC):
         self.kernel, self.stride, self.output = conv.kernel_size, conv.stride, output
 
     @abstractmethod
-    def lay_out(self, do: Calls, x: FloatArray, windows: FloatArray) -> None:
+    def lay_out(self, tape: Tape, x: FloatArray, windows: FloatArray) -> None:
         """Write the windows of x (N, C, H, W) to (C·KH·KW, OH·OW·N)."""
 
 
@@ -110,9 +110,9 @@ class _ByColumns(_Windows):
             columns=left + shape[2] + right + 2 * conv.stride[1],
         )
 
-    def lay_out(self, do: Calls, x: FloatArray, windows: FloatArray) -> None:
+    def lay_out(self, tape: Tape, x: FloatArray, windows: FloatArray) -> None:
         """Write the windows of x (N, C, H, W) to (C·KH·KW, OH·OW·N)."""
-        self.input.feed(do, x)
+        self.input.feed(tape, x)
         (kh, kw), (sh, sw), (oh, ow) = self.kernel, self.stride, self.output
         n, c = x.shape[:2]
         start = 0
@@ -123,7 +123,7 @@ class _ByColumns(_Windows):
                 for j in range(kw) if width else ():
                     taps = block[i * kw + j :: kh * kw]  # of every channel
                     seen = self.input.seen(i, sh, oh, parity * sw + j, width)
-                    do.copy(seen, out=taps.reshape(c, oh, width, n))
+                    tape.copy(seen, out=taps.reshape(c, oh, width, n))
 
 
 class _ByImage(_Windows):
@@ -136,16 +136,16 @@ class _ByImage(_Windows):
         self.padded = zeros(c, top + h + bottom, images, left + w + right)
         self.inner = self.padded[:, top : top + h, :, left : left + w]
 
-    def lay_out(self, do: Calls, x: FloatArray, windows: FloatArray) -> None:
+    def lay_out(self, tape: Tape, x: FloatArray, windows: FloatArray) -> None:
         """Write the windows of x (N, C, H, W) to (C·KH·KW, OH·N·OW)."""
-        do.copy(x.transpose(1, 2, 0, 3), out=self.inner)
+        tape.copy(x.transpose(1, 2, 0, 3), out=self.inner)
         (kh, kw), (sh, sw), (oh, ow) = self.kernel, self.stride, self.output
         n, c = x.shape[:2]
         taps = windows.reshape(c, kh, kw, oh, n, ow)
         for i in range(kh):
             for j in range(kw):
                 seen = self.padded[:, i : i + sh * (oh - 1) + 1 : sh, :, j : j + sw * (ow - 1) + 1 : sw]
-                do.copy(seen, out=taps[:, i, j])
+                tape.copy(seen, out=taps[:, i, j])
 
 
 class FirstConv(Kernel):
@@ -154,61 +154,61 @@ class FirstConv(Kernel):
     pattern: ClassVar[str] = "first convolution, all windows at once"
 
     @classmethod
-    def match(cls, nodes: Sequence[Node], load: Load) -> int:
-        conv = _is_first(nodes, load)
+    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
+        conv = _is_first(nodes, workload)
         if conv is None or conv.in_channels * conv.kernel_size[0] * conv.kernel_size[1] > _MOST_TAPS:
             return 0
         return 2 if len(nodes) > 1 and isinstance(nodes[1].layer, ReLU) else 1
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
-        super().__init__(nodes, load)
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
         conv = nodes[0].layer
         assert isinstance(conv, Conv2D)
-        n, c = load.images, nodes[0].input_shape[0]
+        n, c = workload.images, nodes[0].input_shape[0]
         f, oh, ow = nodes[0].output_shape
         self.shape = (oh, ow, n, f)
         k = c * conv.kernel_size[0] * conv.kernel_size[1]
-        slots = load.slots if load.training else 1
-        way = _ByImage if load.by_image else _ByColumns
+        slots = workload.slots if workload.training else 1
+        way = _ByImage if workload.by_image else _ByColumns
         self.input: _Windows = way(conv, nodes[0].input_shape, n, (oh, ow))
         self.windows = empty(slots, k, oh * ow * n)
         self.w = empty(k, f)
-        self.tail = BiasReLU(nodes[0], load, relu=len(nodes) == 2, layout=self._layout)
-        if load.training:
+        self.tail = BiasReLU(nodes[0], workload, relu=len(nodes) == 2, layout=self._layout)
+        if workload.training:
             self.dw, self.db = SummedProduct((), k, f), ColumnSum(oh * ow * n, f)
 
-    def _layout(self, flat: FloatArray) -> Parts:
-        return self.load.layout(flat, self.shape)
+    def _layout(self, flat: FloatArray) -> Layout:
+        return self.workload.layout(flat, self.shape)
 
-    def target(self, slot: int) -> Parts:
+    def target(self, slot: int) -> Layout:
         raise AssertionError("the first kernel is fed")
 
-    def feed(self, do: Calls, slot: int, x: FloatArray) -> None:
-        self.input.lay_out(do, x, self.windows[slot % len(self.windows)])
+    def feed(self, tape: Tape, slot: int, x: FloatArray) -> None:
+        self.input.lay_out(tape, x, self.windows[slot % len(self.windows)])
 
     def prepare(self, draws: Draws) -> None:
         weight, bias = self.nodes[0].weight_and_bias()
         self.w[...] = weight.reshape(weight.shape[0], -1).T
         self.tail.prepare(bias)
 
-    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self.tail.destination(out)
-        product(do, self.windows[slot % len(self.windows)].T, self.w, y.reshape(-1, self.shape[-1]))
-        self.tail.forward(do, slot, y, out)
+        product(tape, self.windows[slot % len(self.windows)].T, self.w, y.reshape(-1, self.shape[-1]))
+        self.tail.forward(tape, slot, y, out)
 
-    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        rows = self.tail.gradient(do, slot, dy).reshape(-1, self.shape[-1])
+    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+        rows = self.tail.gradient(tape, slot, dy).reshape(-1, self.shape[-1])
         if self.nodes[0].has_bias():
-            self.db.add(do, rows)
-        self.dw.add(do, self.windows[slot].T, rows)
+            self.db.add(tape, rows)
+        self.dw.add(tape, self.windows[slot].T, rows)
         return ()
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         name = self.nodes[0].name
         weight = gradients[f"{name}.weight"]
-        give(weight, self.dw.total.T.reshape(weight.shape), add=add)
+        write_gradient(weight, self.dw.total.T.reshape(weight.shape), add=add)
         if f"{name}.bias" in gradients:
-            give(gradients[f"{name}.bias"], self.db.total, add=add)
+            write_gradient(gradients[f"{name}.bias"], self.db.total, add=add)
         self.dw.clear()
         self.db.clear()
 
@@ -227,8 +227,8 @@ class FirstConvPool(Kernel):
     pattern: ClassVar[str] = "first convolution and its pool, one window a pooled pixel"
 
     @classmethod
-    def match(cls, nodes: Sequence[Node], load: Load) -> int:
-        conv = _is_first(nodes, load)
+    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
+        conv = _is_first(nodes, workload)
         if conv is None or conv.stride != (1, 1):
             return 0
         kh, kw = conv.kernel_size
@@ -237,11 +237,11 @@ class FirstConvPool(Kernel):
         count = covers_pool(nodes)
         return count if count and nodes[count - 1].output_shape[2] % 2 == 0 else 0
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
-        super().__init__(nodes, load)
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
         conv = nodes[0].layer
         assert isinstance(conv, Conv2D)
-        n, c = load.images, nodes[0].input_shape[0]
+        n, c = workload.images, nodes[0].input_shape[0]
         f, ph, pw = nodes[-1].output_shape
         kh, kw = conv.kernel_size
         self.c, self.kh, self.kw, self.f = c, kh, kw, f
@@ -257,29 +257,29 @@ class FirstConvPool(Kernel):
             rows=2 * ph + kh - 1,
             columns=4 * half + kw + 2,
         )
-        slots = load.slots if load.training else 1
+        slots = workload.slots if workload.training else 1
         self.windows = empty(slots, self.k, ph, 2, half, n)
         self.pixels = ph * pw * n
-        self.z = load.scratch(4, self.pixels, f)
+        self.z = workload.scratch(4, self.pixels, f)
         self.w = empty(4, self.k, f)
-        self.pool = PoolPlanes(load, (self.pixels * f,), relu=len(nodes) == 3, layout=self._layout)
+        self.pool = PoolPlanes(workload, (self.pixels * f,), relu=len(nodes) == 3, layout=self._layout)
         self.bias_row = empty(half, n, f)
         self.shape = (ph, 2, half, n, f)
         self.embed = _embedding(c, kh, kw)
-        self.y = load.scratch(*self.shape)
-        if load.training:
+        self.y = workload.scratch(*self.shape)
+        if workload.training:
             self.dw, self.db = SummedProduct((4,), self.k, f), ColumnSum(self.pixels, f)
 
-    def _layout(self, flat: FloatArray) -> Parts:
+    def _layout(self, flat: FloatArray) -> Layout:
         image = flat.reshape(self.shape)
         return columns_apart(image[:, 0], image[:, 1])
 
-    def target(self, slot: int) -> Parts:
+    def target(self, slot: int) -> Layout:
         raise AssertionError("the first kernel is fed")
 
-    def feed(self, do: Calls, slot: int, x: FloatArray) -> None:
-        self.input.feed(do, x)
-        windows = self.windows[slot if self.load.training else 0]
+    def feed(self, tape: Tape, slot: int, x: FloatArray) -> None:
+        self.input.feed(tape, x)
+        windows = self.windows[slot if self.workload.training else 0]
         _, ph, _, half, n = windows.shape
         taps = windows.reshape(self.c, self.kh + 1, self.kw + 1, ph, 2, half, n)
         x = self.input.x
@@ -287,7 +287,7 @@ class FirstConvPool(Kernel):
         for i in range(self.kh + 1):
             # pooled column 2q + parity begins at padded column 4q + 2·parity; tap j sees phase 2·parity + j
             seen = as_strided(x[:, i:], taps[:, i].shape, (channel, phase, 2 * row, 2 * phase, column, image))
-            do.copy(seen, out=taps[:, i])
+            tape.copy(seen, out=taps[:, i])
 
     def prepare(self, draws: Draws) -> None:
         weight, bias = self.nodes[0].weight_and_bias()
@@ -295,27 +295,29 @@ class FirstConvPool(Kernel):
         np.matmul(self.embed, flat.T, out=self.w.reshape(-1, self.f))
         self.bias_row[...] = bias
 
-    def forward(self, do: Calls, slot: int, out: Parts) -> None:
-        windows = self.windows[slot if self.load.training else 0].reshape(self.k, -1)
-        product(do, windows.T, self.w, self.z)
+    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+        windows = self.windows[slot if self.workload.training else 0].reshape(self.k, -1)
+        product(tape, windows.T, self.w, self.z)
         y = self.y
-        self.pool.forward(do, slot, self.z.reshape(2, 2, -1), y.reshape(-1))
-        do.add(y, self.bias_row, out=y)
-        self.pool.activate(do, slot, y.reshape(-1), out)
+        self.pool.forward(tape, slot, self.z.reshape(2, 2, -1), y.reshape(-1))
+        tape.add(y, self.bias_row, out=y)
+        self.pool.activate(tape, slot, y.reshape(-1), out)
 
-    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        g = self.pool.activate_backward(do, slot, dy)
-        self.db.add(do, g.reshape(-1, self.f))
-        self.pool.backward(do, slot, self.z.reshape(2, 2, -1))
-        self.dw.add(do, self.windows[slot].reshape(self.k, -1).T, self.z)
+    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+        g = self.pool.activate_backward(tape, slot, dy)
+        self.db.add(tape, g.reshape(-1, self.f))
+        self.pool.backward(tape, slot, self.z.reshape(2, 2, -1))
+        self.dw.add(tape, self.windows[slot].reshape(self.k, -1).T, self.z)
         return ()
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         name = self.nodes[0].name
         weight = gradients[f"{name}.weight"]
-        give(weight, (self.embed.T @ self.dw.total.reshape(-1, self.f)).T.reshape(weight.shape), add=add)
+        write_gradient(
+            weight, (self.embed.T @ self.dw.total.reshape(-1, self.f)).T.reshape(weight.shape), add=add
+        )
         if f"{name}.bias" in gradients:
-            give(gradients[f"{name}.bias"], self.db.total, add=add)
+            write_gradient(gradients[f"{name}.bias"], self.db.total, add=add)
         self.dw.clear()
         self.db.clear()
 

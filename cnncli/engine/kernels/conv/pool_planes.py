@@ -5,10 +5,10 @@ Axis letters: N micro-batch, F filters, H W pooled image.
 
 from collections.abc import Callable, Sequence
 
-from cnncli.engine.kernels.base import Load, flags, hand_on, nought, take_back
-from cnncli.engine.kernels.layout import Parts
+from cnncli.engine.kernels.base import Workload, flags, record_copy, record_masked_copy, shared_zeros
+from cnncli.engine.kernels.layout import Layout
 from cnncli.engine.kernels.node import Node
-from cnncli.engine.kernels.tape import Calls
+from cnncli.engine.kernels.tape import Tape
 from cnncli.nn.layers import MaxPool2D, ReLU
 from cnncli.types import FloatArray, Shape
 
@@ -39,60 +39,60 @@ class PoolPlanes:
     The winner is the first maximum in row-major order: a later plane wins only where it is strictly greater.
 
     Args:
-        load: how many slots are kept.
+        workload: how many slots are kept.
         shape: of a plane, in as few axes as it has without gaps.
         relu: whether a ReLU belongs to the step.
         layout: how the columns of an image lie in a plane.
     """
 
     def __init__(
-        self, load: Load, shape: Shape, *, relu: bool, layout: Callable[[FloatArray], Parts]
+        self, workload: Workload, shape: Shape, *, relu: bool, layout: Callable[[FloatArray], Layout]
     ) -> None:
-        self.training, self.relu, self.layout = load.training, relu, layout
-        self.h = load.scratch(2, *shape)
-        self.zero = nought(*shape)
+        self.training, self.relu, self.layout = workload.training, relu, layout
+        self.h = workload.scratch(2, *shape)
+        self.zero = shared_zeros(*shape)
         if self.training:
-            self.right = flags(load.slots, *shape)  # the winner is in the right column
-            self.below = flags(load.slots, *shape)  # the winner is in the lower row
-            self.positive = flags(load.slots, *shape)
-            self.right_in_row = load.scratch.flags(2, *shape)
-            self.mask, self.part, self.g = (load.scratch(*shape) for _ in range(3))
+            self.right = flags(workload.slots, *shape)  # the winner is in the right column
+            self.below = flags(workload.slots, *shape)  # the winner is in the lower row
+            self.positive = flags(workload.slots, *shape)
+            self.right_in_row = workload.scratch.flags(2, *shape)
+            self.mask, self.part, self.g = (workload.scratch(*shape) for _ in range(3))
 
-    def forward(self, do: Calls, slot: int, planes: FloatArray, y: FloatArray) -> None:
+    def forward(self, tape: Tape, slot: int, planes: FloatArray, y: FloatArray) -> None:
         """Write the maximum of planes (2, 2, ..) to y."""
         h = self.h
-        do.maximum(planes[:, 0], planes[:, 1], out=h)
+        tape.maximum(planes[:, 0], planes[:, 1], out=h)
         if self.training:
             below, (upper, lower) = self.below[slot], self.right_in_row
-            do.greater(planes[:, 1], planes[:, 0], out=self.right_in_row)
-            do.greater(h[1], h[0], out=below)
+            tape.greater(planes[:, 1], planes[:, 0], out=self.right_in_row)
+            tape.greater(h[1], h[0], out=below)
             # right = lower if below else upper, in operations on bytes
-            do.either(upper, lower, out=lower)
-            do.both(lower, below, out=lower)
-            do.either(upper, lower, out=self.right[slot])
-        do.maximum(h[0], h[1], out=y)
+            tape.either(upper, lower, out=lower)
+            tape.both(lower, below, out=lower)
+            tape.either(upper, lower, out=self.right[slot])
+        tape.maximum(h[0], h[1], out=y)
 
-    def activate(self, do: Calls, slot: int, y: FloatArray, out: Parts) -> None:
+    def activate(self, tape: Tape, slot: int, y: FloatArray, out: Layout) -> None:
         """Write ReLU(y), or y, to `out`."""
         if self.relu and self.training:
-            do.greater(y, self.zero, out=self.positive[slot])
-        hand_on(do, self.layout(y), out, relu=self.relu)
+            tape.greater(y, self.zero, out=self.positive[slot])
+        record_copy(tape, self.layout(y), out, relu=self.relu)
 
-    def activate_backward(self, do: Calls, slot: int, dy: Parts) -> FloatArray:
+    def activate_backward(self, tape: Tape, slot: int, dy: Layout) -> FloatArray:
         """Keep dy · (y > 0), or dy, for `backward`, and return it."""
         if self.relu:
-            do.copy(self.positive[slot], out=self.g)
+            tape.copy(self.positive[slot], out=self.g)
         g = self.layout(self.g)
-        take_back(do, dy, g, g if self.relu else None)  # the mask lies where the product goes
+        record_masked_copy(tape, dy, g, g if self.relu else None)  # the mask lies where the product goes
         return self.g
 
-    def backward(self, do: Calls, slot: int, planes: FloatArray) -> None:
+    def backward(self, tape: Tape, slot: int, planes: FloatArray) -> None:
         """Send the gradient to the winners' places in planes (2, 2, ..), and zero elsewhere."""
         mask, right, left = self.mask, self.part, self.g
-        do.copy(self.right[slot], out=mask)
-        do.multiply(self.g, mask, out=right)
-        do.subtract(self.g, right, out=left)
-        do.copy(self.below[slot], out=mask)
+        tape.copy(self.right[slot], out=mask)
+        tape.multiply(self.g, mask, out=right)
+        tape.subtract(self.g, right, out=left)
+        tape.copy(self.below[slot], out=mask)
         for column, half in ((0, left), (1, right)):
-            do.multiply(half, mask, out=planes[1, column])
-            do.subtract(half, planes[1, column], out=planes[0, column])
+            tape.multiply(half, mask, out=planes[1, column])
+            tape.subtract(half, planes[1, column], out=planes[0, column])

@@ -25,7 +25,7 @@ Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 201
 import numpy as np
 
 from cnncli.engine.kernels.node import Node
-from cnncli.engine.kernels.tape import Calls
+from cnncli.engine.kernels.tape import Tape
 from cnncli.nn.layers import Conv2D
 from cnncli.types import FloatArray
 
@@ -68,11 +68,11 @@ def transform_weight_backward(du: FloatArray) -> FloatArray:
     return (_GG.T @ du.reshape(16, c * f)).reshape(3, 3, c, f).transpose(3, 2, 0, 1)
 
 
-def transform_input(do: Calls, place: int, padded: FloatArray, rows: FloatArray, v: FloatArray) -> None:
+def transform_input(tape: Tape, place: int, padded: FloatArray, rows: FloatArray, v: FloatArray) -> None:
     """Write one row of places of V = Bᵀ d B, for every tile.
 
     Args:
-        do: takes the calls.
+        tape: takes the calls.
         place: the row, 0 to 3.
         padded: (2, 2·TH+2, TW+1, N·C), the even columns of the padded input and the odd ones.
         rows: (2, TH, TW+1, N·C), scratch.
@@ -80,13 +80,13 @@ def transform_input(do: Calls, place: int, padded: FloatArray, rows: FloatArray,
     """
     th, tw = v.shape[1:3]
     a, b = ROW_PAIRS[place]
-    combine = do.add if place == 1 else do.subtract
+    combine = tape.add if place == 1 else tape.subtract
     combine(_tile_rows(padded, a, th), _tile_rows(padded, b, th), out=rows)
     e, o = rows
-    do.subtract(e[:, :tw], e[:, 1:], out=v[0])
-    do.add(o[:, :tw], e[:, 1:], out=v[1])
-    do.subtract(e[:, 1:], o[:, :tw], out=v[2])
-    do.subtract(o[:, :tw], o[:, 1:], out=v[3])
+    tape.subtract(e[:, :tw], e[:, 1:], out=v[0])
+    tape.add(o[:, :tw], e[:, 1:], out=v[1])
+    tape.subtract(e[:, 1:], o[:, :tw], out=v[2])
+    tape.subtract(o[:, :tw], o[:, 1:], out=v[3])
 
 
 def _tile_rows(padded: FloatArray, k: int, th: int) -> FloatArray:
@@ -95,12 +95,12 @@ def _tile_rows(padded: FloatArray, k: int, th: int) -> FloatArray:
 
 
 def transform_input_backward(
-    do: Calls, place: int, dv: FloatArray, columns: FloatArray, padded: FloatArray
+    tape: Tape, place: int, dv: FloatArray, columns: FloatArray, padded: FloatArray
 ) -> None:
     """Add one row of places to dd = B dV Bᵀ, the tiles' overlaps summed; rows come in the order of `BACK`.
 
     Args:
-        do: takes the calls.
+        tape: takes the calls.
         place: the row, 0 to 3.
         dv: (4, TH, TW, N·C).
         columns: (2, 2, TH, TW+1, N·C), scratch: place 1 is kept until place 2 has come.
@@ -110,22 +110,22 @@ def transform_input_backward(
     t, one = columns[int(place == 1)], columns[1]
     e, o = t
     # Column places 0..3 of tile j go to columns 2j, 2j+1, 2j+2, 2j+3 with the signs of B.
-    do.add(dv[1], dv[2], out=e[:, 1:])
-    do.subtract(e[:, 1:], dv[0], out=e[:, 1:])
-    do.add(e[:, 1:tw], dv[0, :, 1:], out=e[:, 1:tw])
-    do.copy(dv[0, :, 0], out=e[:, 0])
-    do.subtract(dv[1], dv[2], out=o[:, :tw])
-    do.add(o[:, :tw], dv[3], out=o[:, :tw])
-    do.subtract(o[:, 1:tw], dv[3, :, : tw - 1], out=o[:, 1:tw])
-    do.negative(dv[3, :, tw - 1], out=o[:, tw])
-    rows_back(do, place, t.swapaxes(0, 1), one.swapaxes(0, 1), padded.swapaxes(0, 1))
+    tape.add(dv[1], dv[2], out=e[:, 1:])
+    tape.subtract(e[:, 1:], dv[0], out=e[:, 1:])
+    tape.add(e[:, 1:tw], dv[0, :, 1:], out=e[:, 1:tw])
+    tape.copy(dv[0, :, 0], out=e[:, 0])
+    tape.subtract(dv[1], dv[2], out=o[:, :tw])
+    tape.add(o[:, :tw], dv[3], out=o[:, :tw])
+    tape.subtract(o[:, 1:tw], dv[3, :, : tw - 1], out=o[:, 1:tw])
+    tape.negative(dv[3, :, tw - 1], out=o[:, tw])
+    rows_back(tape, place, t.swapaxes(0, 1), one.swapaxes(0, 1), padded.swapaxes(0, 1))
 
 
-def rows_back(do: Calls, place: int, t: FloatArray, one: FloatArray, rows: FloatArray) -> None:
+def rows_back(tape: Tape, place: int, t: FloatArray, one: FloatArray, rows: FloatArray) -> None:
     """Add one place of B t to rows, the tiles' overlaps summed; places come in the order of `BACK`.
 
     Args:
-        do: takes the calls.
+        tape: takes the calls.
         place: 0 to 3; place 1 does nothing yet.
         t: (TH, ..), that place of every tile.
         one: (TH, ..), place 1, for place 2.
@@ -133,48 +133,48 @@ def rows_back(do: Calls, place: int, t: FloatArray, one: FloatArray, rows: Float
     """
     even, odd = rows[0::2], rows[1::2]
     if place == 2:
-        do.add(one, t, out=even[1:])
-        do.subtract(one, t, out=odd[:-1])
+        tape.add(one, t, out=even[1:])
+        tape.subtract(one, t, out=odd[:-1])
     elif place == 0:
-        do.subtract(even[1:], t, out=even[1:])
-        do.copy(t[0], out=even[0])
-        do.add(even[1:-1], t[1:], out=even[1:-1])
+        tape.subtract(even[1:], t, out=even[1:])
+        tape.copy(t[0], out=even[0])
+        tape.add(even[1:-1], t[1:], out=even[1:-1])
     elif place == 3:
-        do.add(odd[:-1], t, out=odd[:-1])
-        do.subtract(odd[1:-1], t[:-1], out=odd[1:-1])
-        do.negative(t[-1], out=odd[-1])
+        tape.add(odd[:-1], t, out=odd[:-1])
+        tape.subtract(odd[1:-1], t[:-1], out=odd[1:-1])
+        tape.negative(t[-1], out=odd[-1])
 
 
-def transform_output(do: Calls, place: int, outer: FloatArray, inner: FloatArray, y: FloatArray) -> None:
+def transform_output(tape: Tape, place: int, outer: FloatArray, inner: FloatArray, y: FloatArray) -> None:
     """Add one row of places to Y = Aᵀ M A; rows come in order.
 
     Args:
-        do: takes the calls.
+        tape: takes the calls.
         place: the row, 0 to 3.
         outer: (2, Q·F), column places 0 and 3 of that row; changed. For rows 0 and 1 it is y's own row.
         inner: (2, Q·F), column places 1 and 2.
         y: (2, 2, Q·F), row and column within the 2x2 tile.
     """
-    do.add(outer, inner[0], out=outer)
-    do.add(outer[0], inner[1], out=outer[0])
-    do.subtract(outer[1], inner[1], out=outer[1])
+    tape.add(outer, inner[0], out=outer)
+    tape.add(outer[0], inner[1], out=outer[0])
+    tape.subtract(outer[1], inner[1], out=outer[1])
     if place in (1, 2):
-        do.add(y[0], outer, out=y[0])
+        tape.add(y[0], outer, out=y[0])
     if place == 2:
-        do.subtract(y[1], outer, out=y[1])
+        tape.subtract(y[1], outer, out=y[1])
     if place == 3:
-        do.add(y[1], outer, out=y[1])
+        tape.add(y[1], outer, out=y[1])
 
 
 def transform_output_backward(
-    do: Calls, place: int, dy: FloatArray, outer: FloatArray, inner: FloatArray
+    tape: Tape, place: int, dy: FloatArray, outer: FloatArray, inner: FloatArray
 ) -> FloatArray:
     """Write one row of places of dM = A dY Aᵀ.
 
     A's rows are (1,0) (1,1) (1,-1) (0,1): places 0 and 3 are dY's own, 1 and 2 their sum and difference.
 
     Args:
-        do: takes the calls.
+        tape: takes the calls.
         place: the row, 0 to 3.
         dy: (2, 2, Q·F), row and column within the 2x2 tile.
         outer: (2, Q·F), scratch.
@@ -184,11 +184,11 @@ def transform_output_backward(
         (2, Q·F), column places 0 and 3.
     """
     if place == 1:
-        do.add(dy[0], dy[1], out=outer)
+        tape.add(dy[0], dy[1], out=outer)
     elif place == 2:
-        do.subtract(dy[0], dy[1], out=outer)
+        tape.subtract(dy[0], dy[1], out=outer)
     else:
         outer = dy[place // 3]
-    do.add(outer[0], outer[1], out=inner[0])
-    do.subtract(outer[0], outer[1], out=inner[1])
+    tape.add(outer[0], outer[1], out=inner[0])
+    tape.subtract(outer[0], outer[1], out=inner[1])
     return outer

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.kernels.base import Kernel, Load, empty, hand_on, zeros
+from cnncli.engine.kernels.base import Kernel, Workload, empty, record_copy, zeros
 from cnncli.engine.kernels.conv.pool_planes import PoolPlanes, pools_by_two
-from cnncli.engine.kernels.layout import Parts, columns_apart, split, whole
+from cnncli.engine.kernels.layout import Layout, columns_apart, split, whole
 from cnncli.engine.kernels.node import Node
-from cnncli.engine.kernels.tape import Calls
+from cnncli.engine.kernels.tape import Tape
 from cnncli.nn.aligned import aligned_empty
 from cnncli.nn.layers import AvgPool2D, GlobalAvgPool, MaxPool2D
 from cnncli.types import FloatArray
@@ -23,11 +23,11 @@ class _Pool(Kernel):
 
     fill: ClassVar[float]
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
-        super().__init__(nodes, load)
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
         layer = nodes[0].layer
         assert isinstance(layer, MaxPool2D | AvgPool2D)
-        n, (c, h, w) = load.images, nodes[0].input_shape
+        n, (c, h, w) = workload.images, nodes[0].input_shape
         _, self.oh, self.ow = nodes[0].output_shape
         self.size, self.stride = layer.pool_size, layer.stride
         (top, bottom), (left, right) = layer.pads(nodes[0].input_shape)
@@ -35,14 +35,14 @@ class _Pool(Kernel):
         self.x = empty(h + top + bottom, w + left + right, n, c)
         self.x.fill(self.fill)
         self.inner = self.x[rows, columns]
-        self.y = load.scratch(self.oh, self.ow, n, c)
-        if load.training:
+        self.y = workload.scratch(self.oh, self.ow, n, c)
+        if workload.training:
             self.dx = zeros(*self.x.shape)
             self.dx_inner = self.dx[rows, columns]
             self.overlap = self.stride[0] < self.size[0] or self.stride[1] < self.size[1]
-            self.g, self.share = (load.scratch(self.oh, self.ow, n, c) for _ in range(2))
+            self.g, self.share = (workload.scratch(self.oh, self.ow, n, c) for _ in range(2))
 
-    def target(self, slot: int) -> Parts:
+    def target(self, slot: int) -> Layout:
         return whole(self.inner)
 
     def _taps(self, image: FloatArray) -> Iterator[FloatArray]:
@@ -51,8 +51,8 @@ class _Pool(Kernel):
             for j in range(self.size[1]):
                 yield image[i : i + sh * (oh - 1) + 1 : sh, j : j + sw * (ow - 1) + 1 : sw]
 
-    def _take(self, do: Calls, dy: Parts) -> FloatArray:
-        hand_on(do, dy, whole(self.g), relu=False)
+    def _take(self, tape: Tape, dy: Layout) -> FloatArray:
+        record_copy(tape, dy, whole(self.g), relu=False)
         return self.g
 
 
@@ -63,45 +63,45 @@ class MaxPool(_Pool):
     fill = -np.inf
 
     @classmethod
-    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
         layer = nodes[0].layer
         return int(isinstance(layer, MaxPool2D) and layer.pool_size[0] * layer.pool_size[1] <= 256)
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
-        super().__init__(nodes, load)
-        if load.training:
-            self.winner = aligned_empty((load.slots, *self.y.shape), np.uint8)
-            self.better = load.scratch.flags(*self.y.shape)
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
+        if workload.training:
+            self.winner = aligned_empty((workload.slots, *self.y.shape), np.uint8)
+            self.better = workload.scratch.flags(*self.y.shape)
 
-    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self.y
         for place, tap in enumerate(self._taps(self.x)):
             if place == 0:
-                do.copy(tap, out=y)
-                if self.load.training:
-                    do.fill(self.winner[slot], 0)
+                tape.copy(tap, out=y)
+                if self.workload.training:
+                    tape.fill(self.winner[slot], 0)
                 continue
-            if self.load.training:
+            if self.workload.training:
                 # A later place is a larger number, so the maximum of places is the last strict improvement.
-                do.greater(tap, y, out=self.better)
+                tape.greater(tap, y, out=self.better)
                 candidate = self.better.view(np.uint8)
-                do.multiply(candidate, np.uint8(place), out=candidate)
-                do.maximum(self.winner[slot], candidate, out=self.winner[slot])
-            do.maximum(y, tap, out=y)
-        hand_on(do, whole(y), out, relu=False)
+                tape.multiply(candidate, np.uint8(place), out=candidate)
+                tape.maximum(self.winner[slot], candidate, out=self.winner[slot])
+            tape.maximum(y, tap, out=y)
+        record_copy(tape, whole(y), out, relu=False)
 
-    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        g = self._take(do, dy)
+    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+        g = self._take(tape, dy)
         if self.overlap:
-            do.fill(self.dx, 0)
+            tape.fill(self.dx, 0)
         for place, tap in enumerate(self._taps(self.dx)):
-            do.equal(self.winner[slot], np.uint8(place), out=self.better)
-            do.copy(self.better, out=self.share)
+            tape.equal(self.winner[slot], np.uint8(place), out=self.better)
+            tape.copy(self.better, out=self.share)
             if self.overlap:
-                do.multiply(self.share, g, out=self.share)
-                do.add(tap, self.share, out=tap)
+                tape.multiply(self.share, g, out=self.share)
+                tape.add(tap, self.share, out=tap)
             else:
-                do.multiply(self.share, g, out=tap)
+                tape.multiply(self.share, g, out=tap)
         return whole(self.dx_inner)
 
 
@@ -111,25 +111,25 @@ class MaxPool2x2(Kernel):
     pattern: ClassVar[str] = "2x2 max-pool by four planes"
 
     @classmethod
-    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
         layer = nodes[0].layer
         return int(isinstance(layer, MaxPool2D) and pools_by_two(layer))
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
-        super().__init__(nodes, load)
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
         c, h, w = nodes[0].input_shape
         _, ph, pw = nodes[0].output_shape
-        n = load.images
+        n = workload.images
         self.shape = (ph, pw, n, c)
         self.image = (2, h, (w + 1) // 2, n, c)  # even columns, odd columns
         self.odd = w // 2
         self.x = empty(*self.image)
-        self.y = load.scratch(ph, pw * n * c)
-        self.pool = PoolPlanes(load, self.y.shape, relu=False, layout=self._layout)
-        if load.training:
+        self.y = workload.scratch(ph, pw * n * c)
+        self.pool = PoolPlanes(workload, self.y.shape, relu=False, layout=self._layout)
+        if workload.training:
             self.dx = zeros(*self.image)  # what no window reads stays zero
 
-    def _layout(self, plane: FloatArray) -> Parts:
+    def _layout(self, plane: FloatArray) -> Layout:
         return whole(plane.reshape(self.shape))
 
     def _planes(self, image: FloatArray) -> FloatArray:
@@ -138,16 +138,16 @@ class MaxPool2x2(Kernel):
         rows = image[:, : 2 * ph].reshape(2, ph, 2, -1)[..., : pw * n * c]
         return rows.transpose(2, 0, 1, 3)
 
-    def target(self, slot: int) -> Parts:
+    def target(self, slot: int) -> Layout:
         return columns_apart(self.x[0], self.x[1, :, : self.odd])
 
-    def forward(self, do: Calls, slot: int, out: Parts) -> None:
-        self.pool.forward(do, slot, self._planes(self.x), self.y)
-        self.pool.activate(do, slot, self.y, out)
+    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+        self.pool.forward(tape, slot, self._planes(self.x), self.y)
+        self.pool.activate(tape, slot, self.y, out)
 
-    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        self.pool.activate_backward(do, slot, dy)
-        self.pool.backward(do, slot, self._planes(self.dx))
+    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+        self.pool.activate_backward(tape, slot, dy)
+        self.pool.backward(tape, slot, self._planes(self.dx))
         return columns_apart(self.dx[0], self.dx[1, :, : self.odd])
 
 
@@ -158,29 +158,29 @@ class AvgPool(_Pool):
     fill = 0.0
 
     @classmethod
-    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
         return int(isinstance(nodes[0].layer, AvgPool2D))
 
-    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self.y
         for place, tap in enumerate(self._taps(self.x)):
             if place == 0:
-                do.copy(tap, out=y)
+                tape.copy(tap, out=y)
             else:
-                do.add(y, tap, out=y)
-        do.multiply(y, np.float32(1 / (self.size[0] * self.size[1])), out=y)
-        hand_on(do, whole(y), out, relu=False)
+                tape.add(y, tap, out=y)
+        tape.multiply(y, np.float32(1 / (self.size[0] * self.size[1])), out=y)
+        record_copy(tape, whole(y), out, relu=False)
 
-    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
-        share = self._take(do, dy)
-        do.multiply(share, np.float32(1 / (self.size[0] * self.size[1])), out=share)
+    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+        share = self._take(tape, dy)
+        tape.multiply(share, np.float32(1 / (self.size[0] * self.size[1])), out=share)
         if self.overlap:
-            do.fill(self.dx, 0)
+            tape.fill(self.dx, 0)
         for tap in self._taps(self.dx):
             if self.overlap:
-                do.add(tap, share, out=tap)
+                tape.add(tap, share, out=tap)
             else:
-                do.copy(share, out=tap)
+                tape.copy(share, out=tap)
         return whole(self.dx_inner)
 
 
@@ -190,27 +190,27 @@ class GlobalAvg(Kernel):
     pattern: ClassVar[str] = "global average pool"
 
     @classmethod
-    def match(cls, nodes: Sequence[Node], load: Load) -> int:
+    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
         return int(isinstance(nodes[0].layer, GlobalAvgPool))
 
-    def __init__(self, nodes: Sequence[Node], load: Load) -> None:
-        super().__init__(nodes, load)
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
         c, h, w = nodes[0].input_shape
-        self.shape = (h, w, load.images, c)
-        self.x = empty(h * w * load.images * c)
+        self.shape = (h, w, workload.images, c)
+        self.x = empty(h * w * workload.images * c)
         self.share = np.full(h * w, 1 / (h * w), np.float32)
-        if load.training:
+        if workload.training:
             self.dx = empty(self.x.size)
 
-    def target(self, slot: int) -> Parts:
+    def target(self, slot: int) -> Layout:
         return split(self.x, self.shape)
 
-    def forward(self, do: Calls, slot: int, out: Parts) -> None:
+    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = out[0].array
-        do.matmul(self.share, self.x.reshape(self.share.size, -1), out=y.reshape(-1))
+        tape.matmul(self.share, self.x.reshape(self.share.size, -1), out=y.reshape(-1))
 
-    def backward(self, do: Calls, slot: int, dy: Parts) -> Parts:
+    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         pixels = self.dx.reshape(self.share.size, -1)
-        do.multiply(dy[0].array.reshape(-1), self.share[0], out=pixels[0])
-        do.copy(pixels[0], out=pixels[1:])
+        tape.multiply(dy[0].array.reshape(-1), self.share[0], out=pixels[0])
+        tape.copy(pixels[0], out=pixels[1:])
         return split(self.dx, self.shape)

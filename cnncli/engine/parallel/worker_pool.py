@@ -10,7 +10,7 @@ The others sleep on a semaphore until there is something to run, and meet the ca
     arrived.acquire() <-----  arrived.release()    a meeting, or the end
     go.release()      ----->  go.acquire()         go on
 
-Threads share everything and need nothing else, but hold each other up at Python's global lock. Forked processes do
+ThreadPool share everything and need nothing else, but hold each other up at Python's global lock. Forked processes do
 not; they share the arrays that were allocated by `SharedMemory` before the fork, and are told what to run through a
 small shared board. A process ends at once when its caller is gone: it holds the reading end of a pipe whose writing end
 only the caller has. The caller notices within half a second when a worker is gone.
@@ -91,7 +91,7 @@ class PrivateMemory:
         return array
 
 
-class Team(ABC):
+class WorkerPool(ABC):
     """Runs a program on several workers.
 
     Args:
@@ -236,7 +236,7 @@ class Team(ABC):
             semaphore.release()
 
 
-class Inline(Team):
+class InlinePool(WorkerPool):
     """No workers but the caller."""
 
     def __init__(self, program: Program) -> None:
@@ -252,7 +252,7 @@ class Inline(Team):
         return True
 
 
-class Threads(Team):
+class ThreadPool(WorkerPool):
     """Workers in threads of this process."""
 
     def __init__(self, workers: int, program: Program) -> None:
@@ -280,7 +280,7 @@ class Threads(Team):
                 thread.join(2)
 
 
-class Processes(Team):
+class ProcessPool(WorkerPool):
     """Workers in forked processes. What they share has to be in `SharedMemory` before this is made."""
 
     def __init__(self, workers: int, program: Program) -> None:

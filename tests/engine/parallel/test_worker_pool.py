@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnncli.engine.parallel.caller import FastExecutor
-from cnncli.engine.parallel.pool import Inline, Processes, Threads
+from cnncli.engine.parallel.worker_pool import InlinePool, ProcessPool, ThreadPool
 from cnncli.errors import DataError, ModelError, WorkerError
 from cnncli.nn.build import build_network
 from tests.engine.oracle import batch
@@ -31,7 +31,7 @@ def two_steps(worker, command):
     yield
 
 
-@pytest.mark.parametrize("kind", [Threads, Processes])
+@pytest.mark.parametrize("kind", [ThreadPool, ProcessPool])
 @pytest.mark.parametrize("when", ["fail", "fail late"])
 @pytest.mark.parametrize("worker", [0, 1, 2])
 def test_an_error_of_any_worker_reaches_the_caller_and_the_team_goes_on(kind, when, worker, forks):
@@ -45,7 +45,7 @@ def test_an_error_of_any_worker_reaches_the_caller_and_the_team_goes_on(kind, wh
     team.close()
 
 
-@pytest.mark.parametrize("kind", [Threads, Processes])
+@pytest.mark.parametrize("kind", [ThreadPool, ProcessPool])
 def test_a_defect_in_a_worker_comes_with_its_traceback(kind, forks):
     team = kind(2, two_steps)
     with pytest.raises(WorkerError, match="ValueError: a defect"):
@@ -54,7 +54,7 @@ def test_a_defect_in_a_worker_comes_with_its_traceback(kind, forks):
 
 
 def test_a_worker_that_dies_is_an_error_and_the_others_are_let_go(forks):
-    team = Processes(3, two_steps)
+    team = ProcessPool(3, two_steps)
     processes = list(team._processes.values())
     with pytest.raises(WorkerError, match="died"):
         team.run(("die", 1), 3)
@@ -101,10 +101,10 @@ def test_an_error_of_the_caller_leaves_the_team_in_step():
 def test_a_program_that_forgets_to_close_still_ends(tmp_path, forks):
     script = tmp_path / "forgetful.py"
     script.write_text(
-        "from cnncli.engine.parallel.pool import Processes\n"
+        "from cnncli.engine.parallel.worker_pool import ProcessPool\n"
         "def program(worker, command):\n"
         "    yield\n"
-        "team = Processes(3, program)\n"
+        "team = ProcessPool(3, program)\n"
         "team.run('fine', 3)\n"
     )
     assert subprocess.run([sys.executable, str(script)], timeout=60).returncode == 0
@@ -114,10 +114,10 @@ def test_workers_end_when_their_caller_is_killed(tmp_path, forks):
     script = tmp_path / "caller.py"
     script.write_text(
         "import os, time\n"
-        "from cnncli.engine.parallel.pool import Processes\n"
+        "from cnncli.engine.parallel.worker_pool import ProcessPool\n"
         "def program(worker, command):\n"
         "    yield\n"
-        "team = Processes(3, program)\n"
+        "team = ProcessPool(3, program)\n"
         "team.run('fine', 3)\n"
         "print(*[p.pid for p in team._processes.values()], flush=True)\n"
         "time.sleep(60)\n"
@@ -143,7 +143,7 @@ def _running(pid):
 
 
 def test_a_single_worker_needs_no_team():
-    team = Inline(two_steps)
+    team = InlinePool(two_steps)
     team.run("fine", 1)
     with pytest.raises(DataError):
         team.run(("fail late", 0), 1)
