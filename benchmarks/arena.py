@@ -41,7 +41,7 @@ def has_torch() -> bool:
 
 def layers_of(config: str) -> list[tuple[str, dict[str, Any]]]:
     """Return the layer list of a recipe in configs/."""
-    from cnncli.config.schema import load_config
+    from cnncli.config.load import load_config
 
     return [
         (layer.kind, dict(layer.options)) for layer in load_config(HERE.parent / "configs" / config).model

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from cnncli._version import __version__
 
 if TYPE_CHECKING:
-    from cnncli.config.schema import Config, load_config, parse_config
+    from cnncli.config.load import load_config, parse_config
+    from cnncli.config.schema import Config
     from cnncli.data.dataset import Dataset, Split
     from cnncli.data.download.fetch import download
     from cnncli.data.load import load_dataset
@@ -53,10 +54,10 @@ _HOMES = {
     "find_run": "runs",
     "fit": "training.fit",
     "list_runs": "runs",
-    "load_config": "config.schema",
+    "load_config": "config.load",
     "load_dataset": "data.load",
     "load_model": "training.model",
-    "parse_config": "config.schema",
+    "parse_config": "config.load",
     "predict_pictures": "training.predict",
     "train_run": "training.session",
 }

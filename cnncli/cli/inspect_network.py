@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cnncli.cli.chosen_network import build
 from cnncli.cli.console import note, number, out, percent, print_json, table
 from cnncli.cli.layer_table import layer_table, layers_json, memory
-from cnncli.config.schema import load_config
+from cnncli.config.load import load_config
 from cnncli.runs import Row, Run, find_run
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cnncli.cli.chosen_network import build
 from cnncli.cli.console import note, out, percent, print_json, table
-from cnncli.config.schema import load_config
+from cnncli.config.load import load_config
 from cnncli.engine.describe import describe
 from cnncli.errors import UsageError
 

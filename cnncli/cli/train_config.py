@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from cnncli.config.schema import Config, load_config
+from cnncli.config.load import load_config
+from cnncli.config.schema import Config
 from cnncli.data.load import is_available
 from cnncli.data.registry import DATASETS
 from cnncli.errors import DownloadError, StorageError

@@ -13,7 +13,8 @@ from cnncli.cli.console import err, note, number, out, percent, print_json
 from cnncli.cli.layer_table import layer_table
 from cnncli.cli.progress import make_display
 from cnncli.cli.signals import StopRequest
-from cnncli.config.schema import Config, load_config
+from cnncli.config.load import load_config
+from cnncli.config.schema import Config
 from cnncli.data.dataset import Split
 from cnncli.runs import Run, create_run, find_run
 from cnncli.training.fit import EpochRecord, StepRecord

@@ -1,11 +1,11 @@
-"""Turns what is wrong with a config into sentences that start with file and line."""
+"""Turns what is wrong with a config into messages that start with the file and the line."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cnncli.config.overrides import spelled
-from cnncli.config.yaml_reader import Place, describe, dotted
+from cnncli.config.values import KeyPath, brief, dotted
 from cnncli.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -15,17 +15,17 @@ _MOST_SHOWN = 20
 
 
 class Problem(ValueError):
-    """One thing wrong with one value, raised inside a check.
+    """One wrong value; checks raise it, and `to_config_error` adds where the value was set.
 
     Args:
         message: what was expected and what was found.
-        place: where, seen from the value under check.
+        key_path: where the value is, relative to the value under check.
         hint: what to do about it, or None.
     """
 
-    def __init__(self, message: str, *, place: Place = (), hint: str | None = None) -> None:
+    def __init__(self, message: str, *, key_path: KeyPath = (), hint: str | None = None) -> None:
         super().__init__(message)
-        self.place = place
+        self.key_path = key_path
         self.hint = hint
 
 
@@ -35,22 +35,22 @@ class Origin:
 
     Args:
         source: the file's name as the user would type it.
-        places: for each place the line in that file (from 1), or the override that set it.
+        spots: for each key path the line in that file (from 1), or the override that set it.
     """
 
     source: str = "config"
-    places: Mapping[Place, int | str] = field(default_factory=dict)
+    spots: Mapping[KeyPath, int | str] = field(default_factory=dict)
 
-    def found(self, place: Place) -> int | str | None:
-        """Return the line or override of the place, or of the nearest thing around it."""
-        for length in range(len(place), -1, -1):
-            if (spot := self.places.get(place[:length])) is not None:
+    def find(self, key_path: KeyPath) -> int | str | None:
+        """Return the line or the override of a key path, or of the nearest section around it."""
+        for length in range(len(key_path), -1, -1):
+            if (spot := self.spots.get(key_path[:length])) is not None:
                 return spot
         return None
 
-    def located(self, place: Place) -> str:
+    def located(self, key_path: KeyPath) -> str:
         """Return `mnist.yaml:12`, `--set train.epochs=3`, or the source alone where no line is known."""
-        match self.found(place):
+        match self.find(key_path):
             case None:
                 return self.source
             case int(line):
@@ -58,34 +58,36 @@ class Origin:
             case override:
                 return spelled(override)
 
-    def message(self, place: Place, problem: str) -> str:
-        """Return `mnist.yaml:12: train.batch_size: problem`; an override of that very key names it once."""
-        spot = self.found(place)
-        if not place or (isinstance(spot, str) and spot.partition("=")[0].strip() == dotted(place)):
-            return f"{self.located(place)}: {problem}"
-        return f"{self.located(place)}: {dotted(place)}: {problem}"
+    def message(self, key_path: KeyPath, problem: str) -> str:
+        """Return `mnist.yaml:12: train.batch_size: problem`; an override that already names the key is enough."""
+        spot = self.find(key_path)
+        if not key_path or (isinstance(spot, str) and spot.partition("=")[0].strip() == dotted(key_path)):
+            return f"{self.located(key_path)}: {problem}"
+        return f"{self.located(key_path)}: {dotted(key_path)}: {problem}"
 
-    def overridden(self, place: Place, override: str) -> "Origin":
-        """Return the origin after an override set a place, with all inside it and all created around it."""
-        around = {place[:length]: override for length in range(1, len(place))}
-        kept = {old: spot for old, spot in self.places.items() if old[: len(place)] != place}
-        return Origin(self.source, {**around, **kept, place: override})
+    def overridden(self, key_path: KeyPath, override: str) -> "Origin":
+        """Return the origin after an override set a value, everything inside it, and the sections created for it."""
+        around = {key_path[:length]: override for length in range(1, len(key_path))}
+        kept = {old: spot for old, spot in self.spots.items() if old[: len(key_path)] != key_path}
+        return Origin(self.source, {**around, **kept, key_path: override})
 
 
-def explain(found: Iterable[Mapping[str, Any]], schema: "type[BaseModel]", origin: Origin) -> ConfigError:
-    """Return one error that tells all the problems pydantic found, in the order of the file.
+def to_config_error(
+    found: Iterable[Mapping[str, Any]], schema: "type[BaseModel]", origin: Origin
+) -> ConfigError:
+    """Return one error with all the problems that pydantic found, in the order of the file.
 
     Args:
         found: `ValidationError.errors()`.
-        schema: the outermost model, whose fields say in their descriptions what they expect.
+        schema: the outermost model; the descriptions of its fields say what they expect.
         origin: where the values came from.
     """
     problems = []
     for error in found:
-        place, message, hint = _problem(error, schema)
-        spot = origin.found(place)
+        key_path, message, hint = _problem(error, schema)
+        spot = origin.find(key_path)
         order = (0, spot) if isinstance(spot, int) else (1, 0)
-        problems.append((order, origin.message(place, message), hint))
+        problems.append((order, origin.message(key_path, message), hint))
     problems.sort(key=lambda problem: problem[0])
     if len(problems) == 1:
         return ConfigError(problems[0][1], problems[0][2])
@@ -95,32 +97,32 @@ def explain(found: Iterable[Mapping[str, Any]], schema: "type[BaseModel]", origi
     return ConfigError("\n".join(lines))
 
 
-def _problem(error: Mapping[str, Any], schema: "type[BaseModel]") -> tuple[Place, str, str | None]:
-    """Return place, message and hint of one of pydantic's errors."""
-    place: Place = tuple(error["loc"])
+def _problem(error: Mapping[str, Any], schema: "type[BaseModel]") -> tuple[KeyPath, str, str | None]:
+    """Return key path, message and hint of one of pydantic's errors."""
+    key_path: KeyPath = tuple(error["loc"])
     reason = error.get("ctx", {}).get("error")
     if isinstance(reason, Problem):
-        return (*place, *reason.place), str(reason), reason.hint
+        return (*key_path, *reason.key_path), str(reason), reason.hint
     if error["type"] == "extra_forbidden":
-        return place, "unknown key", _hint_for_key(str(place[-1]), place[:-1], schema)
-    expected = _description(place, schema)
+        return key_path, "unknown key", _hint_for_key(str(key_path[-1]), key_path[:-1], schema)
+    expected = _expected(key_path, schema)
     if error["type"] == "missing":
-        return place, f"missing; expected {expected}", None
-    return place, f"expected {expected}, found {describe(error['input'])}", None
+        return key_path, f"missing; expected {expected}", None
+    return key_path, f"expected {expected}, found {brief(error['input'])}", None
 
 
-def _description(place: Place, schema: "type[BaseModel]") -> str:
-    """Return what the field at a place expects, as its description says."""
-    section = section_at(place[:-1], schema)
-    named = section.model_fields.get(str(place[-1])) if section and place else None
+def _expected(key_path: KeyPath, schema: "type[BaseModel]") -> str:
+    """Return what a field expects, as its description says."""
+    section = section_at(key_path[:-1], schema)
+    named = section.model_fields.get(str(key_path[-1])) if section and key_path else None
     return named.description if named and named.description else "a mapping of keys and values"
 
 
-def section_at(place: Place, schema: "type[BaseModel]") -> "type[BaseModel] | None":
-    """Return the model of the section at a place, or None where there is none."""
+def section_at(key_path: KeyPath, schema: "type[BaseModel]") -> "type[BaseModel] | None":
+    """Return the model of the section at a key path, or None where there is none."""
     section = schema
-    for part in place:
-        named = section.model_fields.get(str(part))
+    for key in key_path:
+        named = section.model_fields.get(str(key))
         inner = _model_of(named.annotation) if named else None
         if inner is None:
             return None
@@ -138,17 +140,17 @@ def _model_of(annotation: Any) -> "type[BaseModel] | None":
     return None
 
 
-def _hint_for_key(key: str, place: Place, schema: "type[BaseModel]") -> str | None:
-    """Suggest a key that is spelled alike here, or the section where this very key belongs."""
-    section = section_at(place, schema)
+def _hint_for_key(key: str, key_path: KeyPath, schema: "type[BaseModel]") -> str | None:
+    """Suggest a key of this section with a similar name, or the section that has this very key."""
+    section = section_at(key_path, schema)
     here = list(section.model_fields) if section else []
     hint = did_you_mean(key, here)
     if hint and hint.startswith("did you mean"):
         return hint
     for name in schema.model_fields:
         inner = section_at((name,), schema)
-        if inner and key in inner.model_fields and (name,) != place:
+        if inner and key in inner.model_fields and (name,) != key_path:
             return f"did you mean '{name}.{key}'?"
-    if place and key in schema.model_fields:
-        return f"'{key}' stands at the left margin, outside '{dotted(place)}'"
+    if key_path and key in schema.model_fields:
+        return f"'{key}' is a top-level key: move it out of '{dotted(key_path)}'"
     return hint

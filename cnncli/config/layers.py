@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from cnncli.config.errors import Problem
-from cnncli.config.yaml_reader import MAX_INTEGER, describe, is_list
+from cnncli.config.values import brief, is_list
+from cnncli.config.yaml_reader import MAX_INTEGER
 
 MAIN_OPTION = "_"
 """The option that a short form such as `maxpool: 2` sets: pool size, units, rate, ..."""
@@ -58,14 +59,14 @@ def read_layer(entry: object) -> LayerSpec:
     if isinstance(entry, str):
         entry = {entry: None}
     if not isinstance(entry, Mapping) or not entry:
-        raise Problem(f"expected a name, or a name with options, found {describe(entry)}")
+        raise Problem(f"expected a name, or a name with options, found {brief(entry)}")
     if len(entry) > 1:
         kind, *_, last = map(str, entry)
         hint = f"give each entry its own dash, or its options in braces: '{kind}: {{{last}: ...}}'"
-        raise Problem(f"expected one name, found {describe(entry)}", hint=hint, place=(last,))
+        raise Problem(f"expected one name, found {brief(entry)}", hint=hint, key_path=(last,))
     ((kind, options),) = entry.items()
     if not isinstance(kind, str) or not _NAME.fullmatch(kind):
-        raise Problem(f"expected a name such as relu or shift, found {describe(kind)}")
+        raise Problem(f"expected a name such as relu or shift, found {brief(kind)}")
     if options is None:
         return LayerSpec(kind, Options())
     try:
@@ -73,8 +74,8 @@ def read_layer(entry: object) -> LayerSpec:
             kind, read_options(options if isinstance(options, Mapping) else {MAIN_OPTION: options})
         )
     except Problem as problem:
-        place = tuple(part for part in problem.place if part != MAIN_OPTION)
-        raise Problem(str(problem), place=(kind, *place)) from None
+        key_path = tuple(key for key in problem.key_path if key != MAIN_OPTION)
+        raise Problem(str(problem), key_path=(kind, *key_path)) from None
 
 
 def write_layer(spec: LayerSpec) -> object:
@@ -96,11 +97,11 @@ def read_options(options: Mapping[Any, object]) -> Options:
     checked: dict[str, object] = {}
     for name, value in options.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise Problem(f"expected an option's name, found {describe(name)}")
+            raise Problem(f"expected an option's name, found {brief(name)}")
         try:
             checked[name] = read_option(value)
         except Problem as problem:
-            raise Problem(str(problem), place=(name,)) from None
+            raise Problem(str(problem), key_path=(name,)) from None
     return Options(checked)
 
 
@@ -115,14 +116,14 @@ def read_option(value: object) -> object:
     if isinstance(value, int) and abs(value) > MAX_INTEGER:
         raise Problem("a whole number too large to use")
     if value is not None and not isinstance(value, bool | int | float):
-        raise Problem(f"expected {_A_SCALAR}, found {describe(value)}")
+        raise Problem(f"expected {_A_SCALAR}, found {brief(value)}")
     return value
 
 
 def read_text(value: object) -> str:
     """Check that a value is text a path or a name can be made of."""
     if not isinstance(value, str) or not 0 < len(value) <= _MAX_TEXT:
-        raise Problem(f"expected text, found {describe(value)}")
+        raise Problem(f"expected text, found {brief(value)}")
     if not all(c.isprintable() or c == "\u00a0" for c in value):
         raise Problem(f"expected text on one line without control characters, found {ascii(value)[:60]}")
     return value

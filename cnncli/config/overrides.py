@@ -1,24 +1,25 @@
-"""Applies `--set KEY=VALUE` to a config that was read but not yet checked, so that one check covers both."""
+"""Applies `--set KEY=VALUE` to a config before it is checked, so that one check covers the file and the overrides."""
 
 import re
 
-from cnncli.config.yaml_reader import MAX_DEPTH, Place, describe, dotted, is_list, read_yaml
+from cnncli.config.values import KeyPath, brief, dotted, is_list
+from cnncli.config.yaml_reader import MAX_DEPTH, read_yaml
 from cnncli.errors import ConfigError
 
 _NAMED = {("train", "optimizer"), ("train", "schedule"), ("train", "average")}
-"""Where `adam` is short for `{name: adam}`."""
+"""The keys where `adam` is short for `{name: adam}`."""
 
 _POSITION = re.compile(r"-?[0-9]{1,6}")
 
 
-def apply_override(data: object, override: str) -> tuple[object, Place]:
-    """Return the data with one value replaced or added, and the place of that value.
+def apply_override(data: object, override: str) -> tuple[object, KeyPath]:
+    """Return the data with one value replaced or added, and the key path of that value.
 
-    Keys on the way are created, a short form on the way is written out first, and a list takes a position: an
+    Missing keys on the path are created, and a short form on the path is expanded first. A list takes a position: an
     existing one, the one after the last (which appends), or a negative one (which counts from the end).
 
     Args:
-        data: mappings, lists and scalars; left as it is.
+        data: mappings, lists and scalars; not modified.
         override: `train.batch_size=256`, `model.3.linear=64`, `train.optimizer={name: sgd, lr: 0.1}`.
 
     Raises:
@@ -30,59 +31,59 @@ def apply_override(data: object, override: str) -> tuple[object, Place]:
     """
     where = spelled(override)
     key, equals, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not equals or not all(parts) or len(parts) > MAX_DEPTH:
+    keys = key.strip().split(".")
+    if not equals or not all(keys) or len(keys) > MAX_DEPTH:
         raise ConfigError(f"{where}: expected KEY=VALUE, such as --set train.batch_size=256")
     value, _ = read_yaml(text, lambda line: where)
-    return _replaced(data, (), parts, value, where)
+    return _replaced(data, (), keys, value, where)
 
 
 def spelled(override: str) -> str:
-    """Return the override as an error names it."""
+    """Return the override as an error message shows it."""
     text = override if override.isprintable() else ascii(override)
     return f"--set {text}" if len(text) <= 80 else f"--set {text[:77]}..."
 
 
 def _replaced(
-    node: object, place: Place, parts: list[str], value: object, where: str
-) -> tuple[object, Place]:
-    """Return a copy of `node` in which what `parts` leads to is `value`, and where that is."""
-    if not parts:
-        return value, place
-    part, rest = parts[0], parts[1:]
-    node = _opened(node, place, part)
+    node: object, key_path: KeyPath, keys: list[str], value: object, where: str
+) -> tuple[object, KeyPath]:
+    """Return a copy of `node` with `value` at the end of `keys`, and the key path of that value."""
+    if not keys:
+        return value, key_path
+    key, *rest = keys
+    node = _opened(node, key_path, key)
     if isinstance(node, dict):
-        inner, found = _replaced(node.get(part), (*place, part), rest, value, where)
-        return {**node, part: inner}, found
+        inner, found = _replaced(node.get(key), (*key_path, key), rest, value, where)
+        return {**node, key: inner}, found
     if is_list(node):
         items = list(node)
-        position = _position(items, part, place, where)
+        position = _position(items, key, key_path, where)
         old = items[position] if position < len(items) else None
-        inner, found = _replaced(old, (*place, position), rest, value, where)
+        inner, found = _replaced(old, (*key_path, position), rest, value, where)
         items[position : position + 1] = [inner]
         return items, found
     raise ConfigError(
-        f"{where}: {dotted(place)} is {describe(node)}, so there is no {part!r} in it",
-        hint=f"set {dotted(place)} as a whole, such as {dotted(place)}={{{part}: ...}}",
+        f"{where}: {dotted(key_path)} is {brief(node)}, so there is no {key!r} in it",
+        hint=f"set {dotted(key_path)} as a whole, such as {dotted(key_path)}={{{key}: ...}}",
     )
 
 
-def _opened(node: object, place: Place, part: str) -> object:
-    """Return the node as something to look inside: nothing becomes empty, a short form its long form."""
+def _opened(node: object, key_path: KeyPath, key: str) -> object:
+    """Return the node in a form that has keys or positions: null becomes empty, a short form its long form."""
     if node is None:
-        return [] if _POSITION.fullmatch(part) else {}
-    if isinstance(node, str) and place in _NAMED:
+        return [] if _POSITION.fullmatch(key) else {}
+    if isinstance(node, str) and key_path in _NAMED:
         return {"name": node}
-    if isinstance(node, str) and place and isinstance(place[-1], int):
+    if isinstance(node, str) and key_path and isinstance(key_path[-1], int):
         return {node: None}
     return node
 
 
-def _position(items: list[object], part: str, place: Place, where: str) -> int:
-    if not _POSITION.fullmatch(part):
-        raise ConfigError(f"{where}: {dotted(place)} is a list; expected a position, found {part!r}")
-    position = int(part)
+def _position(items: list[object], key: str, key_path: KeyPath, where: str) -> int:
+    if not _POSITION.fullmatch(key):
+        raise ConfigError(f"{where}: {dotted(key_path)} is a list; expected a position, found {key!r}")
+    position = int(key)
     if not -len(items) <= position <= len(items):
         numbered = f"has positions 0 to {len(items) - 1}" if items else "is empty"
-        raise ConfigError(f"{where}: {dotted(place)} {numbered}, there is no {position}")
+        raise ConfigError(f"{where}: {dotted(key_path)} {numbered}, there is no {position}")
     return position if position >= 0 else position + len(items)

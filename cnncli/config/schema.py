@@ -1,13 +1,11 @@
-"""Says what a config file may contain, and turns one into a checked, immutable `Config`.
+"""Says what a config may contain; a checked config is an immutable `Config`.
 
-The form of everything is checked here. What a layer, optimizer, schedule or augmentation makes of its options
-is known where that is built, so that adding one stays one place; `Config.model_error` gives such an error its
-file and line.
+Only the form is checked here. The code that builds a layer, optimizer, schedule or augmentation checks its options,
+so that adding one changes one place. `Config.model_error` adds file and line to the errors of that code.
 """
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -22,8 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from cnncli.config.errors import Origin, Problem, explain
-from cnncli.config.files import find_config
+from cnncli.config.errors import Origin, Problem, to_config_error
 from cnncli.config.layers import (
     MAIN_OPTION,
     LayerSpec,
@@ -35,7 +32,9 @@ from cnncli.config.layers import (
     write_layer,
 )
 from cnncli.config.overrides import apply_override
-from cnncli.config.yaml_reader import MAX_BYTES, MAX_INTEGER, Place, is_list, read_yaml, write_yaml
+from cnncli.config.values import KeyPath, is_list
+from cnncli.config.yaml_reader import MAX_INTEGER
+from cnncli.config.yaml_writer import write_yaml
 from cnncli.errors import ConfigError, ModelError
 
 
@@ -45,16 +44,13 @@ def _validation(value: object) -> object:
     raise ValueError
 
 
-def _workers(value: object) -> object:
-    if value == "auto" or (type(value) is int and 1 <= value <= 1024):
-        return value
-    raise ValueError
+def _auto_or_up_to(most: int) -> BeforeValidator:
+    def check(value: object) -> object:
+        if value == "auto" or (type(value) is int and 1 <= value <= most):
+            return value
+        raise ValueError
 
-
-def _shards(value: object) -> object:
-    if value == "auto" or (type(value) is int and 1 <= value <= 64):
-        return value
-    raise ValueError
+    return BeforeValidator(check)
 
 
 def _not_empty(layers: tuple[LayerSpec, ...]) -> tuple[LayerSpec, ...]:
@@ -69,12 +65,12 @@ def _by_name(value: object) -> object:
 
 
 Text = Annotated[str, PlainValidator(read_text)]
-Option = Annotated[Any, PlainValidator(read_option)]
+OptionValue = Annotated[Any, PlainValidator(read_option)]
 Layers = tuple[Annotated[LayerSpec, PlainValidator(read_layer)], ...]
 
 
 class Section(BaseModel):
-    """What all sections share: unknown keys are refused, types are never guessed, nothing changes later."""
+    """The rules for every section: no unknown keys, no type conversions, no changes after the check."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=False
@@ -82,10 +78,10 @@ class Section(BaseModel):
 
 
 class Named(Section):
-    """A name with options of its own, which the table that knows the name checks."""
+    """A name with its own options; the table that holds the name checks them."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Option] = Field(init=False)
+    __pydantic_extra__: dict[str, OptionValue] = Field(init=False)
 
     @property
     def options(self) -> Options:
@@ -98,7 +94,7 @@ class Named(Section):
         return self
 
 
-class Normalize(Section):
+class NormalizeConfig(Section):
     """Inputs become (pixel / 255 - mean) / std."""
 
     mean: float = Field(ge=-1000, le=1000, description="a number, the mean of pixels in 0..1")
@@ -108,7 +104,7 @@ class Normalize(Section):
 
 
 class DataConfig(Section):
-    """What is trained on."""
+    """The data set, and how its images are prepared."""
 
     dataset: Text = Field(default="mnist", description="the name of a data set, or folder:PATH")
     dir: Text = Field(default="data", description="the folder where data sets live")
@@ -116,12 +112,12 @@ class DataConfig(Section):
         default=5000, description="a whole number of images (0 or more), or a fraction between 0 and 1"
     )
     limit: int | None = Field(default=None, ge=1, le=10**9, description="a whole number from 1 up, or null")
-    normalize: Normalize | None = Field(default=None, description="{mean: ..., std: ...}, or null")
+    normalize: NormalizeConfig | None = Field(default=None, description="{mean: ..., std: ...}, or null")
     augment: Layers = Field(default=(), strict=False, description="a list of augmentations")
 
     @property
     def mean_std(self) -> tuple[float, float] | None:
-        """`normalize` as a pair, or None."""
+        """The mean and standard deviation of `normalize`, or None."""
         return (self.normalize.mean, self.normalize.std) if self.normalize else None
 
 
@@ -145,7 +141,7 @@ class AverageConfig(Named):
 
 
 class SaveEvery(Section):
-    """How often a checkpoint is written within an epoch, whichever comes first; each epoch ends with one."""
+    """How often a checkpoint is written within an epoch, whichever limit comes first; every epoch ends with one."""
 
     steps: int | None = Field(
         default=None, ge=1, le=10**9, description="a whole number of steps from 1 up, or null"
@@ -161,7 +157,7 @@ Average = Annotated[AverageConfig | None, BeforeValidator(_by_name)]
 
 
 class TrainConfig(Section):
-    """How it is trained."""
+    """How the network is trained."""
 
     epochs: int = Field(default=10, ge=1, le=100_000, description="a whole number from 1 to 100000")
     batch_size: int = Field(default=128, ge=1, le=65536, description="a whole number from 1 to 65536")
@@ -184,32 +180,36 @@ class TrainConfig(Section):
     def _warm_up_ends(self) -> Self:
         if self.warmup_epochs > self.epochs:
             found = f"found {self.warmup_epochs:g}"
-            raise Problem(f"expected at most train.epochs ({self.epochs}), {found}", place=("warmup_epochs",))
+            raise Problem(
+                f"expected at most train.epochs ({self.epochs}), {found}", key_path=("warmup_epochs",)
+            )
         return self
 
 
 class EngineConfig(Section):
-    """How it is computed: this changes the speed, and the rounding of sums."""
+    """How the network is computed; this changes the speed and the rounding of sums."""
 
     kind: Literal["fast", "plain"] = Field(default="fast", description="fast or plain")
-    workers: Annotated[int | Literal["auto"], BeforeValidator(_workers)] = Field(
+    workers: Annotated[int | Literal["auto"], _auto_or_up_to(1024)] = Field(
         default="auto", description="auto, or a whole number from 1 to 1024"
     )
-    shards: Annotated[int | Literal["auto"], BeforeValidator(_shards)] = Field(
+    shards: Annotated[int | Literal["auto"], _auto_or_up_to(64)] = Field(
         default="auto", description="auto, or a whole number from 1 to 64"
     )
     dtype: Literal["float32", "float64"] = Field(default="float32", description="float32 or float64")
 
     @model_validator(mode="after")
-    def _float64_is_plain(self) -> Self:
+    def _float64_is_to_plain(self) -> Self:
         if self.dtype == "float64" and self.kind != "plain":
             hint = "set engine.kind to plain, or engine.dtype to float32"
-            raise Problem("the fast engine computes in float32, found float64", place=("dtype",), hint=hint)
+            raise Problem(
+                "the fast engine computes in float32, found float64", key_path=("dtype",), hint=hint
+            )
         return self
 
 
 class Config(Section):
-    """A whole config, checked. Two are equal when they say the same, wherever they were read from."""
+    """A whole config, checked. Two configs with the same values are equal, wherever they were read from."""
 
     seed: int = Field(default=42, ge=0, le=MAX_INTEGER, description="a whole number from 0 to 2^63 - 1")
     data: DataConfig = Field(default=DataConfig(), description="a mapping: what is trained on")
@@ -218,9 +218,31 @@ class Config(Section):
     engine: EngineConfig = Field(default=EngineConfig(), description="a mapping: how it is computed")
     _origin: Origin = PrivateAttr(default_factory=Origin)
 
+    @classmethod
+    def from_data(cls, data: object, origin: Origin, overrides: Iterable[str] = ()) -> Self:
+        """Apply overrides to the values of a config, and check the result.
+
+        Args:
+            data: plain mappings, lists and scalars, such as `read_yaml` returns.
+            origin: where they came from.
+            overrides: as after `--set`; a later one wins.
+
+        Raises:
+            ConfigError: all that is wrong with it, each problem as `FILE:LINE: key: what was expected`.
+        """
+        for override in overrides:
+            data, key_path = apply_override(data, override)
+            origin = origin.overridden(key_path, override)
+        try:
+            config = cls.model_validate(data)
+        except ValidationError as error:
+            raise to_config_error(error.errors(include_url=False), cls, origin) from None
+        config._origin = origin
+        return config
+
     @property
     def origin(self) -> Origin:
-        """The file this came from (`origin.source`), and the line of each of its keys."""
+        """The file of this config (`origin.source`), and the line of each of its keys."""
         return self._origin
 
     def __eq__(self, other: object) -> bool:
@@ -230,46 +252,46 @@ class Config(Section):
         return hash(self.to_yaml())
 
     def to_dict(self) -> dict[str, object]:
-        """Return the config as plain mappings, lists and scalars, every default written out."""
-        return {name: _plain(value) for name, value in _entries(self)}
+        """Return the config as plain mappings, lists and scalars, with every default filled in."""
+        return {name: _to_plain(value) for name, value in _entries(self)}
 
     def to_yaml(self) -> str:
         """Return YAML that reads back as an equal config."""
         return write_yaml(self.to_dict())
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 that two configs share exactly when they are equal."""
+        """Return a SHA-256 that is the same for two configs exactly when they are equal."""
         return sha256(self.to_yaml().encode()).hexdigest()
 
     def with_overrides(self, overrides: Iterable[str]) -> "Config":
         """Return a copy changed as by `--set`, such as `["train.epochs=3"]`."""
-        return _checked(self.to_dict(), self._origin, overrides)
+        return self.from_data(self.to_dict(), self._origin, overrides)
 
-    def located(self, place: Place) -> str:
+    def located(self, key_path: KeyPath) -> str:
         """Return where a value was set: `mnist.yaml:12` or `--set train.epochs=3`."""
-        return self._origin.located(place)
+        return self._origin.located(key_path)
 
-    def error(self, place: Place, message: str, hint: str | None = None) -> ConfigError:
-        """Return an error about the value at a place, such as ("data", "dataset")."""
-        return ConfigError(self._origin.message(place, message), hint)
+    def error(self, key_path: KeyPath, message: str, hint: str | None = None) -> ConfigError:
+        """Return an error about the value at a key path, such as ("data", "dataset")."""
+        return ConfigError(self._origin.message(key_path, message), hint)
 
     def model_error(self, error: ModelError, section: str = "model") -> ConfigError:
-        """Return the error with the file and line of what it is about.
+        """Return the error with the file and line of the entry or option it is about.
 
         Args:
             error: from building the network, the augmentations, the optimizer, the schedule or the average.
             section: the part of the config that was built: "model", "data.augment", "train.optimizer", ...
         """
-        place: Place = (*section.split("."), *error.place)
+        key_path: KeyPath = (*section.split("."), *error.place)
         entries = {"model": self.model, "data.augment": self.data.augment}.get(section)
         if entries is None:
-            return self.error(place, error.message, error.hint)
+            return self.error(key_path, error.message, error.hint)
         match error.place:
             case (int(position), *options) if 0 <= position < len(entries):
                 inside = [option for option in options if option != MAIN_OPTION]
-                place = (*section.split("."), position, entries[position].kind, *inside)
-        # The message says which layer it is, in words; a second name for it would only confuse.
-        return ConfigError(f"{self.located(place)}: {error.message}", error.hint)
+                key_path = (*section.split("."), position, entries[position].kind, *inside)
+        # The message already names the layer in words, so the key path is left out.
+        return ConfigError(f"{self.located(key_path)}: {error.message}", error.hint)
 
 
 def _entries(section: BaseModel) -> Iterator[tuple[str, object]]:
@@ -278,55 +300,9 @@ def _entries(section: BaseModel) -> Iterator[tuple[str, object]]:
     yield from (section.__pydantic_extra__ or {}).items()
 
 
-def _plain(value: object) -> object:
+def _to_plain(value: object) -> object:
     if isinstance(value, LayerSpec):
         return write_layer(value)
     if isinstance(value, BaseModel):
-        return {name: _plain(entry) for name, entry in _entries(value)}
-    return [_plain(entry) for entry in value] if is_list(value) else value
-
-
-def load_config(path_or_name: str | Path, overrides: Iterable[str] = ()) -> Config:
-    """Return the config in a file, changed by overrides.
-
-    Args:
-        path_or_name: a path, else a name that `find_config` finds.
-        overrides: as after `--set`: `["train.batch_size=256"]`; a later one wins.
-
-    Raises:
-        ConfigError: no such file, or anything in it that a config may not say.
-    """
-    path = find_config(path_or_name)
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
-    return parse_config(text, str(path), overrides)
-
-
-def parse_config(text: str | bytes, source_name: str = "config", overrides: Iterable[str] = ()) -> Config:
-    """Return the config a text says, changed by overrides.
-
-    Args:
-        text: YAML; bytes must be UTF-8.
-        source_name: what errors call the text.
-        overrides: as after `--set`; a later one wins.
-
-    Raises:
-        ConfigError: all that is wrong with it, each problem as `FILE:LINE: key: what was expected`.
-    """
-    data, lines = read_yaml(text, lambda line: f"{source_name}:{line}")
-    return _checked({} if data is None else data, Origin(source_name, dict(lines)), overrides)
-
-
-def _checked(data: object, origin: Origin, overrides: Iterable[str]) -> Config:
-    for override in overrides:
-        data, place = apply_override(data, override)
-        origin = origin.overridden(place, override)
-    try:
-        config = Config.model_validate(data)
-    except ValidationError as error:
-        raise explain(error.errors(include_url=False), Config, origin) from None
-    config._origin = origin
-    return config
+        return {name: _to_plain(entry) for name, entry in _entries(value)}
+    return [_to_plain(entry) for entry in value] if is_list(value) else value

@@ -83,7 +83,7 @@ def train_run(
         if not resume and run.last_path.exists():
             raise RunError(f"{run.name} holds a training already", f"go on with it: {resume_command(run)}")
         if config is None:
-            from cnncli.config.schema import load_config
+            from cnncli.config.load import load_config
 
             config = load_config(run.config_path)
         if epochs is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import cnncli.data.download.fetch
-from cnncli.config.schema import load_config
+from cnncli.config.load import load_config
 from cnncli.errors import DownloadError
 
 TRAIN = ("train", "-c", "tiny.yaml", "--no-plots")

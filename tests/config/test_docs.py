@@ -12,8 +12,11 @@ from pydantic.fields import FieldInfo
 
 from cnncli.batches.augment import AUGMENTATIONS
 from cnncli.config.errors import section_at
-from cnncli.config.schema import Config, parse_config
-from cnncli.config.yaml_reader import Place, dotted, inline, read_yaml
+from cnncli.config.load import parse_config
+from cnncli.config.schema import Config
+from cnncli.config.values import KeyPath, dotted
+from cnncli.config.yaml_reader import read_yaml
+from cnncli.config.yaml_writer import inline
 from cnncli.errors import ConfigError
 from cnncli.nn.layers import LAYERS
 from cnncli.optim import OPTIMIZERS, SCHEDULES
@@ -36,16 +39,16 @@ def rows(heading: str) -> dict[str, list[str]]:
     return {first.strip("`"): others for first, *others in cells}
 
 
-def fields(model: type[BaseModel], place: Place = ()) -> Iterator[tuple[Place, FieldInfo]]:
+def fields(model: type[BaseModel], key_path: KeyPath = ()) -> Iterator[tuple[KeyPath, FieldInfo]]:
     for name, field in model.model_fields.items():
-        here = (*place, name)
+        here = (*key_path, name)
         yield here, field
         inner = section_at(here, Config)
         if inner is not None:
             yield from fields(inner, here)
 
 
-FIELDS = {dotted(place): field for place, field in fields(Config) if dotted(place) not in TOP}
+FIELDS = {dotted(path): field for path, field in fields(Config) if dotted(path) not in TOP}
 DOCUMENTED = {
     key: cells
     for name in ("seed", "data", "model", "train", "engine")

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cnncli.config.schema import LayerSpec, find_config, load_config
+from cnncli.config.files import find_config
+from cnncli.config.layers import LayerSpec
+from cnncli.config.load import load_config
 from cnncli.errors import ConfigError
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnncli.config.schema import parse_config
+from cnncli.config.load import parse_config
 from cnncli.errors import ConfigError
 
 SHIPPED = [path.read_bytes() for path in sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))]

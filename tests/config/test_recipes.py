@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from cnncli.batches.augment import make_augmentation
-from cnncli.config.files import list_configs
-from cnncli.config.schema import find_config, load_config, parse_config
+from cnncli.config.files import find_config, list_configs
+from cnncli.config.load import load_config, parse_config
 from cnncli.data.dataset import SYNTHETIC
 from cnncli.data.registry import DATASETS
 from cnncli.nn.build import build_network

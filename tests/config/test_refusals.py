@@ -4,15 +4,15 @@ import re
 
 import pytest
 
+from cnncli.config.load import parse_config
 from cnncli.config.schema import (
     Config,
     DataConfig,
     EngineConfig,
     Named,
-    Normalize,
+    NormalizeConfig,
     SaveEvery,
     TrainConfig,
-    parse_config,
 )
 from cnncli.errors import ConfigError
 
@@ -115,7 +115,7 @@ OTHER_MISTAKES: list[tuple[str, str, str | None]] = [
     ),
     ("train: {warmup_epochs: 11}", "train.warmup_epochs: expected at most train.epochs (10), found 11", None),
     ("train: {batchsize: 3}", "train.batchsize: unknown key", "did you mean 'batch_size'?"),
-    ("train: {seed: 3}", "train.seed: unknown key", "'seed' stands at the left margin, outside 'train'"),
+    ("train: {seed: 3}", "train.seed: unknown key", "'seed' is a top-level key: move it out of 'train'"),
     ("train: {dataset: mnist}", "train.dataset: unknown key", "did you mean 'data.dataset'?"),
     ("batch_size: 3", "batch_size: unknown key", "did you mean 'train.batch_size'?"),
     ("tain: {epochs: 3}", "tain: unknown key", "did you mean 'train'?"),
@@ -243,7 +243,7 @@ def test_every_field_says_what_it_expects() -> None:
     for model in (
         Config,
         DataConfig,
-        Normalize,
+        NormalizeConfig,
         TrainConfig,
         SaveEvery,
         EngineConfig,

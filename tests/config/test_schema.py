@@ -8,13 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cnncli.config import layers, overrides, yaml_reader
-from cnncli.config.schema import (
-    Config,
-    LayerSpec,
-    OptimizerConfig,
-    parse_config,
-)
+from cnncli.config import layers, overrides, yaml_reader, yaml_writer
+from cnncli.config.layers import LayerSpec
+from cnncli.config.load import parse_config
+from cnncli.config.schema import Config, OptimizerConfig
 from cnncli.errors import ConfigError, ModelError
 
 TEXT = """\
@@ -254,7 +251,7 @@ engine:
 # The documentation in the code
 
 
-@pytest.mark.parametrize("module", [layers, overrides, yaml_reader])
+@pytest.mark.parametrize("module", [layers, overrides, yaml_reader, yaml_writer])
 def test_the_examples_in_the_docstrings_are_right(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0

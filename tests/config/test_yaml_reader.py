@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnncli.config.yaml_reader import MAX_BYTES, MAX_INTEGER, read_yaml, resolve, write_yaml
+from cnncli.config.yaml_reader import MAX_BYTES, MAX_INTEGER, read_scalar, read_yaml
+from cnncli.config.yaml_writer import write_yaml
 from cnncli.errors import ConfigError
 
 
@@ -55,8 +56,8 @@ def error_of(text: str | bytes) -> ConfigError:
     ],
 )
 def test_plain_scalars_follow_yaml_1_2(text: str, meaning: object) -> None:
-    assert resolve(text) == meaning
-    assert type(resolve(text)) is type(meaning)
+    assert read_scalar(text) == meaning
+    assert type(read_scalar(text)) is type(meaning)
 
 
 def test_infinity_and_nan_are_read_as_numbers_so_that_they_can_be_refused_as_numbers() -> None:

@@ -32,7 +32,7 @@ engine: {kind: plain}
 PROGRAM = """
 import sys
 from pathlib import Path
-from cnncli.config.schema import parse_config
+from cnncli.config.load import parse_config
 from cnncli.runs import Run
 from cnncli.training.session import train_run
 run = Run(Path(sys.argv[1]))

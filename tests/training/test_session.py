@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cnncli.checkpoint import load_checkpoint, network_hash
-from cnncli.config.schema import Config, load_config, parse_config
+from cnncli.config.load import load_config, parse_config
+from cnncli.config.schema import Config
 from cnncli.data.readers.idx import write_idx
 from cnncli.engine.parallel.caller import default_shards
 from cnncli.errors import (
