@@ -4,7 +4,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from cnncli.engine.kernels.base import Kernel
+    from cnncli.engine.kernels.kernel import Kernel
 
 
 WAITING = "waiting for the other shards"

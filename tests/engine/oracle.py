@@ -3,8 +3,7 @@
 import numpy as np
 
 from cnncli.engine.kernels.activation import DropoutKernel
-from cnncli.engine.kernels.layout import pairs
-from cnncli.engine.kernels.layout import whole as all_of
+from cnncli.engine.kernels.layout import matching_columns, single_block
 from cnncli.engine.parallel.caller import FastExecutor
 from cnncli.nn.build import build_network
 from cnncli.nn.layers import Dropout, LeakyReLU, MaxPool2D, ReLU
@@ -87,8 +86,8 @@ def _mask(executor, index, shape, images):
                 if isinstance(kernel, DropoutKernel) and kernel.nodes[0].index == index:
                     for slot in range(lane.slots):
                         kept = np.empty(kernel.shape, bool)
-                        for own, view in pairs(
-                            kernel.workload.layout(kernel.kept[slot], kernel.shape), all_of(kept)
+                        for own, view in matching_columns(
+                            kernel.workload.layout(kernel.kept[slot], kernel.shape), single_block(kept)
                         ):
                             view[...] = own
                         whole[lane.rows(slot)] = kept.transpose(2, 3, 0, 1) if kept.ndim == 4 else kept

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.kernels.base import Draws, Kernel, Workload, empty, flags, record_copy, shared_zeros
-from cnncli.engine.kernels.layout import Layout, pairs
+from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload
+from cnncli.engine.kernels.layout import Layout, matching_columns, record_copy
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.kernels.workspace import empty, empty_mask, shared_zeros
 from cnncli.nn.layers import Dropout, LeakyReLU, ReLU, Sigmoid, Tanh
 from cnncli.types import FloatArray, Shape
 
@@ -42,22 +43,22 @@ class _Elementwise(Kernel):
         if workload.training:
             self.dx = empty(size)
 
-    def target(self, slot: int) -> Layout:
+    def input_layout(self, slot: int) -> Layout:
         return self.workload.layout(self._own(slot), self.shape)
 
     def _own(self, slot: int) -> FloatArray:
         x: FloatArray = self.x[slot if self.workload.training else 0]
         return x
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self._own(slot)
         self.apply(tape, slot, y)
-        record_copy(tape, self.workload.layout(y, self.shape), out, relu=False)
+        record_copy(tape, self.workload.layout(y, self.shape), out)
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         self.slope(tape, slot, self._own(slot), self.dx)
         dx = self.workload.layout(self.dx, self.shape)
-        for own, view in pairs(dx, dy):
+        for own, view in matching_columns(dx, dy):
             tape.multiply(own, view, out=own)
         return dx
 
@@ -79,7 +80,7 @@ class ReLUKernel(_Elementwise):
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)
         self.zero = shared_zeros(*self.x.shape[1:])
-        self.positive = workload.scratch.flags(*self.x.shape[1:])
+        self.positive = workload.workspace.mask(*self.x.shape[1:])
 
     def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
         tape.maximum(x, self.zero, out=x)
@@ -100,8 +101,8 @@ class LeakyReLUKernel(_Elementwise):
         layer = nodes[0].layer
         assert isinstance(layer, LeakyReLU)
         self.leak = np.float32(layer.slope)
-        self.zero, self.scratch = shared_zeros(*self.x.shape[1:]), workload.scratch(*self.x.shape[1:])
-        self.positive = workload.scratch.flags(*self.x.shape[1:])
+        self.zero, self.scratch = shared_zeros(*self.x.shape[1:]), workload.workspace(*self.x.shape[1:])
+        self.positive = workload.workspace.mask(*self.x.shape[1:])
 
     def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
         tape.multiply(x, self.leak, out=self.scratch)
@@ -120,11 +121,11 @@ class TanhKernel(_Elementwise):
     layer = Tanh
 
     def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
-        tape.call(np.tanh, x, x)
+        tape.record(np.tanh, x, x)
 
     def slope(self, tape: Tape, slot: int, y: FloatArray, out: FloatArray) -> None:
         tape.multiply(y, y, out=out)
-        tape.call(np.subtract, np.float32(1), out, out)
+        tape.record(np.subtract, np.float32(1), out, out)
 
 
 class SigmoidKernel(_Elementwise):
@@ -136,12 +137,12 @@ class SigmoidKernel(_Elementwise):
     def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
         half = np.float32(0.5)
         tape.multiply(x, half, out=x)
-        tape.call(np.tanh, x, x)
+        tape.record(np.tanh, x, x)
         tape.multiply(x, half, out=x)
         tape.add(x, half, out=x)
 
     def slope(self, tape: Tape, slot: int, y: FloatArray, out: FloatArray) -> None:
-        tape.call(np.subtract, np.float32(1), y, out)
+        tape.record(np.subtract, np.float32(1), y, out)
         tape.multiply(out, y, out=out)
 
 
@@ -160,18 +161,18 @@ class DropoutKernel(_Elementwise):
         layer = nodes[0].layer
         assert isinstance(layer, Dropout)
         self.rate, self.scale = np.float32(layer.rate), np.float32(1 / (1 - layer.rate))
-        self.kept = flags(*self.x.shape)
-        self.uniform = workload.scratch(*self.x.shape[1:])
+        self.kept = empty_mask(*self.x.shape)
+        self.uniform = workload.workspace(*self.x.shape[1:])
 
-    def prepare(self, draws: Draws) -> None:
-        self.rng = draws(self.nodes[0].index)
+    def prepare(self, generators: LayerGenerators) -> None:
+        self.rng = generators(self.nodes[0].index)
 
     def _draw(self) -> None:
         self.rng.random(dtype=np.float32, out=self.uniform)
 
     def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
-        tape.call(self._draw)
-        tape.call(np.greater_equal, self.uniform, self.rate, self.kept[slot])
+        tape.record(self._draw)
+        tape.record(np.greater_equal, self.uniform, self.rate, self.kept[slot])
         self.slope(tape, slot, x, self.uniform)
         tape.multiply(x, self.uniform, out=x)
 

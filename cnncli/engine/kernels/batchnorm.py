@@ -1,9 +1,9 @@
 """Batch normalisation with the statistics of the whole batch, although the batch is cut into shards and micro-batches.
 
 In training a BatchNorm divides the plan in two: no image can be normalised before all of them have been summed. So
-the kernel is called on both sides of that line. In front of it, `gather` sums up a slot that has just been written;
+the kernel is called on both sides of that line. In front of it, `record_sums` sums up a slot that was just written;
 behind it, once every shard has published its sums and all have been added in a fixed order, `forward` normalises.
-Backward is the same in reverse: `gather_backward` sums, `backward` gives dx.
+Backward is the same in reverse: `record_gradient_sums` sums, `backward` gives dx.
 
 What shards tell each other are plain sums of x and x² in float64, whose 53 bits can spare what cancels in the variance.
 Those of a slot are taken in float32, which cannot: where a mean is far from zero, they are taken again around it.
@@ -19,22 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.engine.kernels.activation import buffer_shape
-from cnncli.engine.kernels.base import (
-    ChannelRow,
-    Draws,
-    Kernel,
-    Workload,
-    empty,
-    flags,
-    ones,
-    record_copy,
-    record_masked_copy,
-    shared_zeros,
-    write_gradient,
-)
-from cnncli.engine.kernels.layout import Layout
+from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload, write_gradient
+from cnncli.engine.kernels.layout import Layout, record_copy, record_masked_copy
 from cnncli.engine.kernels.node import Node, inference_affine
 from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.kernels.workspace import ChannelRow, empty, empty_mask, ones, shared_zeros
 from cnncli.nn.layers import BatchNorm, ReLU
 from cnncli.types import FloatArray
 
@@ -77,21 +66,21 @@ class BatchNormKernel(Kernel):
         self.shape = buffer_shape(nodes[0].input_shape, workload.images)
         size = math.prod(self.shape)
         self.pixels = size // self.c
-        self.x, self.g = empty(workload.slots, size), workload.scratch.in_turn(workload.slots, size)
-        self.scratch = workload.scratch(size)
-        self.positive = flags(workload.slots, size)
+        self.x, self.g = empty(workload.slots, size), workload.workspace.alternate(workload.slots, size)
+        self.scratch = workload.workspace(size)
+        self.positive = empty_mask(workload.slots, size)
         self.ones = ones(self.pixels)
         self.a, self.b, self.centre, self.mean_row = (ChannelRow(self.pixels, self.c) for _ in range(4))
         self.sums = empty(workload.slots, 2, self.c)  # of x and x², in every slot
         self.gradient_sums = empty(workload.slots, 2, self.c)  # of dy and dy · x
 
-    def target(self, slot: int) -> Layout:
+    def input_layout(self, slot: int) -> Layout:
         return self.workload.layout(self.x[slot], self.shape)
 
     def _sum(self, tape: Tape, values: FloatArray, out: FloatArray) -> None:
         tape.matmul(self.ones, values.reshape(-1, self.c), out=out)
 
-    def gather(self, tape: Tape, slot: int) -> None:
+    def record_sums(self, tape: Tape, slot: int) -> None:
         """Take the sums of the slot that was just written to the target."""
         x = self.x[slot]
         self._sum(tape, x, self.sums[slot, 0])
@@ -111,7 +100,7 @@ class BatchNormKernel(Kernel):
         return own
 
     def _around_the_mean(self, slot: int) -> Sums:
-        """Return a slot's sums (2, C) where too much cancels in those of `gather`."""
+        """Return a slot's sums (2, C) where too much cancels in those of `record_sums`."""
         count, row = self.pixels, self.mean_row
         row.set(self.sums[slot, 0] / count)
         np.subtract(row.across(self.x[slot]), row.row, out=row.across(self.scratch))
@@ -146,9 +135,9 @@ class BatchNormKernel(Kernel):
             norm.running_mean += norm.momentum * (mean.astype(np.float32) - norm.running_mean)
             norm.running_var += norm.momentum * (unbiased.astype(np.float32) - norm.running_var)
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self.scratch
-        tape.call(self._scale, slot, self.a)
+        tape.record(self._scale, slot, self.a)
         tape.add(self.b.across(y), self.b.row, out=self.b.across(y))
         if self.relu:
             tape.greater(y, shared_zeros(y.size), out=self.positive[slot])
@@ -167,7 +156,7 @@ class BatchNormKernel(Kernel):
         """scratch = x · row."""
         np.multiply(row.across(self._near(slot)), row.row, out=row.across(self.scratch))
 
-    def gather_backward(self, tape: Tape, slot: int, dy: Layout) -> None:
+    def record_gradient_sums(self, tape: Tape, slot: int, dy: Layout) -> None:
         """Keep dy, without what the ReLU stopped, and take its sums."""
         g = self.g[slot]
         if self.relu:
@@ -175,7 +164,7 @@ class BatchNormKernel(Kernel):
         mask = self.workload.layout(self.scratch, self.shape) if self.relu else None
         record_masked_copy(tape, dy, self.workload.layout(g, self.shape), mask)
         self._sum(tape, g, self.gradient_sums[slot, 0])
-        tape.call(self._times_x, slot)
+        tape.record(self._times_x, slot)
         self._sum(tape, self.scratch, self.gradient_sums[slot, 1])
 
     def _times_x(self, slot: int) -> None:
@@ -201,12 +190,12 @@ class BatchNormKernel(Kernel):
         self.b.set(self.norm.gamma * self.inverse_std * per_x)
         self.centre.set(dbeta if self.centred else dbeta - per_x * self.mean)
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         g = self.g[slot]
         rows = self.a.across(g)
         tape.subtract(rows, self.centre.row, out=rows)
         tape.multiply(rows, self.a.row, out=rows)
-        tape.call(self._scale, slot, self.b)
+        tape.record(self._scale, slot, self.b)
         tape.subtract(g, self.scratch, out=g)
         return self.workload.layout(g, self.shape)
 
@@ -238,19 +227,19 @@ class AffineKernel(Kernel):
         pixels = self.x.size // norm.num_features
         self.scale, self.shift = (ChannelRow(pixels, norm.num_features) for _ in range(2))
 
-    def prepare(self, draws: Draws) -> None:
+    def prepare(self, generators: LayerGenerators) -> None:
         scale, shift = inference_affine(self.norm)
         self.scale.set(scale)
         self.shift.set(shift)
 
-    def target(self, slot: int) -> Layout:
+    def input_layout(self, slot: int) -> Layout:
         return self.workload.layout(self.x, self.shape)
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         rows = self.scale.across(self.x)
         tape.multiply(rows, self.scale.row, out=rows)
         tape.add(rows, self.shift.row, out=rows)
         record_copy(tape, self.workload.layout(self.x, self.shape), out, relu=self.relu)
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         raise AssertionError("only planned for inference")

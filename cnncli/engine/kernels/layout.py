@@ -1,18 +1,25 @@
-"""How kernels hand images to each other: (H, W, N, C) arrays, whole or with even and odd columns apart.
+"""How kernels pass images to each other: where in memory the numbers (H, W, N, C) of a micro-batch lie.
 
-N is the micro-batch, H W the image, C the channels. With N and C last, a shift of the window by a row or a column is
-a slice of the leading axes, and a row is one run of W·N·C numbers. A Winograd tile and a 2x2 pool read every second
-column, so their kernels keep even and odd columns in two arrays, and so do those that do not care (activations,
-normalisations): long runs everywhere. A `StridedColumns` says which columns of the image an array holds; where two
-kernels meet, `pairs` finds the columns that belong together.
+With N and C last, moving a window by one row or one column is a slice of the leading axes, and a row of the image is
+one run of W·N·C numbers without gaps. A `Layout` is one image as one or two `StridedColumns`. There are three layouts:
 
-The convolution that looks at three neighbours of a row at once wants them side by side, `by_image`: the same axes, with
-W and N the other way around in memory. What is in front of it keeps its images so too.
+- **single block** (H, W, N, C).
+- **split columns**: the even columns (H, ceil(W/2), N, C), then the odd ones (H, W//2, N, C). A Winograd tile and a
+  2x2 pool read every second column, which is then one run. Kernels that can work in any order (activations, batch
+  normalisation) use this layout too.
+- **image-major** (H, N, W, C), seen as (H, W, N, C): the neighbours of a pixel in its row are next to it in memory.
+  `conv/winograd_rows.py` reads three of them at once, and the elementwise kernels in front of it use the same layout.
+
+A kernel that writes to another with a different layout pairs up the columns with `matching_columns`.
+
+Axis letters: N images of a micro-batch, C channels, H W image.
 """
 
 import math
 from typing import NamedTuple
 
+from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.kernels.workspace import shared_zeros_like
 from cnncli.types import FloatArray, Shape
 
 
@@ -23,7 +30,7 @@ class StridedColumns(NamedTuple):
         start: the first column that the array holds.
         step: 1 for every column from there on, 2 for every second one.
         array: (H, columns, N, C); for a layer without image axes (N, features), with start 0 and step 1.
-        block: all parts of the image as one flat array, where they lie in memory without gaps.
+        block: all numbers of the image as one flat array, or None where they have gaps in memory.
     """
 
     start: int
@@ -33,10 +40,11 @@ class StridedColumns(NamedTuple):
 
 
 Layout = tuple[StridedColumns, ...]
+"""All columns of an image: one entry, or the even columns and the odd ones."""
 
 
-def whole(array: FloatArray) -> Layout:
-    """Return one part that holds everything."""
+def single_block(array: FloatArray) -> Layout:
+    """Return the layout of an image (H, W, N, C), or of (N, features), in one array."""
     return (StridedColumns(0, 1, array, array.reshape(-1) if array.flags.c_contiguous else None),)
 
 
@@ -46,36 +54,36 @@ def columns_apart(even: FloatArray, odd: FloatArray, block: FloatArray | None = 
     return (first, StridedColumns(1, 2, odd, block)) if odd.shape[1] else (first,)
 
 
-def split(flat: FloatArray, shape: Shape) -> Layout:
-    """Return the parts of a flat array that holds all even columns of an image, then all odd ones.
+def split_columns(flat: FloatArray, shape: Shape) -> Layout:
+    """Return the layout of a flat array that holds all even columns of an image, then all odd ones.
 
     Args:
         flat: (H·W·N·C,), or (N·features,).
-        shape: (H, W, N, C), or (N, features), which is left whole.
+        shape: (H, W, N, C), or (N, features), which has no columns to split.
     """
     if len(shape) == 2:
-        return whole(flat.reshape(shape))
+        return single_block(flat.reshape(shape))
     h, w, n, c = shape
     even, odd = (h, (w + 1) // 2, n, c), (h, w // 2, n, c)
     size = math.prod(even)
     return columns_apart(flat[:size].reshape(even), flat[size:].reshape(odd), flat)
 
 
-def by_image(flat: FloatArray, shape: Shape) -> Layout:
-    """Return the one part of a flat array in which every row of pixels lies image by image, (H, N, W, C).
+def image_major(flat: FloatArray, shape: Shape) -> Layout:
+    """Return the layout of a flat array in which every row of pixels lies image by image, (H, N, W, C).
 
     Args:
         flat: (H·N·W·C,), or (N·features,).
-        shape: (H, W, N, C), or (N, features), which is left whole.
+        shape: (H, W, N, C), or (N, features), which lies image by image anyway.
     """
     if len(shape) == 2:
-        return whole(flat.reshape(shape))
+        return single_block(flat.reshape(shape))
     h, w, n, c = shape
     return (StridedColumns(0, 1, flat.reshape(h, n, w, c).transpose(0, 2, 1, 3), flat),)
 
 
-def pairs(a: Layout, b: Layout) -> list[tuple[FloatArray, FloatArray]]:
-    """Return views of a's arrays and of b's that hold the same columns of the same image."""
+def matching_columns(a: Layout, b: Layout) -> list[tuple[FloatArray, FloatArray]]:
+    """Return pairs of views, one of a's arrays and one of b's, that hold the same columns of an image."""
     found = []
     for p in a:
         for q in b:
@@ -87,3 +95,23 @@ def pairs(a: Layout, b: Layout) -> list[tuple[FloatArray, FloatArray]]:
             else:
                 found.append((p.array, q.array[:, p.start :: 2]))
     return found
+
+
+def record_copy(tape: Tape, source: Layout, out: Layout, *, relu: bool = False) -> None:
+    """Record out = source, or out = max(source, 0)."""
+    for values, view in matching_columns(source, out):
+        if relu:
+            tape.maximum(values, shared_zeros_like(values), out=view)
+        else:
+            tape.copy(values, out=view)
+
+
+def record_masked_copy(tape: Tape, dy: Layout, out: Layout, mask: Layout | None) -> None:
+    """Record out = dy · mask, or out = dy where there is no mask; mask and out have the same layout."""
+    if mask is None:
+        record_copy(tape, dy, out)
+        return
+    for (gradient, view), (_, kept) in zip(
+        matching_columns(dy, out), matching_columns(dy, mask), strict=True
+    ):
+        tape.multiply(gradient, kept, out=view)

@@ -8,11 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.kernels.base import Draws, Kernel, Workload, empty, flags, ones, write_gradient, zeros
-from cnncli.engine.kernels.layout import Layout, whole
+from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload, write_gradient
+from cnncli.engine.kernels.layout import Layout, single_block
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.products import product_by_columns
 from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.kernels.workspace import empty, empty_mask, ones, zeros
 from cnncli.nn.layers import Flatten, Linear, ReLU
 from cnncli.types import FloatArray
 
@@ -35,19 +36,19 @@ class LinearKernel(Kernel):
         self.x, self.y = empty(n, i), empty(n, o)
         self.zero = zeros(n, o)
         if workload.training:
-            self.positive = flags(n, o)
+            self.positive = empty_mask(n, o)
             self.g, self.ones = empty(n, o), ones(n)
             self.dx = empty(n, i) if workload.needs_dx else None
 
-    def prepare(self, draws: Draws) -> None:
+    def prepare(self, generators: LayerGenerators) -> None:
         self.w, self.b = self.nodes[0].weight_and_bias()
 
-    def target(self, slot: int) -> Layout:
-        return whole(self.x)
+    def input_layout(self, slot: int) -> Layout:
+        return single_block(self.x)
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = out[0].array
-        tape.call(self._forward, y)
+        tape.record(self._forward, y)
 
     def _forward(self, y: FloatArray) -> None:
         np.matmul(self.x, self.w.T, out=self.y)
@@ -57,10 +58,10 @@ class LinearKernel(Kernel):
             if self.workload.training:
                 np.greater(y, self.zero, out=self.positive)
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         g = dy[0].array
-        tape.call(self._backward, g)
-        return () if self.dx is None else whole(self.dx)
+        tape.record(self._backward, g)
+        return () if self.dx is None else single_block(self.dx)
 
     def _backward(self, g: FloatArray) -> None:
         if self.relu:
@@ -109,17 +110,17 @@ class FlattenKernel(Kernel):
         if workload.training:
             self.dx = empty(self.h, self.w, n, self.c)
 
-    def target(self, slot: int) -> Layout:
-        return whole(self.image)
+    def input_layout(self, slot: int) -> Layout:
+        return single_block(self.image)
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         rows = out[0].array
         tape.copy(self.image.transpose(2, 3, 0, 1), out=rows.reshape(-1, self.c, self.h, self.w))
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         rows = dy[0].array
         tape.copy(rows.reshape(-1, self.c, self.h, self.w), out=self.dx.transpose(2, 3, 0, 1))
-        return whole(self.dx)
+        return single_block(self.dx)
 
 
 class FlatInput(Kernel):
@@ -131,15 +132,15 @@ class FlatInput(Kernel):
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
         return int(isinstance(nodes[0].layer, Flatten) and nodes[0].index == 0)
 
-    def target(self, slot: int) -> Layout:
+    def input_layout(self, slot: int) -> Layout:
         raise AssertionError("the first kernel is fed")
 
-    def feed(self, tape: Tape, slot: int, x: FloatArray) -> None:
+    def record_input(self, tape: Tape, slot: int, x: FloatArray) -> None:
         self.x = x.reshape(len(x), -1)
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         rows = out[0].array
         tape.copy(self.x, out=rows)
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         return ()

@@ -7,10 +7,11 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.kernels.activation import buffer_shape
-from cnncli.engine.kernels.base import Draws, Kernel, Workload, empty, write_gradient, zeros
-from cnncli.engine.kernels.layout import Layout, pairs, whole
+from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload, write_gradient
+from cnncli.engine.kernels.layout import Layout, matching_columns, single_block
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.kernels.workspace import empty, zeros
 from cnncli.types import FloatArray
 
 
@@ -36,34 +37,34 @@ class PlainLayer(Kernel):
             self.dx = empty(*buffer_shape(node.input_shape, workload.images))
             self.sums = {key: zeros(*parameter.shape) for key, parameter in node.layer.parameters.items()}
 
-    def prepare(self, draws: Draws) -> None:
-        self.rng = draws(self.nodes[0].index) if self.workload.training else None
+    def prepare(self, generators: LayerGenerators) -> None:
+        self.rng = generators(self.nodes[0].index) if self.workload.training else None
         for clone in self.copies:
             clone.parameters = {key: p.twin() for key, p in self.nodes[0].layer.parameters.items()}
 
-    def target(self, slot: int) -> Layout:
-        return whole(self.x)
+    def input_layout(self, slot: int) -> Layout:
+        return single_block(self.x)
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
-        tape.call(self._forward, slot, out)
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
+        tape.record(self._forward, slot, out)
 
     def _forward(self, slot: int, out: Layout) -> None:
         layer = self.copies[slot if self.workload.training else 0]
         # A copy: the layer may keep its input, and this buffer is written again for the next slot.
         x = np.array(self.x.transpose(2, 3, 0, 1) if self.x.ndim == 4 else self.x, order="C")
         y = layer.forward(x, training=self.workload.training, rng=self.rng)
-        for own, view in pairs(whole(y.transpose(2, 3, 0, 1) if y.ndim == 4 else y), out):
+        for own, view in matching_columns(single_block(y.transpose(2, 3, 0, 1) if y.ndim == 4 else y), out):
             view[...] = own
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
-        tape.call(self._backward, slot, dy)
-        return whole(self.dx)
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+        tape.record(self._backward, slot, dy)
+        return single_block(self.dx)
 
     def _backward(self, slot: int, dy: Layout) -> None:
         layer = self.copies[slot]
         shape = buffer_shape(self.nodes[0].output_shape, self.workload.images)
         g = empty(*shape)
-        for view, own in pairs(dy, whole(g)):
+        for view, own in matching_columns(dy, single_block(g)):
             own[...] = view
         dx = layer.backward(np.ascontiguousarray(g.transpose(2, 3, 0, 1)) if g.ndim == 4 else g)
         for key, total in self.sums.items():

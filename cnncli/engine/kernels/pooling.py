@@ -8,11 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.kernels.base import Kernel, Workload, empty, record_copy, zeros
 from cnncli.engine.kernels.conv.pool_planes import PoolPlanes, pools_by_two
-from cnncli.engine.kernels.layout import Layout, columns_apart, split, whole
+from cnncli.engine.kernels.kernel import Kernel, Workload
+from cnncli.engine.kernels.layout import Layout, columns_apart, record_copy, single_block, split_columns
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.kernels.workspace import empty, zeros
 from cnncli.nn.aligned import aligned_empty
 from cnncli.nn.layers import AvgPool2D, GlobalAvgPool, MaxPool2D
 from cnncli.types import FloatArray
@@ -35,15 +36,15 @@ class _Pool(Kernel):
         self.x = empty(h + top + bottom, w + left + right, n, c)
         self.x.fill(self.fill)
         self.inner = self.x[rows, columns]
-        self.y = workload.scratch(self.oh, self.ow, n, c)
+        self.y = workload.workspace(self.oh, self.ow, n, c)
         if workload.training:
             self.dx = zeros(*self.x.shape)
             self.dx_inner = self.dx[rows, columns]
             self.overlap = self.stride[0] < self.size[0] or self.stride[1] < self.size[1]
-            self.g, self.share = (workload.scratch(self.oh, self.ow, n, c) for _ in range(2))
+            self.g, self.share = (workload.workspace(self.oh, self.ow, n, c) for _ in range(2))
 
-    def target(self, slot: int) -> Layout:
-        return whole(self.inner)
+    def input_layout(self, slot: int) -> Layout:
+        return single_block(self.inner)
 
     def _taps(self, image: FloatArray) -> Iterator[FloatArray]:
         (sh, sw), (oh, ow) = self.stride, (self.oh, self.ow)
@@ -52,7 +53,7 @@ class _Pool(Kernel):
                 yield image[i : i + sh * (oh - 1) + 1 : sh, j : j + sw * (ow - 1) + 1 : sw]
 
     def _take(self, tape: Tape, dy: Layout) -> FloatArray:
-        record_copy(tape, dy, whole(self.g), relu=False)
+        record_copy(tape, dy, single_block(self.g))
         return self.g
 
 
@@ -71,9 +72,9 @@ class MaxPool(_Pool):
         super().__init__(nodes, workload)
         if workload.training:
             self.winner = aligned_empty((workload.slots, *self.y.shape), np.uint8)
-            self.better = workload.scratch.flags(*self.y.shape)
+            self.better = workload.workspace.mask(*self.y.shape)
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self.y
         for place, tap in enumerate(self._taps(self.x)):
             if place == 0:
@@ -88,9 +89,9 @@ class MaxPool(_Pool):
                 tape.multiply(candidate, np.uint8(place), out=candidate)
                 tape.maximum(self.winner[slot], candidate, out=self.winner[slot])
             tape.maximum(y, tap, out=y)
-        record_copy(tape, whole(y), out, relu=False)
+        record_copy(tape, single_block(y), out)
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         g = self._take(tape, dy)
         if self.overlap:
             tape.fill(self.dx, 0)
@@ -102,7 +103,7 @@ class MaxPool(_Pool):
                 tape.add(tap, self.share, out=tap)
             else:
                 tape.multiply(self.share, g, out=tap)
-        return whole(self.dx_inner)
+        return single_block(self.dx_inner)
 
 
 class MaxPool2x2(Kernel):
@@ -124,13 +125,13 @@ class MaxPool2x2(Kernel):
         self.image = (2, h, (w + 1) // 2, n, c)  # even columns, odd columns
         self.odd = w // 2
         self.x = empty(*self.image)
-        self.y = workload.scratch(ph, pw * n * c)
+        self.y = workload.workspace(ph, pw * n * c)
         self.pool = PoolPlanes(workload, self.y.shape, relu=False, layout=self._layout)
         if workload.training:
             self.dx = zeros(*self.image)  # what no window reads stays zero
 
     def _layout(self, plane: FloatArray) -> Layout:
-        return whole(plane.reshape(self.shape))
+        return single_block(plane.reshape(self.shape))
 
     def _planes(self, image: FloatArray) -> FloatArray:
         """Return (2, 2, PH, PW·N·C), row and column in the window first."""
@@ -138,16 +139,16 @@ class MaxPool2x2(Kernel):
         rows = image[:, : 2 * ph].reshape(2, ph, 2, -1)[..., : pw * n * c]
         return rows.transpose(2, 0, 1, 3)
 
-    def target(self, slot: int) -> Layout:
+    def input_layout(self, slot: int) -> Layout:
         return columns_apart(self.x[0], self.x[1, :, : self.odd])
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
-        self.pool.forward(tape, slot, self._planes(self.x), self.y)
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
+        self.pool.record_forward(tape, slot, self._planes(self.x), self.y)
         self.pool.activate(tape, slot, self.y, out)
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         self.pool.activate_backward(tape, slot, dy)
-        self.pool.backward(tape, slot, self._planes(self.dx))
+        self.pool.record_backward(tape, slot, self._planes(self.dx))
         return columns_apart(self.dx[0], self.dx[1, :, : self.odd])
 
 
@@ -161,7 +162,7 @@ class AvgPool(_Pool):
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
         return int(isinstance(nodes[0].layer, AvgPool2D))
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self.y
         for place, tap in enumerate(self._taps(self.x)):
             if place == 0:
@@ -169,9 +170,9 @@ class AvgPool(_Pool):
             else:
                 tape.add(y, tap, out=y)
         tape.multiply(y, np.float32(1 / (self.size[0] * self.size[1])), out=y)
-        record_copy(tape, whole(y), out, relu=False)
+        record_copy(tape, single_block(y), out)
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         share = self._take(tape, dy)
         tape.multiply(share, np.float32(1 / (self.size[0] * self.size[1])), out=share)
         if self.overlap:
@@ -181,7 +182,7 @@ class AvgPool(_Pool):
                 tape.add(tap, share, out=tap)
             else:
                 tape.copy(share, out=tap)
-        return whole(self.dx_inner)
+        return single_block(self.dx_inner)
 
 
 class GlobalAvg(Kernel):
@@ -202,15 +203,15 @@ class GlobalAvg(Kernel):
         if workload.training:
             self.dx = empty(self.x.size)
 
-    def target(self, slot: int) -> Layout:
-        return split(self.x, self.shape)
+    def input_layout(self, slot: int) -> Layout:
+        return split_columns(self.x, self.shape)
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = out[0].array
         tape.matmul(self.share, self.x.reshape(self.share.size, -1), out=y.reshape(-1))
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         pixels = self.dx.reshape(self.share.size, -1)
         tape.multiply(dy[0].array.reshape(-1), self.share[0], out=pixels[0])
         tape.copy(pixels[0], out=pixels[1:])
-        return split(self.dx, self.shape)
+        return split_columns(self.dx, self.shape)

@@ -31,7 +31,7 @@ from cnncli.engine.parallel.worker_pool import (
     can_fork,
 )
 from cnncli.engine.plan.all_reduce import AllReduce, Rank
-from cnncli.engine.plan.shard_plan import ShardPlan, no_draws
+from cnncli.engine.plan.shard_plan import ShardPlan, no_generators
 from cnncli.engine.profile import WAITING, Clock, NoClock
 from cnncli.errors import ModelError
 from cnncli.nn.layers import BatchNorm
@@ -358,7 +358,7 @@ class FastExecutor:
         seat = Rank(self._meeting, shard, active)
         if command.what == "forward":
             plan = self._plan(shard, rows, training=False)
-            yield from plan.forward(no_draws, seat)
+            yield from plan.forward(no_generators, seat)
             self._logits[rows] = plan.logits
             return
         plan = self._plan(shard, rows, training=True)
@@ -367,7 +367,7 @@ class FastExecutor:
             _, epoch, step = command.key
             self._batches.write(epoch, step, rows, self._x[rows], self._labels[rows])
             plan.clock.stop("prepare the batch")
-        yield from plan.forward(self._draws(shard, command.key), seat)
+        yield from plan.forward(self._generators(shard, command.key), seat)
         loss, correct = plan.loss(self._labels[rows], command.images, command.label_smoothing)
         plan.clock.stop("loss")
         yield from plan.backward(seat)
@@ -424,7 +424,7 @@ class FastExecutor:
         results = self._results[: self._active(images)]
         return BatchResult(float(results[:, 0].sum()), int(results[:, 1].sum()))
 
-    def _draws(self, shard: int, key: Key) -> Callable[[int], np.random.Generator]:
+    def _generators(self, shard: int, key: Key) -> Callable[[int], np.random.Generator]:
         seed, epoch, step = key
         generators: dict[int, np.random.Generator] = {}
 

@@ -9,13 +9,13 @@ from cnncli.engine.kernels.activation import (
     SigmoidKernel,
     TanhKernel,
 )
-from cnncli.engine.kernels.base import Kernel, Workload
 from cnncli.engine.kernels.batchnorm import AffineKernel, BatchNormKernel
-from cnncli.engine.kernels.conv.conv_rows import ConvRows
-from cnncli.engine.kernels.conv.first_conv import FirstConv, FirstConvPool
+from cnncli.engine.kernels.conv.first import FirstConv, FirstConvPool
 from cnncli.engine.kernels.conv.pool_planes import covers_pool
+from cnncli.engine.kernels.conv.rows import ConvRows
 from cnncli.engine.kernels.conv.winograd_pool import WinogradConvPool
 from cnncli.engine.kernels.conv.winograd_rows import WinogradRows, suits_winograd_rows
+from cnncli.engine.kernels.kernel import Kernel, Workload
 from cnncli.engine.kernels.linear import FlatInput, FlattenKernel, LinearKernel
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.plain_layer import PlainLayer
@@ -55,7 +55,7 @@ def match(nodes: Sequence[Node], workload: Workload) -> tuple[type[Kernel], int]
     raise AssertionError("PlainLayer matches everything")
 
 
-def read_by_image(nodes: Sequence[Node]) -> bool:
+def read_image_major(nodes: Sequence[Node]) -> bool:
     """Return whether these layers, up to the first that is not elementwise, end in one that reads image by image."""
     for position, node in enumerate(nodes):
         if suits_winograd_rows(node):

@@ -18,14 +18,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from cnncli.engine.kernels.base import Draws, Kernel, Scratch, Workload, empty
 from cnncli.engine.kernels.batchnorm import BatchNormKernel, merge_sums
-from cnncli.engine.kernels.layout import Layout, whole
+from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload
+from cnncli.engine.kernels.layout import Layout, single_block
 from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.kernels.workspace import Workspace, empty
 from cnncli.engine.plan.all_reduce import Rank
 from cnncli.engine.plan.micro_batches import micro_batches
 from cnncli.engine.plan.nodes import nodes_of
-from cnncli.engine.plan.patterns import match, read_by_image
+from cnncli.engine.plan.patterns import match, read_image_major
 from cnncli.engine.profile import WAITING, Clock
 from cnncli.nn.layers import BatchNorm
 from cnncli.nn.losses import cross_entropy
@@ -120,28 +121,30 @@ class ShardPlan:
         cuts = sorted({0, dense, *norms, len(nodes)})
         of_images = [(start, stop) for start, stop in pairwise(cuts) if stop <= dense]
         sizes = micro_batches([nodes[start:stop] for start, stop in of_images], images)
-        scratch = Scratch(), Scratch()
+        workspaces = Workspace(), Workspace()
         stages = []
         for (start, stop), size in zip(of_images, sizes, strict=True):
             rest = images % size
             lanes = [
-                Lane(self._kernels(start, stop, size, images // size, scratch[0]), size, images // size, 0)
+                Lane(self._kernels(start, stop, size, images // size, workspaces[0]), size, images // size, 0)
             ]
             if rest:
-                lanes.append(Lane(self._kernels(start, stop, rest, 1, scratch[1]), rest, 1, images - rest))
+                lanes.append(Lane(self._kernels(start, stop, rest, 1, workspaces[1]), rest, 1, images - rest))
             stages.append(Stage(lanes))
         for start, stop in pairwise(cuts):
             if start >= dense:
-                stages.append(Stage([Lane(self._kernels(start, stop, images, 1, scratch[0]), images, 1, 0)]))
+                stages.append(
+                    Stage([Lane(self._kernels(start, stop, images, 1, workspaces[0]), images, 1, 0)])
+                )
         return stages
 
-    def _kernels(self, start: int, stop: int, images: int, slots: int, scratch: Scratch) -> list[Kernel]:
+    def _kernels(self, start: int, stop: int, images: int, slots: int, workspace: Workspace) -> list[Kernel]:
         kernels: list[Kernel] = []
         while start < stop:
-            scratch.begin()
+            workspace.begin_kernel()
             needs_dx = start > self._first_trained
-            by_image = read_by_image(self.nodes[start + 1 :])
-            workload = Workload(images, slots, self.training, needs_dx, scratch, by_image)
+            image_major = read_image_major(self.nodes[start + 1 :])
+            workload = Workload(images, slots, self.training, needs_dx, workspace, image_major)
             kernel, count = match(self.nodes[start:stop], workload)
             kernels.append(kernel(self.nodes[start : start + count], workload))
             start += count
@@ -160,57 +163,57 @@ class ShardPlan:
                 if stage is self.stages[0]:
                     self._write_entry(stage, lane, slot)
                 for kernel, following in pairwise(kernels):
-                    kernel.forward(_next(stage.ahead, kernel), slot, following.target(slot))
-                out = whole(self.logits[rows]) if behind is None else _target(behind, rows)
-                kernels[-1].forward(_next(stage.ahead, kernels[-1]), slot, out)
+                    kernel.record_forward(_next(stage.ahead, kernel), slot, following.input_layout(slot))
+                out = single_block(self.logits[rows]) if behind is None else _target(behind, rows)
+                kernels[-1].record_forward(_next(stage.ahead, kernels[-1]), slot, out)
                 if behind is not None:
                     next_lane, next_slot = behind.holding(rows)
                     norm = next_lane.kernels[0]
                     if isinstance(norm, BatchNormKernel) and next_lane.rows(next_slot).stop == rows.stop:
-                        norm.gather(_next(stage.ahead, norm), next_slot)
+                        norm.record_sums(_next(stage.ahead, norm), next_slot)
 
     def _write_entry(self, stage: Stage, lane: Lane, slot: int) -> None:
         """Write down how a lane's first kernel gets its input; a BatchNorm takes its sums too, before the meeting."""
         first = lane.kernels[0]
         tape = _next(stage.before if isinstance(first, BatchNormKernel) else stage.ahead, first)
-        first.feed(tape, slot, self.x[lane.rows(slot)])
+        first.record_input(tape, slot, self.x[lane.rows(slot)])
         if isinstance(first, BatchNormKernel):
-            first.gather(tape, slot)
+            first.record_sums(tape, slot)
 
     def _write_back(self, stage: Stage, behind: Stage | None) -> None:
         """Write down the way back through a stage, slot by slot, from the gradient of a BatchNorm behind it on."""
         for lane in stage.lanes:
             for slot in range(lane.slots):
                 rows = lane.rows(slot)
-                dy = whole(self.logits[rows]) if behind is None else _gradient(stage, behind, rows)
+                dy = single_block(self.logits[rows]) if behind is None else _gradient(stage, behind, rows)
                 for kernel in reversed(lane.kernels):
                     if not dy:
                         break
                     tape = _next(stage.back, kernel)
                     if isinstance(kernel, BatchNormKernel):
-                        kernel.gather_backward(tape, slot, dy)
+                        kernel.record_gradient_sums(tape, slot, dy)
                         dy = ()
                     else:
-                        dy = kernel.backward(tape, slot, dy)
+                        dy = kernel.record_backward(tape, slot, dy)
                 lane.dy = dy
 
     def _make(self, steps: Steps, *, backward: bool = False) -> None:
         self.clock.start()
-        for kernel, calls in steps:
-            calls.run()
+        for kernel, tape in steps:
+            tape.replay()
             self.clock.stop(kernel, backward=backward)
 
-    def forward(self, draws: Draws, seat: Rank) -> Iterator[None]:
+    def forward(self, generators: LayerGenerators, seat: Rank) -> Iterator[None]:
         """Run the shard's images to `logits`; yields where all shards have to meet.
 
         Args:
-            draws: random generators for this step.
+            generators: random generators for this step.
             seat: where this shard meets the others.
         """
         self.clock.start()
         for lane in self.lanes():
             for kernel in lane.kernels:
-                kernel.prepare(draws)
+                kernel.prepare(generators)
         self.clock.stop("prepare weights")
         for stage in self.stages:
             norms = stage.norms
@@ -268,7 +271,7 @@ class ShardPlan:
 def _target(stage: Stage, rows: slice) -> Layout:
     """Return where a stage takes these images of the shard; they lie within one of its slots."""
     lane, slot = stage.holding(rows)
-    return _some(lane.kernels[0].target(slot), lane.rows(slot), rows)
+    return _some(lane.kernels[0].input_layout(slot), lane.rows(slot), rows)
 
 
 def _gradient(stage: Stage, behind: Stage, rows: slice) -> Layout:
@@ -280,7 +283,7 @@ def _gradient(stage: Stage, behind: Stage, rows: slice) -> Layout:
     lane, slot = behind.holding(rows)
     norm = lane.kernels[0]
     if isinstance(norm, BatchNormKernel) and lane.rows(slot).start == rows.start:
-        lane.dy = norm.backward(_next(stage.back, norm), slot, ())
+        lane.dy = norm.record_backward(_next(stage.back, norm), slot, ())
     return _some(lane.dy, lane.rows(slot), rows)
 
 
@@ -304,6 +307,6 @@ def _next(steps: Steps, kernel: Kernel) -> Tape:
     return steps[-1][1]
 
 
-def no_draws(index: int) -> np.random.Generator:
+def no_generators(index: int) -> np.random.Generator:
     """Stand in where nothing random may happen: inference."""
     raise AssertionError("inference draws no random numbers")

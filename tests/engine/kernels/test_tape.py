@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cnncli.engine.kernels.base import ChannelRow, Scratch, empty, flags, shared_zeros
-from cnncli.engine.kernels.layout import columns_apart, pairs, split, whole
+from cnncli.engine.kernels.layout import columns_apart, matching_columns, single_block, split_columns
 from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.kernels.workspace import ChannelRow, Workspace, empty, empty_mask, shared_zeros
 from cnncli.nn.aligned import ALIGNMENT
 
 
@@ -15,33 +15,33 @@ def test_calls_are_made_in_order_and_only_when_run():
     tape.multiply(x, np.float32(3), out=x)
     tape.maximum(x, np.full(4, 2, np.float32), out=x)
     assert len(tape) == 3 and not x.any()
-    tape.run()
+    tape.replay()
     assert np.array_equal(x, [3, 3, 3, 3])
-    tape.run()
+    tape.replay()
     assert np.array_equal(x, [12, 12, 12, 12])
 
 
 def test_every_workspace_starts_on_a_cache_line():
-    scratch = Scratch()
+    workspace = Workspace()
     for array in (
         empty(3),
-        flags(5),
+        empty_mask(5),
         shared_zeros(7),
-        scratch(3),
-        scratch.flags(5),
-        scratch(9),
-        scratch.in_turn(4),
+        workspace(3),
+        workspace.mask(5),
+        workspace(9),
+        workspace.alternate(4),
     ):
         assert array.ctypes.data % ALIGNMENT == 0
 
 
 def test_scratch_is_the_same_for_every_kernel_and_apart_within_one():
-    scratch = Scratch()
-    first, second = scratch(10), scratch(10)
+    workspace = Workspace()
+    first, second = workspace(10), workspace(10)
     assert not np.shares_memory(first, second)
-    scratch.begin()
-    assert np.shares_memory(scratch(10), first)
-    one, two, three = (scratch.in_turn(6) for _ in range(3))
+    workspace.begin_kernel()
+    assert np.shares_memory(workspace(10), first)
+    one, two, three = (workspace.alternate(6) for _ in range(3))
     assert not np.shares_memory(one, two) and np.shares_memory(one, three)
 
 
@@ -54,12 +54,12 @@ def test_nobody_writes_to_the_shared_zeros():
 def test_pairs_find_the_same_columns_whatever_the_layout(width):
     image = np.arange(3 * width * 2 * 4, dtype=np.float32).reshape(3, width, 2, 4)
     apart = columns_apart(image[:, 0::2].copy(), image[:, 1::2].copy())
-    for source in (whole(image), apart):
+    for source in (single_block(image), apart):
         flat = np.empty(image.size, np.float32)
-        for a, b in pairs(source, split(flat, image.shape)):
+        for a, b in matching_columns(source, split_columns(flat, image.shape)):
             b[...] = a
         back = np.empty_like(image)
-        for a, b in pairs(split(flat, image.shape), whole(back)):
+        for a, b in matching_columns(split_columns(flat, image.shape), single_block(back)):
             b[...] = a
         assert np.array_equal(back, image)
 

@@ -113,7 +113,7 @@ def test_every_image_is_in_one_slot_of_every_stage(images, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("model", "by_image"),
+    ("model", "image_major"),
     [
         ([conv(12, 5), BN, RELU, conv(12, 3), *END], {"BatchNormKernel": True, "FirstConv": True}),
         ([conv(12, 5), BN, RELU, conv(12, 3), POOL, *END], {"BatchNormKernel": False, "FirstConv": False}),
@@ -121,9 +121,9 @@ def test_every_image_is_in_one_slot_of_every_stage(images, monkeypatch):
         ([conv(12, 5), BN, POOL, conv(12, 3), *END], {"BatchNormKernel": False, "FirstConv": False}),
     ],
 )
-def test_images_lie_as_the_convolution_behind_reads_them(model, by_image):
+def test_images_lie_as_the_convolution_behind_reads_them(model, image_major):
     network = build_network(model, (2, 17, 15), rng=np.random.default_rng(0))
     plan = ShardPlan(network, np.zeros((4, 2, 17, 15), np.float32), training=True, clock=NoClock())
     kernels = {type(k).__name__: k for lane in plan.lanes() for k in lane.kernels}
-    for name, expected in by_image.items():
-        assert kernels[name].workload.by_image is expected, name
+    for name, expected in image_major.items():
+        assert kernels[name].workload.image_major is expected, name

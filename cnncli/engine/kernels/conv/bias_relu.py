@@ -5,17 +5,11 @@ Axis letters: N micro-batch, F filters, OH OW output.
 
 from collections.abc import Callable
 
-from cnncli.engine.kernels.base import (
-    ChannelRow,
-    Workload,
-    flags,
-    record_copy,
-    record_masked_copy,
-    shared_zeros,
-)
-from cnncli.engine.kernels.layout import Layout
+from cnncli.engine.kernels.kernel import Workload
+from cnncli.engine.kernels.layout import Layout, record_copy, record_masked_copy
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.kernels.workspace import ChannelRow, empty_mask, shared_zeros
 from cnncli.types import FloatArray
 
 
@@ -40,12 +34,12 @@ class BiasReLU:
             workload.training,
             layout,
         )
-        self.y = workload.scratch(pixels * f)
+        self.y = workload.workspace(pixels * f)
         self.bias = ChannelRow(pixels, f)
         self.zero = shared_zeros(self.y.size)
         if workload.training:
-            self.positive = flags(workload.slots, self.y.size)
-            self.g = workload.scratch(self.y.size)
+            self.positive = empty_mask(workload.slots, self.y.size)
+            self.g = workload.workspace(self.y.size)
 
     def destination(self, out: Layout) -> FloatArray:
         """Return where the products are to be written, (OH·OW·N·F,)."""
@@ -61,7 +55,7 @@ class BiasReLU:
         """Take this step's bias (F,)."""
         self.bias.set(bias)
 
-    def forward(self, tape: Tape, slot: int, y: FloatArray, out: Layout) -> None:
+    def record_forward(self, tape: Tape, slot: int, y: FloatArray, out: Layout) -> None:
         """Write what is in `y`, from `destination`, to out, with bias and ReLU."""
         if self.has_bias:
             tape.add(self.bias.across(y), self.bias.row, out=self.bias.across(y))
@@ -71,7 +65,7 @@ class BiasReLU:
             tape.greater(y, self.zero, out=self.positive[slot])
         record_copy(tape, self.layout(y), out, relu=self.relu)
 
-    def backward(self, tape: Tape, slot: int, dy: Layout, g: Layout) -> None:
+    def record_backward(self, tape: Tape, slot: int, dy: Layout, g: Layout) -> None:
         """Write dy, without what the ReLU stopped, to g."""
         if self.relu:
             tape.copy(self.positive[slot], out=self.g)
@@ -82,5 +76,5 @@ class BiasReLU:
         direct = self.y if self.relu else self._direct(dy)
         if direct is not self.y:
             return direct
-        self.backward(tape, slot, dy, self.layout(self.g))
+        self.record_backward(tape, slot, dy, self.layout(self.g))
         return self.g

@@ -5,10 +5,11 @@ Axis letters: N micro-batch, F filters, H W pooled image.
 
 from collections.abc import Callable, Sequence
 
-from cnncli.engine.kernels.base import Workload, flags, record_copy, record_masked_copy, shared_zeros
-from cnncli.engine.kernels.layout import Layout
+from cnncli.engine.kernels.kernel import Workload
+from cnncli.engine.kernels.layout import Layout, record_copy, record_masked_copy
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.kernels.workspace import empty_mask, shared_zeros
 from cnncli.nn.layers import MaxPool2D, ReLU
 from cnncli.types import FloatArray, Shape
 
@@ -49,16 +50,16 @@ class PoolPlanes:
         self, workload: Workload, shape: Shape, *, relu: bool, layout: Callable[[FloatArray], Layout]
     ) -> None:
         self.training, self.relu, self.layout = workload.training, relu, layout
-        self.h = workload.scratch(2, *shape)
+        self.h = workload.workspace(2, *shape)
         self.zero = shared_zeros(*shape)
         if self.training:
-            self.right = flags(workload.slots, *shape)  # the winner is in the right column
-            self.below = flags(workload.slots, *shape)  # the winner is in the lower row
-            self.positive = flags(workload.slots, *shape)
-            self.right_in_row = workload.scratch.flags(2, *shape)
-            self.mask, self.part, self.g = (workload.scratch(*shape) for _ in range(3))
+            self.right = empty_mask(workload.slots, *shape)  # the winner is in the right column
+            self.below = empty_mask(workload.slots, *shape)  # the winner is in the lower row
+            self.positive = empty_mask(workload.slots, *shape)
+            self.right_in_row = workload.workspace.mask(2, *shape)
+            self.mask, self.part, self.g = (workload.workspace(*shape) for _ in range(3))
 
-    def forward(self, tape: Tape, slot: int, planes: FloatArray, y: FloatArray) -> None:
+    def record_forward(self, tape: Tape, slot: int, planes: FloatArray, y: FloatArray) -> None:
         """Write the maximum of planes (2, 2, ..) to y."""
         h = self.h
         tape.maximum(planes[:, 0], planes[:, 1], out=h)
@@ -67,9 +68,9 @@ class PoolPlanes:
             tape.greater(planes[:, 1], planes[:, 0], out=self.right_in_row)
             tape.greater(h[1], h[0], out=below)
             # right = lower if below else upper, in operations on bytes
-            tape.either(upper, lower, out=lower)
-            tape.both(lower, below, out=lower)
-            tape.either(upper, lower, out=self.right[slot])
+            tape.logical_xor(upper, lower, out=lower)
+            tape.logical_and(lower, below, out=lower)
+            tape.logical_xor(upper, lower, out=self.right[slot])
         tape.maximum(h[0], h[1], out=y)
 
     def activate(self, tape: Tape, slot: int, y: FloatArray, out: Layout) -> None:
@@ -86,7 +87,7 @@ class PoolPlanes:
         record_masked_copy(tape, dy, g, g if self.relu else None)  # the mask lies where the product goes
         return self.g
 
-    def backward(self, tape: Tape, slot: int, planes: FloatArray) -> None:
+    def record_backward(self, tape: Tape, slot: int, planes: FloatArray) -> None:
         """Send the gradient to the winners' places in planes (2, 2, ..), and zero elsewhere."""
         mask, right, left = self.mask, self.part, self.g
         tape.copy(self.right[slot], out=mask)

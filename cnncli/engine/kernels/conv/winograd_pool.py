@@ -7,7 +7,6 @@ input once more takes less time than to write its transform out and read it in.
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from cnncli.engine.kernels.base import Draws, Kernel, Workload, empty, write_gradient, zeros
 from cnncli.engine.kernels.conv.pool_planes import PoolPlanes, covers_pool
 from cnncli.engine.kernels.conv.winograd import (
     BACK,
@@ -19,10 +18,12 @@ from cnncli.engine.kernels.conv.winograd import (
     transform_weight,
     transform_weight_backward,
 )
-from cnncli.engine.kernels.layout import Layout, columns_apart, whole
+from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload, write_gradient
+from cnncli.engine.kernels.layout import Layout, columns_apart, single_block
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.products import ColumnSum, SummedProduct, product
 from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.kernels.workspace import empty, zeros
 from cnncli.nn.layers import Conv2D
 from cnncli.types import FloatArray
 
@@ -55,9 +56,9 @@ class WinogradConvPool(Kernel):
         self.q = th * tw * n
         slots = workload.slots if workload.training else 1
         self.x = zeros(slots, 2, rows, pairs, n * c)  # even columns, odd columns
-        self.rows = workload.scratch(2, 2, th, tw + 1, n * c)
-        self.v = workload.scratch(4, th, tw, n * c)  # one row of places at a time
-        self.m, self.y = workload.scratch(4, self.q * f), workload.scratch(2, 2, self.q * f)
+        self.rows = workload.workspace(2, 2, th, tw + 1, n * c)
+        self.v = workload.workspace(4, th, tw, n * c)  # one row of places at a time
+        self.m, self.y = workload.workspace(4, self.q * f), workload.workspace(2, 2, self.q * f)
         self.u, self.ut = empty(16, c, f), empty(16, f, c)
         self.bias_row = empty(tw, n, f)
         if workload.training:
@@ -65,11 +66,11 @@ class WinogradConvPool(Kernel):
             if workload.needs_dx:
                 self.dx = zeros(2, rows, pairs, n * c)  # rows that no tile reads stay zero
         self.shape = (th, tw, n, f)
-        self.pooled = workload.scratch(self.q * f)
+        self.pooled = workload.workspace(self.q * f)
         self.pool = PoolPlanes(workload, self.pooled.shape, relu=len(nodes) == 3, layout=self._layout)
 
     def _layout(self, flat: FloatArray) -> Layout:
-        return whole(flat.reshape(self.shape))
+        return single_block(flat.reshape(self.shape))
 
     def _parts(self, padded: FloatArray) -> Layout:
         """Return the real image (H, W, N, C) inside a padded one (2, rows, column pairs, N·C)."""
@@ -82,12 +83,12 @@ class WinogradConvPool(Kernel):
             found.append(view.reshape(self.h, count, n, self.c))
         return columns_apart(found[0], found[1])
 
-    def prepare(self, draws: Draws) -> None:
+    def prepare(self, generators: LayerGenerators) -> None:
         weight, bias = self.nodes[0].weight_and_bias()
         transform_weight(weight, self.u, self.ut)
         self.bias_row[...] = bias
 
-    def target(self, slot: int) -> Layout:
+    def input_layout(self, slot: int) -> Layout:
         return self._parts(self.x[slot % len(self.x)])
 
     def _transformed(self, tape: Tape, slot: int, place: int) -> FloatArray:
@@ -126,16 +127,16 @@ class WinogradConvPool(Kernel):
         self.du.add_up(tape)
         return self._parts(self.dx) if self.workload.needs_dx else ()
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
-        self.pool.forward(tape, slot, self._products(tape, slot), self.pooled)
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
+        self.pool.record_forward(tape, slot, self._products(tape, slot), self.pooled)
         rows = self.pooled.reshape(len(self.pooled) // self.bias_row.size, -1)
         tape.add(rows, self.bias_row.reshape(-1), out=rows)
         self.pool.activate(tape, slot, self.pooled, out)
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         g = self.pool.activate_backward(tape, slot, dy)
         self.db.add(tape, g.reshape(-1, self.f))
-        self.pool.backward(tape, slot, self.y)
+        self.pool.record_backward(tape, slot, self.y)
         return self._products_backward(tape, slot)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:

@@ -25,24 +25,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from cnncli.engine.kernels.base import (
-    ChannelRow,
-    Draws,
-    Kernel,
-    Workload,
-    empty,
-    flags,
-    record_copy,
-    record_masked_copy,
-    shared_zeros,
-    write_gradient,
-    zeros,
-)
 from cnncli.engine.kernels.conv.winograd import BACK, KERNEL_TRANSFORM, ROW_PAIRS, rows_back, suits_winograd
-from cnncli.engine.kernels.layout import Layout, StridedColumns
+from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload, write_gradient
+from cnncli.engine.kernels.layout import Layout, StridedColumns, record_copy, record_masked_copy
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.products import SMALL, ColumnSum, SummedProduct
 from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.kernels.workspace import ChannelRow, empty, empty_mask, shared_zeros, zeros
 from cnncli.nn.layers import Conv2D, ReLU
 from cnncli.types import FloatArray
 
@@ -88,15 +77,15 @@ class WinogradRows(Kernel):
         self.block = -(-a_third // self.blocks)
         count = 3 * self.blocks * self.block  # at least P
         # Behind a place's pixels: where the last windows end. In front of an output's: two zeros, for the way back.
-        self.v = [workload.scratch((count + 2) * c) for _ in range(2 if workload.training else 1)]
-        self.y, self.z, self.m = (workload.scratch((2 + count) * f) for _ in range(3))
+        self.v = [workload.workspace((count + 2) * c) for _ in range(2 if workload.training else 1)]
+        self.y, self.z, self.m = (workload.workspace((2 + count) * f) for _ in range(3))
         self.u = empty(4, 3 * c, f)
         self.bias = ChannelRow(self.pixels, f)
         self.ut = empty(4, 3 * f, c) if workload.training and workload.needs_dx else None
         if workload.training:
             self.du, self.db = SummedProduct((4,), 3 * c, f), ColumnSum(self.pixels, f)
-            self.positive = flags(workload.slots, 2, self.pixels * f) if self.relu else None
-            self.mask = workload.scratch(self.pixels * f if self.relu else 0)
+            self.positive = empty_mask(workload.slots, 2, self.pixels * f) if self.relu else None
+            self.mask = workload.workspace(self.pixels * f if self.relu else 0)
             if workload.needs_dx:
                 self.dx = empty(rows, n * self.width * c)
 
@@ -128,7 +117,7 @@ class WinogradRows(Kernel):
 
     # --- the way forward
 
-    def prepare(self, draws: Draws) -> None:
+    def prepare(self, generators: LayerGenerators) -> None:
         weight, bias = self.nodes[0].weight_and_bias()
         c, f = self.c, self.f
         by_row = np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(3, 3 * c * f)  # (KH, KW·C·F)
@@ -138,7 +127,7 @@ class WinogradRows(Kernel):
             self.ut.reshape(4, 3, f, c)[...] = back
         self.bias.set(bias)
 
-    def target(self, slot: int) -> Layout:
+    def input_layout(self, slot: int) -> Layout:
         return self._image(self.x[slot % len(self.x)])
 
     def _transform(self, tape: Tape, slot: int, place: int, v: FloatArray) -> FloatArray:
@@ -153,7 +142,7 @@ class WinogradRows(Kernel):
             tape.subtract(a, b, out=into)
         return self._every_third(v, self.c, 3 * self.c)
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y, z, m = (self._made(buffer) for buffer in (self.y, self.z, self.m))
         for place, buffer in enumerate((self.y, self.z, self.m, self.m)):
             windows = self._transform(tape, slot, place, self.v[0])
@@ -181,7 +170,7 @@ class WinogradRows(Kernel):
 
     # --- the way back
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         for row, buffer in enumerate((self.y, self.z)):
             flat = self._made(buffer)
             tape.fill(buffer[: 2 * self.f], 0)

@@ -14,13 +14,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from cnncli.engine.kernels.base import Draws, Kernel, Workload, empty, write_gradient, zeros
 from cnncli.engine.kernels.conv.bias_relu import BiasReLU
 from cnncli.engine.kernels.conv.pool_planes import PoolPlanes, covers_pool
+from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload, write_gradient
 from cnncli.engine.kernels.layout import Layout, columns_apart
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.products import ColumnSum, SummedProduct, product
 from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.kernels.workspace import empty, zeros
 from cnncli.nn.layers import Conv2D, ReLU
 from cnncli.types import FloatArray, Shape
 
@@ -62,7 +63,7 @@ class _Columns:
         self.every = every
         self.x = zeros(c, rows, phases, -(-columns // every), images)
 
-    def feed(self, tape: Tape, x: FloatArray) -> None:
+    def record_input(self, tape: Tape, x: FloatArray) -> None:
         """Take x (N, C, H, W)."""
         image = x.transpose(1, 2, 3, 0)
         for phase in range(self.x.shape[2]):
@@ -112,7 +113,7 @@ class _ByColumns(_Windows):
 
     def lay_out(self, tape: Tape, x: FloatArray, windows: FloatArray) -> None:
         """Write the windows of x (N, C, H, W) to (C·KH·KW, OH·OW·N)."""
-        self.input.feed(tape, x)
+        self.input.record_input(tape, x)
         (kh, kw), (sh, sw), (oh, ow) = self.kernel, self.stride, self.output
         n, c = x.shape[:2]
         start = 0
@@ -169,7 +170,7 @@ class FirstConv(Kernel):
         self.shape = (oh, ow, n, f)
         k = c * conv.kernel_size[0] * conv.kernel_size[1]
         slots = workload.slots if workload.training else 1
-        way = _ByImage if workload.by_image else _ByColumns
+        way = _ByImage if workload.image_major else _ByColumns
         self.input: _Windows = way(conv, nodes[0].input_shape, n, (oh, ow))
         self.windows = empty(slots, k, oh * ow * n)
         self.w = empty(k, f)
@@ -180,23 +181,23 @@ class FirstConv(Kernel):
     def _layout(self, flat: FloatArray) -> Layout:
         return self.workload.layout(flat, self.shape)
 
-    def target(self, slot: int) -> Layout:
+    def input_layout(self, slot: int) -> Layout:
         raise AssertionError("the first kernel is fed")
 
-    def feed(self, tape: Tape, slot: int, x: FloatArray) -> None:
+    def record_input(self, tape: Tape, slot: int, x: FloatArray) -> None:
         self.input.lay_out(tape, x, self.windows[slot % len(self.windows)])
 
-    def prepare(self, draws: Draws) -> None:
+    def prepare(self, generators: LayerGenerators) -> None:
         weight, bias = self.nodes[0].weight_and_bias()
         self.w[...] = weight.reshape(weight.shape[0], -1).T
         self.tail.prepare(bias)
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self.tail.destination(out)
         product(tape, self.windows[slot % len(self.windows)].T, self.w, y.reshape(-1, self.shape[-1]))
-        self.tail.forward(tape, slot, y, out)
+        self.tail.record_forward(tape, slot, y, out)
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         rows = self.tail.gradient(tape, slot, dy).reshape(-1, self.shape[-1])
         if self.nodes[0].has_bias():
             self.db.add(tape, rows)
@@ -260,13 +261,13 @@ class FirstConvPool(Kernel):
         slots = workload.slots if workload.training else 1
         self.windows = empty(slots, self.k, ph, 2, half, n)
         self.pixels = ph * pw * n
-        self.z = workload.scratch(4, self.pixels, f)
+        self.z = workload.workspace(4, self.pixels, f)
         self.w = empty(4, self.k, f)
         self.pool = PoolPlanes(workload, (self.pixels * f,), relu=len(nodes) == 3, layout=self._layout)
         self.bias_row = empty(half, n, f)
         self.shape = (ph, 2, half, n, f)
         self.embed = _embedding(c, kh, kw)
-        self.y = workload.scratch(*self.shape)
+        self.y = workload.workspace(*self.shape)
         if workload.training:
             self.dw, self.db = SummedProduct((4,), self.k, f), ColumnSum(self.pixels, f)
 
@@ -274,11 +275,11 @@ class FirstConvPool(Kernel):
         image = flat.reshape(self.shape)
         return columns_apart(image[:, 0], image[:, 1])
 
-    def target(self, slot: int) -> Layout:
+    def input_layout(self, slot: int) -> Layout:
         raise AssertionError("the first kernel is fed")
 
-    def feed(self, tape: Tape, slot: int, x: FloatArray) -> None:
-        self.input.feed(tape, x)
+    def record_input(self, tape: Tape, slot: int, x: FloatArray) -> None:
+        self.input.record_input(tape, x)
         windows = self.windows[slot if self.workload.training else 0]
         _, ph, _, half, n = windows.shape
         taps = windows.reshape(self.c, self.kh + 1, self.kw + 1, ph, 2, half, n)
@@ -289,24 +290,24 @@ class FirstConvPool(Kernel):
             seen = as_strided(x[:, i:], taps[:, i].shape, (channel, phase, 2 * row, 2 * phase, column, image))
             tape.copy(seen, out=taps[:, i])
 
-    def prepare(self, draws: Draws) -> None:
+    def prepare(self, generators: LayerGenerators) -> None:
         weight, bias = self.nodes[0].weight_and_bias()
         flat = weight.reshape(self.f, self.c * self.kh * self.kw)
         np.matmul(self.embed, flat.T, out=self.w.reshape(-1, self.f))
         self.bias_row[...] = bias
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         windows = self.windows[slot if self.workload.training else 0].reshape(self.k, -1)
         product(tape, windows.T, self.w, self.z)
         y = self.y
-        self.pool.forward(tape, slot, self.z.reshape(2, 2, -1), y.reshape(-1))
+        self.pool.record_forward(tape, slot, self.z.reshape(2, 2, -1), y.reshape(-1))
         tape.add(y, self.bias_row, out=y)
         self.pool.activate(tape, slot, y.reshape(-1), out)
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         g = self.pool.activate_backward(tape, slot, dy)
         self.db.add(tape, g.reshape(-1, self.f))
-        self.pool.backward(tape, slot, self.z.reshape(2, 2, -1))
+        self.pool.record_backward(tape, slot, self.z.reshape(2, 2, -1))
         self.dw.add(tape, self.windows[slot].reshape(self.k, -1).T, self.z)
         return ()
 

@@ -15,13 +15,14 @@ Axis letters: N micro-batch, C channels in, F filters, H W image, KH KW kernel, 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from cnncli.engine.kernels.base import Draws, Kernel, Workload, empty, write_gradient, zeros
 from cnncli.engine.kernels.conv.bias_relu import BiasReLU
-from cnncli.engine.kernels.conv.conv_rows_backward import gradient_of
-from cnncli.engine.kernels.layout import Layout, whole
+from cnncli.engine.kernels.conv.rows_backward import gradient_of
+from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload, write_gradient
+from cnncli.engine.kernels.layout import Layout, single_block
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.products import product
 from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.kernels.workspace import empty, zeros
 from cnncli.nn.layers import Conv2D, ReLU
 from cnncli.types import FloatArray
 
@@ -57,24 +58,24 @@ class ConvRows(Kernel):
         self.unfolded = -1  # the slot whose windows are in the taps
         if self.unfolds:
             shape = (self.sh, self.depth, self.ow, n, self.kw, c)
-            self.taps = empty(*shape) if workload.slots == 1 else workload.scratch(*shape)
-        self.partial = workload.scratch(self.oh * self.ow * n, f)
+            self.taps = empty(*shape) if workload.slots == 1 else workload.workspace(*shape)
+        self.partial = workload.workspace(self.oh * self.ow * n, f)
         self.w = empty(self.kh, self.kw * c, f)
         if workload.training:
             self.back = gradient_of(self, (top, left))
 
     def _layout(self, flat: FloatArray) -> Layout:
-        return whole(flat.reshape(self.oh, self.ow, self.workload.images, self.f))
+        return single_block(flat.reshape(self.oh, self.ow, self.workload.images, self.f))
 
-    def prepare(self, draws: Draws) -> None:
+    def prepare(self, generators: LayerGenerators) -> None:
         weight, bias = self.nodes[0].weight_and_bias()
         self.w.reshape(self.kh, self.kw, self.c, self.f)[...] = weight.transpose(2, 3, 1, 0)
         self.tail.prepare(bias)
         if self.workload.training:
             self.back.prepare(weight)
 
-    def target(self, slot: int) -> Layout:
-        return whole(self.inner[slot if self.workload.training else 0])
+    def input_layout(self, slot: int) -> Layout:
+        return single_block(self.inner[slot if self.workload.training else 0])
 
     def window_columns(self, j: int) -> slice:
         return slice(j, j + self.sw * (self.ow - 1) + 1, self.sw)
@@ -95,7 +96,7 @@ class ConvRows(Kernel):
         rows: FloatArray = windows[i % self.sh, first : first + self.oh]
         return rows.reshape(-1, self.kw * self.c)
 
-    def forward(self, tape: Tape, slot: int, out: Layout) -> None:
+    def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         self.unfolded = -1  # there is new input
         windows, y = self.unfold(tape, slot), self.tail.destination(out)
         total = y.reshape(-1, self.f)
@@ -103,10 +104,10 @@ class ConvRows(Kernel):
             product(tape, self.rows_of(windows, i), self.w[i], self.partial if i else total)
             if i:
                 tape.add(total, self.partial, out=total)
-        self.tail.forward(tape, slot, y, out)
+        self.tail.record_forward(tape, slot, y, out)
 
-    def backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
-        self.tail.backward(tape, slot, dy, whole(self.back.g))
+    def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
+        self.tail.record_backward(tape, slot, dy, single_block(self.back.g))
         return self.back.run(tape, slot)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:

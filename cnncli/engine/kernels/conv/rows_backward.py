@@ -21,14 +21,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from cnncli.engine.kernels.base import empty, zeros
-from cnncli.engine.kernels.layout import Layout, whole
+from cnncli.engine.kernels.layout import Layout, single_block
 from cnncli.engine.kernels.products import ColumnSum, SummedProduct, product
 from cnncli.engine.kernels.tape import Tape
+from cnncli.engine.kernels.workspace import empty, zeros
 from cnncli.types import FloatArray
 
 if TYPE_CHECKING:
-    from cnncli.engine.kernels.conv.conv_rows import ConvRows
+    from cnncli.engine.kernels.conv.rows import ConvRows
 
 _DENSE = 1.3  # pixels a window; above, gathering multiplies too many zeros
 
@@ -75,13 +75,13 @@ class Scattered(Gradient):
 
     def __init__(self, conv: ConvRows, pads: tuple[int, int]) -> None:
         n, rows = conv.workload.images, conv.oh * conv.ow * conv.workload.images
-        super().__init__(conv, conv.workload.scratch(conv.oh, conv.ow, n, conv.f))
+        super().__init__(conv, conv.workload.workspace(conv.oh, conv.ow, n, conv.f))
         self.db = ColumnSum(rows, conv.f)
         self.dw = [SummedProduct((), conv.kw * conv.c, conv.f) for _ in range(conv.kh)]
         if conv.workload.needs_dx:
             width = conv.x.shape[3]
-            self.dtaps = conv.workload.scratch(conv.sh, conv.depth, conv.ow, n, conv.kw, conv.c)
-            self.dtap = conv.workload.scratch(rows, conv.kw * conv.c)
+            self.dtaps = conv.workload.workspace(conv.sh, conv.depth, conv.ow, n, conv.kw, conv.c)
+            self.dtap = conv.workload.workspace(rows, conv.kw * conv.c)
             self.dx = empty(conv.depth, conv.sh, width, n, conv.c)
             flat = self.dx.reshape(conv.depth * conv.sh, width, n, conv.c)
             self.image = flat[pads[0] : pads[0] + conv.h, pads[1] : pads[1] + conv.w_in]
@@ -106,7 +106,7 @@ class Scattered(Gradient):
         for j in range(conv.kw):
             into = dx[:, :, conv.window_columns(j)]
             tape.add(into, self.dtaps[..., j, :], out=into)
-        return whole(self.image)
+        return single_block(self.image)
 
     def collect(self, weight: FloatArray) -> None:
         conv = self.conv
@@ -150,8 +150,8 @@ class Gathered(Gradient):
         for columns in self.columns:
             columns.unfold(tape)
         for remainder in self.remainders:
-            remainder.backward(tape, slot)
-        return whole(self.dx)
+            remainder.record_backward(tape, slot)
+        return single_block(self.dx)
 
     def collect(self, weight: FloatArray) -> None:
         for remainder in self.remainders:
@@ -178,7 +178,7 @@ class _Columns:
         self.back, self.q, self.places = back, q, places
         conv = back.conv
         self.b = len(range(q, conv.kw, conv.sw))
-        self.taps = conv.workload.scratch(
+        self.taps = conv.workload.workspace(
             back.padded.shape[0], len(places), conv.workload.images, self.b, conv.f
         )
 
@@ -210,7 +210,7 @@ class _Remainder:
         conv = self.conv = back.conv
         self.a = len(range(p, conv.kh, conv.sh))
         n, (t, u) = conv.workload.images, (len(places), len(columns.places))
-        self.x = conv.workload.scratch(t, u, n, conv.c)
+        self.x = conv.workload.workspace(t, u, n, conv.c)
         self.dw = [SummedProduct((), conv.c, columns.b * conv.f) for _ in range(self.a)]
         (top, left), q = pads, columns.q
         row, column = p + conv.sh * places[0], q + conv.sw * columns.places[0]
@@ -220,7 +220,7 @@ class _Remainder:
             row : row + conv.sh * (t - 1) + 1 : conv.sh, column : column + conv.sw * (u - 1) + 1 : conv.sw
         ]
         self.w = empty(self.a, columns.b * conv.f, conv.c)
-        self.partial, self.total = (conv.workload.scratch(t * u * n, conv.c) for _ in range(2))
+        self.partial, self.total = (conv.workload.workspace(t * u * n, conv.c) for _ in range(2))
 
     def prepare(self, weight: FloatArray) -> None:
         """Take this remainder's part of the weight (F, C, KH, KW) as (A, B·F, C)."""
@@ -228,7 +228,7 @@ class _Remainder:
         part = weight[:, :, self.p :: conv.sh, self.columns.q :: conv.sw].transpose(2, 3, 0, 1)
         self.w.reshape(part.shape)[...] = part
 
-    def backward(self, tape: Tape, slot: int) -> None:
+    def record_backward(self, tape: Tape, slot: int) -> None:
         """Add to dw, and write this remainder's pixels of dx."""
         conv = self.conv
         rows = conv.x[slot, self.places.start : self.places.stop, self.p, self.padded_columns]
