@@ -4,7 +4,7 @@ The names below are the public interface. Each is imported when it is first used
 costs nothing and loads neither the command line nor the drawing of pictures.
 
 Example:
-    >>> import cnncli  # doctest: +SKIP
+    >>> import cnncli
     >>> model = cnncli.load_model("runs/run-3")
     >>> cnncli.predict_pictures(["digit.png"], model)[0].text
     '7'

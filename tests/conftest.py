@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+collect_ignore = ["faults"]  # a program of its own, without tests and examples
+
 
 @pytest.fixture(scope="session")
 def mnist_dir() -> Path:

@@ -87,7 +87,8 @@ def bar(fraction: float, width: int, console: "Console") -> str:
     """Return a bar of `width` characters of which a fraction is filled.
 
     Example:
-        >>> bar(0.5, 4, ascii_console)
+        >>> from rich.console import Console
+        >>> bar(0.5, 4, Console(file=io.StringIO()))  # this file has no encoding, so the bar is ASCII
         '##..'
     """
     full, empty = ("█", "░") if unicode_ok(console.file) else ("#", ".")

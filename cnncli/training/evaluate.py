@@ -86,8 +86,11 @@ def evaluate(
         DataError: no images, or a label that the network has no output for.
 
     Example:
-        >>> evaluate(compile(network), test.images, test.labels).accuracy  # doctest: +SKIP
-        0.9912
+        >>> from cnncli import compile, load_dataset, load_model
+        >>> model, test = load_model("runs/run-3"), load_dataset("synthetic").test
+        >>> with compile(model.network) as executor:
+        ...     evaluate(executor, test.images, test.labels, normalize=model.normalize).count
+        1000
     """
     members = list(executors) if isinstance(executors, Sequence) else [executors]
     normalizes = normalize if isinstance(normalize, list) else [normalize] * len(members)

@@ -191,8 +191,18 @@ def fit(
             are those of the step before.
 
     Example:
-        >>> for record in fit(executor, batches, adam, lambda step: 1e-3, epochs=1):  # doctest: +SKIP
-        ...     print(record)
+        >>> import numpy as np
+        >>> from cnncli import compile, load_model
+        >>> from cnncli.optim import Adam
+        >>> executor = compile(load_model("runs/run-3").network)
+        >>> batches = Batches(np.zeros((20, 28, 28), np.uint8), np.zeros(20, np.int64), batch_size=10, seed=1)
+        >>> adam = Adam(executor.network.parameters)
+        >>> for record in fit(executor, batches, adam, lambda step: 1e-3, epochs=1):
+        ...     print(type(record).__name__)
+        StepRecord
+        StepRecord
+        EpochRecord
+        >>> executor.close()
     """
     state = TrainingState() if state is None else state
     steps = len(batches)

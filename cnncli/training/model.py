@@ -56,8 +56,8 @@ def load_model(source: Run | str | Path, checkpoint: Literal["best", "last"] = "
         CheckpointError: the file is damaged, or describes no network that fits its arrays.
 
     Example:
-        >>> model = load_model("runs/run-3")  # doctest: +SKIP
-        >>> model.network.predict(x).shape  # doctest: +SKIP
+        >>> model = load_model("runs/run-3")
+        >>> model.network.predict(np.zeros((8, 1, 28, 28), np.float32)).shape
         (8, 10)
     """
     path = _find(source, checkpoint)

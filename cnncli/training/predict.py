@@ -107,7 +107,8 @@ def predict_pictures(
         One entry for each source; a picture that cannot be read has its `error` there and stops no other.
 
     Example:
-        >>> predict_pictures(["digit.png"], load_model("runs/run-3"))[0].text  # doctest: +SKIP
+        >>> from cnncli import load_model
+        >>> predict_pictures(["digit.png"], load_model("runs/run-3"))[0].text
         '7'
     """
     return list(iter_predictions(sources, model, invert=invert, raw=raw, top=top))

@@ -76,8 +76,11 @@ def train_run(
         ConfigError, DataError, StorageError: see `prepare` and `save_checkpoint`.
 
     Example:
-        >>> for record in train_run(load_config("mnist.yaml"), create_run()):  # doctest: +SKIP
-        ...     print(record)
+        >>> from cnncli import create_run, load_config
+        >>> config = load_config("synthetic").with_overrides(["train.epochs=1", "data.limit=1000"])
+        >>> *_, result = train_run(config, create_run(), plots=False)
+        >>> result.epochs
+        1
     """
     with run.lock():
         if not resume and run.last_path.exists():

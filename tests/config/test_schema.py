@@ -1,14 +1,11 @@
 """A config is checked, immutable, says where each value came from, and survives writing and reading."""
 
-import doctest
 import pickle
-from types import ModuleType
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from cnncli.config import layers, overrides, yaml_reader, yaml_writer
 from cnncli.config.layers import LayerSpec
 from cnncli.config.load import parse_config
 from cnncli.config.schema import Config, OptimizerConfig
@@ -246,13 +243,3 @@ engine:
   dtype: float32
 """
     )
-
-
-# The documentation in the code
-
-
-@pytest.mark.parametrize("module", [layers, overrides, yaml_reader, yaml_writer])
-def test_the_examples_in_the_docstrings_are_right(module: ModuleType) -> None:
-    result = doctest.testmod(module)
-    assert result.attempted > 0
-    assert result.failed == 0
