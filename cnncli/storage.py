@@ -1,11 +1,11 @@
-"""Writes that happen whole or not at all, because a run may be killed, or its disk fill up, at any moment.
+"""Atomic writes, because a process may be killed, or its disk may fill up, at any moment.
 
-A file is written beside its target under a temporary name, flushed to the disk (fsync), renamed over the
-target, and the folder is flushed too. Whoever reads sees the old file or the new one, whole, at every moment
-and after a power cut.
+A file is written under a temporary name in the folder of its target, flushed to the disk (fsync) and renamed to
+the target. Then the folder is flushed. A reader sees the complete old file or the complete new one, also after a
+power cut.
 
-A temporary file is called `.<target>.<pid>.<8 hex digits>.tmp` and is locked by its writer as long as that
-lives. The next write into the folder removes those that nobody holds: what a killed process left behind.
+A temporary file is called `.<target>.<pid>.<8 hex digits>.tmp`, and its writer holds a lock on it. The next write
+into the folder removes the temporary files that nobody holds: those of killed processes.
 """
 
 import errno
@@ -21,9 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cnncli.errors import StorageError
-
-if sys.platform != "win32":
-    import fcntl
+from cnncli.locks import lock
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp", re.DOTALL)
 
@@ -49,11 +47,11 @@ _REASONS: dict[int, tuple[str, str | None]] = {
 
 
 def storage_error(error: OSError, path: str | os.PathLike[str], action: str = "write") -> StorageError:
-    """Put an error of the operating system into words.
+    """Describe an error of the operating system in plain words.
 
     Args:
-        error: what the system said.
-        path: the file or folder the user knows of (not a temporary name).
+        error: the system's error.
+        path: the file or folder that the user knows (not a temporary name).
         action: the verb of the sentence: "write", "create", "read".
 
     Example:
@@ -79,16 +77,16 @@ def storing(path: str | os.PathLike[str], action: str = "write") -> Iterator[Non
 
 @contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `path` when the block ends well, and leaves no trace otherwise.
+    """Open a file that replaces `path` if the block succeeds and disappears if the block fails.
 
-    A symbolic link is followed, so that its target is replaced and not the link. A device or a pipe
-    (`/dev/stdout`) cannot be replaced and is simply written.
+    A symbolic link is kept and its target is replaced. A device or a pipe (`/dev/stdout`) cannot be replaced, so it
+    is written directly.
 
     Args:
         path: the file to write; its folder must exist.
 
     Raises:
-        StorageError: the disk is full, the folder may not be written, ...; the old file is untouched.
+        StorageError: the disk is full, the folder is not writable, ...; the old file is unchanged.
     """
     with storing(path):
         if _is_device(path):
@@ -101,7 +99,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         if target.exists() and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, "write-protected")
         remove_abandoned(target.parent)
-        temporary, file = _create_temporary(target)
+        temporary, file = create_temporary(target)
         try:
             yield file
             file.flush()
@@ -111,7 +109,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.replace(temporary, target)
         except BaseException:
             with suppress(OSError):
-                file.close()  # flushes what is left, and may fail a second time
+                file.close()  # flushes the rest, which may fail again
             temporary.unlink(missing_ok=True)
             raise
         file.close()
@@ -119,18 +117,18 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def write_bytes_atomic(path: str | os.PathLike[str], content: bytes) -> None:
-    """Replace a file by these bytes, whole or not at all; raises StorageError."""
+    """Replace the content of a file atomically; raises StorageError."""
     with atomic_file(path) as file:
         file.write(content)
 
 
 def write_text_atomic(path: str | os.PathLike[str], text: str) -> None:
-    """Replace a file by this text (UTF-8, line ends as given), whole or not at all; raises StorageError."""
+    """Replace the content of a file atomically by text (UTF-8, line ends as given); raises StorageError."""
     write_bytes_atomic(path, text.encode("utf-8"))
 
 
 def append_durably(path: str | os.PathLike[str], content: bytes) -> None:
-    """Add bytes to the end of a file and flush them to the disk; a failed write is taken back.
+    """Append bytes to a file and flush them to the disk; a failed write is undone.
 
     Raises:
         StorageError: as for `atomic_file`.
@@ -151,16 +149,16 @@ def append_durably(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
-    """Create a folder and those above it, unless it exists; raises StorageError."""
+    """Create a folder and its parents unless it exists; raises StorageError."""
     with storing(path, "create the folder"):
         Path(path).mkdir(parents=True, exist_ok=True)
 
 
 def take_folder(path: str | os.PathLike[str]) -> bool:
-    """Create a folder, and say whether it was this call that did; of many at once exactly one gets True.
+    """Create a folder and return True, or return False if it exists; of simultaneous calls exactly one gets True.
 
     Raises:
-        StorageError: the system does not allow it.
+        StorageError: the folder cannot be created.
     """
     with storing(path, "create the folder"):
         try:
@@ -172,31 +170,53 @@ def take_folder(path: str | os.PathLike[str]) -> bool:
 
 
 def flush_folder(folder: Path) -> None:
-    """Flush a folder, so that a name created or replaced in it survives a power cut."""
+    """Flush a folder to the disk, so that the names created or replaced in it survive a power cut."""
     if sys.platform == "win32":
-        return  # folders cannot be opened there; the file system journals names by itself
+        return  # Windows cannot open folders, and its file system journals names
     with storing(folder):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
         except OSError as error:
-            if error.errno not in (
-                errno.EINVAL,
-                errno.ENOTSUP,
-            ):  # some network file systems have no such call
+            # some network file systems cannot flush folders
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
                 raise
         finally:
             os.close(descriptor)
 
 
+def create_temporary(target: Path, buffering: int = -1) -> tuple[Path, BinaryIO]:
+    """Create and lock a temporary file for a target; the caller closes and renames it.
+
+    Args:
+        target: the file that the temporary one will become.
+        buffering: as for `open`.
+
+    Raises:
+        OSError: the file cannot be created.
+    """
+    while True:
+        token = f"{os.getpid()}.{secrets.token_hex(4)}"
+        temporary = target.with_name(f".{target.name[:40]}.{token}.tmp")
+        file = open(temporary, "x+b", buffering)
+        if sys.platform != "win32":
+            with suppress(OSError):  # on a file system without locks, no file counts as abandoned
+                lock(file, wait=True)
+            # between creation and lock, another writer may have removed the file as abandoned
+            if os.fstat(file.fileno()).st_nlink == 0:
+                file.close()
+                continue
+        return temporary, file
+
+
 def remove_abandoned(folder: Path) -> list[Path]:
     """Remove the temporary files that killed writers left in a folder; return their paths.
 
-    A file whose writer still lives is kept: the writer holds a lock on it, which the kernel releases when a
-    process ends, however it ends. Files of other names and files that may not be removed are left alone.
+    The file of a live writer is kept, because the writer holds a lock on it. Files with other names, and files that
+    cannot be removed, are kept too.
     """
     removed = []
-    with suppress(OSError):  # a folder that cannot be listed has nothing that we could remove
+    with suppress(OSError):  # from a folder that cannot be listed, nothing can be removed
         for name in os.listdir(folder):
             path = folder / name
             if _TEMPORARY.fullmatch(name) and _remove_if_abandoned(path):
@@ -204,35 +224,21 @@ def remove_abandoned(folder: Path) -> list[Path]:
     return removed
 
 
-def _create_temporary(target: Path) -> tuple[Path, BinaryIO]:
-    while True:
-        token = f"{os.getpid()}.{secrets.token_hex(4)}"
-        temporary = target.with_name(f".{target.name[:40]}.{token}.tmp")
-        file = open(temporary, "xb")  # closed by the caller
-        if sys.platform != "win32":
-            with suppress(OSError):  # without locks on this file system, nothing is ever taken for abandoned
-                fcntl.flock(file, fcntl.LOCK_EX)
-            # Between creation and lock, another writer may have taken the file for abandoned, and removed it.
-            if os.fstat(file.fileno()).st_nlink == 0:
-                file.close()
-                continue
-        return temporary, file
-
-
 def _remove_if_abandoned(temporary: Path) -> bool:
     try:
         if sys.platform == "win32":
-            temporary.unlink()  # refused as long as its writer has it open
+            temporary.unlink()  # Windows refuses this while the writer has the file open
             return True
         descriptor = os.open(temporary, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            temporary.unlink()
+            abandoned = lock(descriptor)
+            if abandoned:
+                temporary.unlink()
+            return abandoned
         finally:
             os.close(descriptor)
     except OSError:
         return False
-    return True
 
 
 def _is_device(path: str | os.PathLike[str]) -> bool:

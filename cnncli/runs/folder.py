@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from cnncli import locks
 from cnncli.errors import RunError, StorageError
-from cnncli.runs.lock import exclusive
 from cnncli.runs.machine import is_alive, process_identity
 from cnncli.runs.metrics_file import Row, append_row, read_rows, rewrite_rows, truncate_rows
 from cnncli.storage import remove_abandoned, storing, write_text_atomic
@@ -139,10 +139,21 @@ class Run:
         Raises:
             RunError: another process does already; names it.
         """
-        with exclusive(self.path / ".lock", self.name):
+        path = self.path / ".lock"
+        try:
+            with storing(path):
+                held = locks.hold(path)
+        except locks.HeldError as error:
+            raise RunError(
+                f"{self.name} is being trained by {error}",
+                "wait for it, stop it, or start a run of another name",
+            ) from error
+        try:
             remove_abandoned(self.path)
             remove_abandoned(self.checkpoints)
             yield
+        finally:
+            locks.release(held)
 
     def read_metrics(self) -> list[Row]:
         """Return the rows of metrics.csv, [] when there is none; raises RunError."""

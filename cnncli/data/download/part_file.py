@@ -1,11 +1,10 @@
-"""The unfinished file of a download: kept so that it can go on later, and filled by one process at a time.
+"""The unfinished file of a download, which one process at a time fills and which a later download continues.
 
-The file is its own lock. The kernel releases a lock when its process ends, however it ends, so a killed
-download never blocks the next one, which goes on where it broke off.
+The file is its own lock, and the system releases the lock when the process ends. So a killed download never blocks
+the next one.
 """
 
 import os
-import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,36 +13,34 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cnncli.errors import StorageError
-from cnncli.storage import flush_folder, storing
-
-if sys.platform != "win32":
-    import fcntl
+from cnncli.locks import lock
+from cnncli.storage import create_temporary, flush_folder, storing
 
 
 class PartFile:
-    """An open `<target>.part`, or a file of another name where that one cannot be had.
+    """An open `<target>.part`, or a temporary file if another process holds that one.
 
     Args:
-        path: where it is.
-        target: what it becomes.
-        file: opened for reading and writing.
+        path: the path of the open file.
+        file: open for reading and writing, unbuffered.
+        target: the path of the finished file.
     """
 
-    def __init__(self, path: Path, target: Path, file: BinaryIO) -> None:
+    def __init__(self, path: Path, file: BinaryIO, target: Path) -> None:
         self.path = path
         self.target = target
         self.file = file
 
     @property
     def size(self) -> int:
-        """How many bytes have been written."""
+        """The size of the file in bytes."""
         return self.file.seek(0, os.SEEK_END)
 
     def append(self, block: bytes) -> None:
-        """Add bytes at the end.
+        """Append bytes.
 
         Raises:
-            StorageError: the disk is full, ...; the file is emptied then, for it may have filled the disk.
+            StorageError: the disk is full, ...; the file is emptied, because it may be what filled the disk.
         """
         try:
             with storing(self.target):
@@ -57,16 +54,16 @@ class PartFile:
             raise
 
     def restart(self) -> None:
-        """Throw away what was written."""
+        """Empty the file."""
         with storing(self.target):
             self.file.truncate(0)
 
     def move_to(self, target: Path) -> None:
-        """Give the file its final name, whole: flushed to the disk, renamed, and its folder flushed."""
+        """Flush the file to the disk, rename it to its final name, and flush the folder."""
         with storing(target):
             os.fsync(self.file.fileno())
             if sys.platform == "win32":
-                self.file.close()  # an open file cannot be renamed there
+                self.file.close()  # Windows cannot rename an open file
             os.replace(self.path, target)
         flush_folder(target.parent)
 
@@ -75,21 +72,24 @@ class PartFile:
 def claimed_part(
     target: Path, *, patience: float = 60.0, on_wait: Callable[[], None] = lambda: None
 ) -> Iterator[PartFile]:
-    """Open the unfinished file of `target` for this process alone, with what an earlier download left in it.
+    """Open the unfinished file of `target`, with the bytes of earlier downloads, for this process alone.
 
-    While another process has it, this one waits, as long as the file grows; when the block begins, the other
-    may have finished the target. What is in the file after the block stays for the next download.
+    If another process holds the file, this one waits as long as the file grows. The other process may have finished
+    the target by the time the block begins. After the block, the file stays for the next download.
 
     Args:
-        target: the file it is to become.
-        patience: seconds without growth after which this process goes on with a file of its own.
-        on_wait: called once when there is another process to wait for.
+        target: the path of the finished file.
+        patience: seconds without growth after which this process uses a file of its own.
+        on_wait: called once if this process has to wait for another one.
 
     Raises:
-        StorageError: the folder may not be written.
+        StorageError: the folder is not writable.
     """
     shared = target.with_name(f"{target.name}.part")
-    part = _claim(shared, target, patience, on_wait) or _open_own(target)
+    part = _claim(shared, target, patience, on_wait)
+    if part is None:
+        with storing(target):
+            part = PartFile(*create_temporary(target, buffering=0), target)
     try:
         yield part
     finally:
@@ -101,25 +101,26 @@ def claimed_part(
 
 
 def _claim(shared: Path, target: Path, patience: float, on_wait: Callable[[], None]) -> PartFile | None:
-    """Return the shared file, locked; None when it is held by a process that does nothing."""
+    """Return the shared file, locked, or None if its holder makes no progress or there are no locks."""
     if sys.platform == "win32":
-        return None  # each process fetches into a file of its own there
+        return None  # on Windows each process fetches into a file of its own
     waiting = False
     size, since = -1, time.monotonic()
     while True:
-        part = _open(shared, target)
+        with storing(target):
+            descriptor = os.open(shared, os.O_RDWR | os.O_CREAT, 0o666)
+        part = PartFile(shared, os.fdopen(descriptor, "r+b", buffering=0), target)
         try:
-            fcntl.flock(part.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(shared, part.file):
-                return part
-            part.file.close()  # finished and renamed between our opening and our locking: look again
-            continue
-        except BlockingIOError:
-            now_size = part.size
-            part.file.close()
-        except OSError:  # this file system has no locks
+            locked = lock(part.file)
+        except OSError:  # the file system has no locks
             part.file.close()
             return None
+        if locked and _is_at(shared, part.file):
+            return part
+        now_size = part.size
+        part.file.close()
+        if locked:
+            continue  # another process finished and renamed the file before the lock
         if not waiting:
             waiting = True
             on_wait()
@@ -130,24 +131,8 @@ def _claim(shared: Path, target: Path, patience: float, on_wait: Callable[[], No
         time.sleep(0.05)
 
 
-def _open(path: Path, target: Path) -> PartFile:
-    with storing(target):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-        return PartFile(path, target, os.fdopen(descriptor, "r+b", buffering=0))
-
-
-def _open_own(target: Path) -> PartFile:
-    """Open a file nobody else uses, named and locked as `storage.remove_abandoned` wants it."""
-    token = f"{os.getpid()}.{secrets.token_hex(4)}"
-    part = _open(target.with_name(f".{target.name[:40]}.{token}.tmp"), target)
-    if sys.platform != "win32":
-        with suppress(OSError):
-            fcntl.flock(part.file, fcntl.LOCK_EX)
-    return part
-
-
 def _is_at(path: Path, file: BinaryIO) -> bool:
-    """Tell whether an open file is still the one of this name."""
+    """Return whether an open file still has this path."""
     try:
         return not file.closed and os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except OSError:

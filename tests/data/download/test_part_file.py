@@ -5,7 +5,6 @@ import threading
 
 import pytest
 
-from cnncli.data.download import part_file
 from cnncli.data.download.part_file import claimed_part
 
 fcntl = pytest.importorskip("fcntl")
@@ -69,7 +68,7 @@ def test_a_file_finished_between_opening_and_locking_is_not_touched(tmp_path, mo
             moves.pop()()
         real(file, operation)
 
-    monkeypatch.setattr(part_file.fcntl, "flock", another_process_is_faster)
+    monkeypatch.setattr(fcntl, "flock", another_process_is_faster)
     with claimed_part(target) as part:
         assert part.size == 0
         part.append(b"other")
@@ -80,7 +79,7 @@ def test_without_locks_every_process_has_a_file_of_its_own(tmp_path, monkeypatch
     def no_locks(file, operation):
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(part_file.fcntl, "flock", no_locks)
+    monkeypatch.setattr(fcntl, "flock", no_locks)
     target = tmp_path / "a.gz"
     with claimed_part(target) as first, claimed_part(target) as second:
         assert first.path != second.path
