@@ -66,9 +66,9 @@ def _list(data_dir: Path) -> None:
 def _verify(name: str, data_dir: Path) -> int:
     """Print what is known of every file of a set; return 0 when all are right, else 1."""
     from cnncli.cli.console import note, out, table
-    from cnncli.data.download.local_files import verify
+    from cnncli.data.download.local_files import verify_dataset
 
-    reports = verify(name, data_dir)
+    reports = verify_dataset(name, data_dir)
     made = table("file", "status", "what was checked, or is wrong", title=name)
     for each in reports:
         made.add_row(each.name, each.status, each.detail, style=None if each.status == "ok" else "red")

@@ -1,30 +1,34 @@
-"""What a data set is: images and labels to train on, others to test on, and the names of the classes.
+"""The types of a data set: a training split and a test split of images with labels, and the names of the classes.
 
 Axis letters: N images, H and W pixels, C colours.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from cnncli.types import ByteArray, Shape
 
+SplitName = Literal["train", "test"]
+SPLIT_NAMES: tuple[SplitName, ...] = ("train", "test")
+
 SYNTHETIC = "synthetic"
 """The name of the set that the program draws itself."""
 
 FOLDER_PREFIX = "folder:"
-"""In front of the path of a folder of pictures, where a set is named."""
+"""The name of a set of the user's own is this prefix and the path of its folder."""
 
 MAX_CLASSES = 1000
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images and their classes.
+    """Images and their labels.
 
     Args:
-        images: uint8, (N, H, W), or (N, H, W, C) for colour; 0 is the background of a digit.
+        images: uint8, (N, H, W), or (N, H, W, C) for colour; the background of a digit is 0.
         labels: int64, (N,), from 0.
     """
 
@@ -37,15 +41,15 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One set, ready for training.
+    """A data set in memory, ready for training.
 
     Args:
-        name: as a config names it.
-        train: what to learn from; a validation part is taken from it later.
-        test: what nobody looks at before the end.
+        name: the name that a config uses.
+        train: the images to train on, from which the validation set is taken later.
+        test: the images for the test after training.
         classes: the name of each class, by label.
-        mean: of the training pixels divided by 255.
-        std: the same for the standard deviation.
+        mean: the mean of the training pixels / 255.
+        std: the standard deviation of the training pixels / 255.
     """
 
     name: str
@@ -57,20 +61,20 @@ class Dataset:
 
     @property
     def input_shape(self) -> Shape:
-        """(C, H, W) of one image as a network sees it."""
+        """The shape (C, H, W) of one image as the input of a network."""
         height, width, *colours = self.train.images.shape[1:]
         return (colours[0] if colours else 1, height, width)
 
 
 def pixel_statistics(images: ByteArray) -> tuple[float, float]:
-    """Return mean and standard deviation of all pixels / 255, from a histogram of the 256 values.
+    """Return mean and standard deviation of all pixels / 255, computed from a histogram of the 256 values.
 
     Args:
         images: uint8 of any shape, not empty.
     """
     counts = np.zeros(256, dtype=np.int64)
     flat = images.reshape(-1)
-    for start in range(0, flat.size, 1 << 20):  # in pieces: bincount makes an int64 copy of what it counts
+    for start in range(0, flat.size, 1 << 20):  # in slices, because bincount makes an int64 copy of its input
         counts += np.bincount(flat[start : start + (1 << 20)], minlength=256)
     values = np.arange(256) / 255
     mean = float(counts @ values / flat.size)

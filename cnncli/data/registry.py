@@ -1,36 +1,36 @@
-"""The table of published data sets: where each file is fetched, and what has to be in it.
+"""The table of published data sets: the mirrors that have each file, and the content each file must have.
 
-Adding a set in the MNIST format is one entry at the end of this file.
+To add a set in the MNIST format, add one entry to DATASETS.
 """
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
 
-from cnncli.data.readers.idx import Kind
+from cnncli.data.dataset import SPLIT_NAMES, SYNTHETIC, SplitName
+from cnncli.data.readers.idx import IdxKind
+from cnncli.errors import UsageError, did_you_mean
 from cnncli.types import Shape
-
-Part = Literal["train", "test"]
-PARTS: tuple[Part, ...] = ("train", "test")
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """One published IDX file, and everything known about what is in it.
+    """One published IDX file and all that is known about its content.
 
     Args:
-        part: "train" or "test".
+        split: "train" or "test".
         kind: "images" or "labels".
-        name: as published, with its .gz.
-        shape: what the header of the decompressed file says; None for files of the user's own.
-        content_hash: of the decompressed file, such as "sha256:ba89..."; None where nobody published one.
-        published_hash: of the .gz as published. A recompressed copy of the right content does not match it,
-            so it only counts where `content_hash` is not known.
-        published_size: of the .gz in bytes, where known; for progress bars.
+        name: the published name, with .gz.
+        shape: the shape in the header of the decompressed file; None for files of the user's own.
+        content_hash: the hash of the decompressed file, such as "sha256:ba89..."; None if none was published.
+        published_hash: the hash of the .gz as published. A recompressed copy of the right content does not match it,
+            so it only counts if `content_hash` is None.
+        published_size: the size of the .gz in bytes, for progress bars; None if unknown.
     """
 
-    part: Part
-    kind: Kind
+    split: SplitName
+    kind: IdxKind
     name: str
     shape: Shape | None
     content_hash: str | None = None
@@ -39,19 +39,19 @@ class DataFile:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names it is found under: gzipped, raw, and raw with the dot that some copies have."""
+        """The file names to look for: gzipped, raw, and raw with the dot that some copies have."""
         raw = self.name.removesuffix(".gz")
         return (self.name, raw, raw.replace("-idx", ".idx"))
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A published zip that holds the files of a set among others.
+    """A published zip file that contains the files of a set.
 
     Args:
-        name: of the zip, on the mirrors.
-        folder: inside the zip, where the files are.
-        published_hash: of the zip.
+        name: the name of the zip on the mirrors.
+        folder: the folder of the files inside the zip.
+        published_hash: the hash of the zip.
         max_bytes: a larger zip is refused.
     """
 
@@ -66,17 +66,17 @@ class DatasetSpec:
     """One entry of the table.
 
     Args:
-        name: as a config names it, and as its folder is called.
-        title: as people call it.
+        name: the name in a config, and the name of the set's folder.
+        title: the name in messages.
         classes: the name of each class, by label.
         files: the four IDX files.
-        mirrors: folders on the web, in the order they are tried; each ends in a slash.
-        licence: as its authors state it.
-        homepage: where a person can read about it and fetch the files by hand.
-        mean: published mean of the training pixels / 255; None: computed from the training images.
+        mirrors: web addresses of folders, in the order in which they are tried; each ends in a slash.
+        licence: the licence that its authors state.
+        homepage: a web page about the set, from which a person can fetch the files.
+        mean: the published mean of the training pixels / 255; None to compute it from the training images.
         std: the same for the standard deviation.
-        archive: where the files only exist inside a zip.
-        transposed: the images are stored with rows and columns exchanged.
+        archive: the zip with the files, if they are published in one.
+        transposed: whether the images are stored with rows and columns exchanged.
     """
 
     name: str
@@ -91,13 +91,13 @@ class DatasetSpec:
     archive: Archive | None = None
     transposed: bool = False
 
-    def file(self, part: Part, kind: Kind) -> DataFile:
-        """Return the file that holds one kind of array of one part."""
-        return next(file for file in self.files if (file.part, file.kind) == (part, kind))
+    def file(self, split: SplitName, kind: IdxKind) -> DataFile:
+        """Return the file with the images or the labels of a split."""
+        return next(file for file in self.files if (file.split, file.kind) == (split, kind))
 
 
 DIGITS = tuple("0123456789")
-PLACES: tuple[tuple[Part, Kind], ...] = (
+FILE_ORDER: tuple[tuple[SplitName, IdxKind], ...] = (
     ("train", "images"),
     ("train", "labels"),
     ("test", "images"),
@@ -110,10 +110,12 @@ MNIST_NAMES = (
     "t10k-labels-idx1-ubyte.gz",
 )
 EMNIST_NAMES = tuple(
-    f"emnist-digits-{part}-{rest}-ubyte.gz" for part in PARTS for rest in ("images-idx3", "labels-idx1")
+    f"emnist-digits-{split}-{rest}-ubyte.gz"
+    for split in SPLIT_NAMES
+    for rest in ("images-idx3", "labels-idx1")
 )
 QMNIST_NAMES = tuple(
-    f"qmnist-{part}-{rest}.gz" for part in PARTS for rest in ("images-idx3-ubyte", "labels-idx2-int")
+    f"qmnist-{split}-{rest}.gz" for split in SPLIT_NAMES for rest in ("images-idx3-ubyte", "labels-idx2-int")
 )
 MNIST_SHAPES: tuple[Shape, ...] = ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,))
 EMNIST_SHAPES: tuple[Shape, ...] = ((240_000, 28, 28), (240_000,), (40_000, 28, 28), (40_000,))
@@ -128,9 +130,9 @@ def _files(
     published_hashes: Sequence[str | None] = UNKNOWN,
     published_sizes: Sequence[int | None] = UNKNOWN,
 ) -> tuple[DataFile, ...]:
-    """Return the four files of a set, given in the order of PLACES."""
-    columns = zip(PLACES, names, shapes, content_hashes, published_hashes, published_sizes, strict=True)
-    return tuple(DataFile(part, kind, *rest) for (part, kind), *rest in columns)
+    """Return the four files of a set; each argument has one value per file, in the order of FILE_ORDER."""
+    columns = zip(FILE_ORDER, names, shapes, content_hashes, published_hashes, published_sizes, strict=True)
+    return tuple(DataFile(split, kind, *rest) for (split, kind), *rest in columns)
 
 
 DATASETS: dict[str, DatasetSpec] = {
@@ -257,3 +259,23 @@ DATASETS: dict[str, DatasetSpec] = {
         homepage="https://github.com/facebookresearch/qmnist",
     ),
 }
+
+
+def find_spec(name: str, table: Mapping[str, DatasetSpec] = DATASETS) -> DatasetSpec:
+    """Return an entry of the table.
+
+    Raises:
+        UsageError: there is no such entry; the hint has the nearest name.
+    """
+    if name in table:
+        return table[name]
+    if name == SYNTHETIC:
+        raise UsageError(f"the data set '{SYNTHETIC}' is made by this program: it has no files")
+    hint = did_you_mean(name, [*table, SYNTHETIC, "folder:PATH"])
+    raise UsageError(f"no data set is called '{name}'", hint)
+
+
+def download_command(name: str, data_dir: str | Path, *options: str) -> str:
+    """Return the command that downloads a set, for a hint."""
+    folder = [] if str(data_dir) == "data" else ["--data-dir", shlex.quote(str(data_dir))]
+    return " ".join(["cnn", "download", name, *options, *folder])

@@ -1,4 +1,4 @@
-"""Takes a validation part out of a training set, with every class in its proportion."""
+"""Takes a validation set out of a training set, so that every class keeps its proportion."""
 
 import math
 
@@ -14,21 +14,21 @@ Indices = npt.NDArray[np.int64]
 def stratified_split(
     labels: IntArray, count: int | float, rng: np.random.Generator
 ) -> tuple[Indices, Indices]:
-    """Draw `count` validation samples so that each class keeps its share of them.
+    """Draw `count` validation samples so that every class keeps its proportion.
 
-    Class c with n_c of the N samples gives floor(count·n_c / N); the samples still missing come one each from
-    the classes with the largest remainders; so every class is within one sample of its share.
+    A class with n of the N samples gets floor(count·n / N) validation samples. The rest comes from the classes with
+    the largest remainders, one sample each. So every class is within one sample of its exact proportion.
 
     Args:
-        labels: (N,) class numbers from 0.
-        count: how many samples, or a fraction of them between 0 and 1; 0 takes none.
-        rng: decides which samples.
+        labels: (N,), class numbers from 0.
+        count: the number of validation samples, or a fraction between 0 and 1 of all samples.
+        rng: draws the samples.
 
     Returns:
-        The indices to train on and those to validate on, each sorted; together every sample once.
+        The indices of the training samples and of the validation samples, each sorted; every sample is in one of them.
 
     Raises:
-        UsageError: the count is not a number of samples this set can give.
+        UsageError: the count is not possible for this set.
         DataError: the set is empty.
 
     Example:
@@ -43,8 +43,8 @@ def stratified_split(
     classes, sizes = np.unique(labels, return_counts=True)
     quotas = sizes * wanted // total
     remainders = sizes * wanted % total
-    for_the_rest = np.argsort(-remainders, kind="stable")[: wanted - int(quotas.sum())]
-    quotas[for_the_rest] += 1
+    largest_remainders = np.argsort(-remainders, kind="stable")[: wanted - int(quotas.sum())]
+    quotas[largest_remainders] += 1
     chosen = [
         rng.permutation(np.flatnonzero(labels == label))[:quota]
         for label, quota in zip(classes, quotas, strict=True)
@@ -55,7 +55,7 @@ def stratified_split(
 
 
 def _sample_count(count: int | float, total: int) -> int:
-    """Return a number of samples, from a number or a fraction; at least one has to be left to train on."""
+    """Convert a count or a fraction to a number of samples that leaves at least one to train on."""
     if isinstance(count, bool) or not math.isfinite(count) or count < 0:
         raise UsageError(
             f"a validation part of {count} is not possible", "give a number of images, or a fraction"

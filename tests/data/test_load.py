@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from cnncli.data.dataset import Dataset, Split, pixel_statistics
-from cnncli.data.load import find_spec, is_available, load_dataset
+from cnncli.data.load import is_available, load_dataset
 from cnncli.data.readers.idx import write_idx
-from cnncli.data.registry import DATASETS
+from cnncli.data.registry import DATASETS, find_spec
 from cnncli.errors import DataError, UsageError
 from tests.data.download.mirror import small_set
 
@@ -44,13 +44,13 @@ def test_a_set_loads_with_its_published_statistics_or_those_of_its_training_imag
 def test_only_the_wanted_part_needs_to_be_there(here):
     data_dir, table, arrays = here
     whole = load_dataset("mnist", data_dir, table=table)
-    test = load_dataset("mnist", data_dir, table=table, parts=["test"])
+    test = load_dataset("mnist", data_dir, table=table, splits=["test"])
     assert np.array_equal(test.test.images, arrays["test", "images"])
     assert (len(test.train), test.input_shape) == (0, (1, 28, 28))
     assert (test.mean, test.std) == (whole.mean, whole.std)
     for name in ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
         (data_dir / "mnist" / name).unlink()
-    train = load_dataset("mnist", data_dir, table=table, parts=["train"])
+    train = load_dataset("mnist", data_dir, table=table, splits=["train"])
     assert np.array_equal(train.train.images, arrays["train", "images"])
 
 
@@ -183,7 +183,7 @@ def test_the_shape_of_a_colour_image_has_its_colours_first():
 def test_every_entry_of_the_table_is_complete_and_well_formed(name):
     spec = DATASETS[name]
     assert spec.name == name
-    assert [(file.part, file.kind) for file in spec.files] == [
+    assert [(file.split, file.kind) for file in spec.files] == [
         ("train", "images"),
         ("train", "labels"),
         ("test", "images"),

@@ -1,1 +1,1 @@
-"""Fetching published data sets, and judging the files that are there."""
+"""Downloads published data sets and checks their files."""

@@ -1,4 +1,4 @@
-"""Fetches published data sets over HTTP: mirrors in turn, broken connections resumed, the content checked."""
+"""Downloads published data sets: tries mirrors in turn, resumes broken connections and checks the content."""
 
 import http.client
 import re
@@ -11,31 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import requests
-import urllib3.exceptions  # requests stands on it, and lets its errors through while a body is read
+import urllib3.exceptions  # requests does not wrap its errors while a body is read
 
 from cnncli.data.download.local_files import (
-    FileReport,
-    archive_fault,
+    archive_problem,
+    check_file,
     copy_from_folder,
     extract,
-    fault,
+    file_problem,
     final_path,
     max_bytes,
-    remove_shadows,
-    report,
-    verify,
+    remove_preferred_copies,
 )
 from cnncli.data.download.part_file import PartFile, claimed_part
-from cnncli.data.load import download_command, find_file, find_spec, locate
 from cnncli.data.readers.idx import is_gzipped
-from cnncli.data.registry import DATASETS, Archive, DataFile, DatasetSpec
+from cnncli.data.readers.idx_set import find_file, locate
+from cnncli.data.registry import DATASETS, Archive, DataFile, DatasetSpec, download_command, find_spec
 from cnncli.errors import DownloadError, UsageError
 from cnncli.storage import make_folder
 
-__all__ = ["FileReport", "Limits", "download", "verify"]
-
 BLOCK = 1 << 16
-WORTH_A_RETRY = {408, 416, 425, 429, 500, 502, 503, 504}
+RETRY_STATUSES = {408, 416, 425, 429, 500, 502, 503, 504}
 USER_AGENT = "cnncli (+python-requests)"
 
 Notify = Callable[[str], None]
@@ -43,16 +39,16 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Limits:
-    """How much patience a download has.
+    """The timeouts and retries of a download.
 
     Args:
-        connect: seconds until a server has to take the connection.
-        read: seconds until it has to send something more.
-        slowest: bytes a second it has to keep up over `read` seconds.
-        retries: how often in a row a request may bring nothing before the next mirror is tried.
+        connect: seconds within which a server has to accept the connection.
+        read: seconds within which a server has to send more bytes.
+        slowest: the lowest accepted rate over `read` seconds, in bytes per second.
+        retries: how many requests in a row may bring nothing before the next mirror is tried.
         backoff: seconds before the first such retry; doubled each time.
-        requests: the most requests to one mirror for one file.
-        waiting: seconds to wait for another process that fetches the same file and gets nowhere.
+        requests: the largest number of requests to one mirror for one file.
+        waiting: seconds to wait for another process that downloads the same file without progress.
     """
 
     connect: float = 10.0
@@ -64,13 +60,18 @@ class Limits:
     waiting: float = 60.0
 
 
-class _Failed(Exception):
-    """A request that did not bring the whole file: why, and whether the same address is worth another try."""
+class _RequestFailed(Exception):
+    """A request did not bring the complete file.
 
-    def __init__(self, reason: str, *, again: bool) -> None:
+    Args:
+        reason: why, as a clause.
+        retry: whether the same address may succeed later.
+    """
+
+    def __init__(self, reason: str, *, retry: bool) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.again = again
+        self.retry = retry
 
 
 def download(
@@ -84,18 +85,18 @@ def download(
     limits: Limits = Limits(),
     table: Mapping[str, DatasetSpec] = DATASETS,
 ) -> list[Path]:
-    """Fetch the files of a set that are not here yet, or not what they should be.
+    """Download the files of a set that are missing or have the wrong content.
 
-    Each file grows as `<file>.part`, is judged by its content, flushed and renamed; so a file under its final
-    name is whole. Of several processes at once, one fetches, and the others wait for what it fetched.
+    Each file grows as `<file>.part`. Then its content is checked, and it is flushed and renamed, so a file under its
+    final name is complete. If several processes download the same file, one downloads and the others wait for it.
 
     Args:
         name: an entry of the table.
-        data_dir: where sets live; the files come to data_dir/<name>/.
-        source: a mirror of the user's own (http or https), or a folder with the files, gzipped or raw.
-        force: fetch what is here and right, too.
-        progress: show a bar on stderr, if that is a terminal.
-        notify: called with one line about each mirror that fails, and about waiting for another process.
+        data_dir: the folder of all sets; the files go to data_dir/<name>/.
+        source: another mirror (http or https), or a folder with the files, gzipped or raw.
+        force: also download files that are present and correct.
+        progress: show a progress bar on stderr if that is a terminal.
+        notify: called with one line for each mirror that fails, and when this process waits for another one.
         limits: timeouts and retries.
         table: the published sets.
 
@@ -104,14 +105,14 @@ def download(
 
     Raises:
         UsageError: no set has this name, or `source` is neither a folder nor a web address.
-        DownloadError: no mirror gave the right content; says what each one did, and what to do by hand.
+        DownloadError: no mirror had the right content; says what each one sent, and how to fetch it by hand.
         StorageError: the disk is full, or data_dir cannot be written.
     """
     spec = find_spec(name, table)
     mirrors = _mirrors(spec, source)
     here, folder = locate(spec, data_dir), Path(data_dir) / spec.name
     wanted = [file for file in spec.files if force or not _is_right(spec, file, here)]
-    if wanted and here != folder:  # a file in data_dir itself is wrong: that folder is left as it is
+    if wanted and here != folder:  # a file in data_dir itself is wrong, and that folder is never changed
         wanted, here = list(spec.files), folder
     if wanted:
         make_folder(folder)
@@ -127,11 +128,11 @@ def download(
 
 
 def _is_right(spec: DatasetSpec, file: DataFile, folder: Path) -> bool:
-    return report(spec, file, find_file(file, folder), folder).status == "ok"
+    return check_file(spec, file, folder).status == "ok"
 
 
 def _mirrors(spec: DatasetSpec, source: str | Path | None) -> list[str] | Path:
-    """Return the addresses to try, or the folder to copy from."""
+    """Return the web addresses to try, or the folder to copy from."""
     if source is None:
         return list(spec.mirrors)
     scheme, separator, rest = str(source).partition("://")
@@ -147,7 +148,7 @@ def _mirrors(spec: DatasetSpec, source: str | Path | None) -> list[str] | Path:
 
 @dataclass
 class _Fetch:
-    """The fetching of one set: from which mirrors, into which folder, with how much patience."""
+    """The download of one set from its mirrors into a folder."""
 
     spec: DatasetSpec
     folder: Path
@@ -160,7 +161,7 @@ class _Fetch:
     hint: str
 
     def fetch(self, files: Sequence[DataFile]) -> None:
-        """Fetch some files of the set, or the zip that holds them."""
+        """Download files of the set, or the zip that contains them."""
         if self.spec.archive is not None:
             self._fetch_archive(self.spec.archive, files)
             return
@@ -170,19 +171,19 @@ class _Fetch:
     def _fetch_file(self, file: DataFile) -> None:
         with self._claim(file.name) as part:
             if not self.force and _is_right(self.spec, file, self.folder):
-                return  # another process was faster
-            self._fill(part, file.name, max_bytes(file), lambda: fault(self.spec, file, part.path))
+                return  # another process has downloaded it
+            self._fill(part, file.name, max_bytes(file), lambda: file_problem(self.spec, file, part.path))
             kept = final_path(file, self.folder, gzipped=is_gzipped(part.path))
             part.move_to(kept)
-            remove_shadows(file, kept)
+            remove_preferred_copies(file, kept)
 
     def _fetch_archive(self, archive: Archive, files: Sequence[DataFile]) -> None:
         with self._claim(archive.name) as part:
             wanted = [file for file in files if self.force or not _is_right(self.spec, file, self.folder)]
             if wanted:
-                self._fill(part, archive.name, archive.max_bytes, lambda: archive_fault(archive, part.path))
+                self._fill(part, archive.name, archive.max_bytes, lambda: archive_problem(archive, part.path))
                 extract(self.spec, wanted, part.path, self.folder)
-            part.restart()  # only what was in it is kept
+            part.restart()  # the zip itself is not kept
 
     def _claim(self, name: str) -> AbstractContextManager[PartFile]:
         return claimed_part(
@@ -191,22 +192,24 @@ class _Fetch:
             on_wait=lambda: self.notify(f"another process is fetching {name}: waiting for it"),
         )
 
-    def _fill(self, part: PartFile, name: str, most: int, judge: Callable[[], str | None]) -> None:
-        """Fill a file from the mirrors in turn, until nothing is wrong with it.
+    def _fill(
+        self, part: PartFile, name: str, most_bytes: int, find_problem: Callable[[], str | None]
+    ) -> None:
+        """Fill a file from the mirrors in turn until its content is right.
 
         Raises:
-            DownloadError: with the reason of each mirror.
+            DownloadError: no mirror had the right content; says why for each one.
         """
         if self.force:
             part.restart()
-        elif part.size and judge() is None:
-            return  # a process ended between the last byte and the renaming
+        elif part.size and find_problem() is None:
+            return  # an earlier process ended after the last byte, before it renamed the file
         reasons = []
         with self._bar(name) as bar:
             for mirror in list(self.mirrors):
                 try:
-                    self._fill_from(mirror + name, part, most, judge, bar)
-                except _Failed as failed:
+                    self._fill_from(mirror + name, part, most_bytes, find_problem, bar)
+                except _RequestFailed as failed:
                     reasons.append(f"{mirror}{name}: {failed.reason}")
                     bar.clear()
                     self.notify(reasons[-1])
@@ -218,32 +221,32 @@ class _Fetch:
         )
 
     def _fill_from(
-        self, url: str, part: PartFile, most: int, judge: Callable[[], str | None], bar: Any
+        self, url: str, part: PartFile, most_bytes: int, find_problem: Callable[[], str | None], bar: Any
     ) -> None:
-        """Fill a file from one address; once more from its start if what was pieced together is wrong."""
-        pieced = self._get(url, part, most, bar)
-        wrong = judge()
-        if wrong is not None and pieced:
+        """Fill a file from one address, and again from its start if the pieces of several requests do not fit."""
+        pieced = self._get(url, part, most_bytes, bar)
+        problem = find_problem()
+        if problem is not None and pieced:
             part.restart()
-            self._get(url, part, most, bar)
-            wrong = judge()
-        if wrong is not None:
+            self._get(url, part, most_bytes, bar)
+            problem = find_problem()
+        if problem is not None:
             part.restart()
-            raise _Failed(f"what it sent {wrong}", again=False)
+            raise _RequestFailed(f"what it sent {problem}", retry=False)
 
-    def _get(self, url: str, part: PartFile, most: int, bar: Any) -> bool:
-        """Request an address until the whole file is there; say whether it came in several pieces.
+    def _get(self, url: str, part: PartFile, most_bytes: int, bar: Any) -> bool:
+        """Request an address until the file is complete; return whether that took several requests.
 
-        A request that broke off but brought something does not count as a failure.
+        An interrupted request that brought some bytes does not count as a failure.
         """
         failures, pieced = 0, part.size > 0
         for _ in range(self.limits.requests):
             before = part.size
             try:
-                self._request(url, part, most, bar)
+                self._request(url, part, most_bytes, bar)
                 return pieced
-            except _Failed as failed:
-                if not failed.again:
+            except _RequestFailed as failed:
+                if not failed.retry:
                     raise
                 pieced = pieced or part.size > 0
                 failures = 0 if part.size > before else failures + 1
@@ -251,10 +254,10 @@ class _Fetch:
                     raise
             if failures:
                 time.sleep(self.limits.backoff * 2 ** (failures - 1))
-        raise _Failed(f"the connection broke {self.limits.requests} times", again=False)
+        raise _RequestFailed(f"the connection broke {self.limits.requests} times", retry=False)
 
-    def _request(self, url: str, part: PartFile, most: int, bar: Any) -> None:
-        """Append what one request brings."""
+    def _request(self, url: str, part: PartFile, most_bytes: int, bar: Any) -> None:
+        """Append the bytes of one response."""
         headers = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
         if part.size:
             headers["Range"] = f"bytes={part.size}-"
@@ -264,10 +267,10 @@ class _Fetch:
         except requests.RequestException as error:
             raise self._failure(error) from error
         with response:
-            total = _accept(response, part, most)
+            total = _accept(response, part, most_bytes)
             bar.reset(total)
             bar.initial = bar.n = part.size
-            # read1 gives what has arrived; read, in old versions of urllib3, waits for a whole block
+            # read1 returns the bytes that have arrived; in old versions of urllib3, read waits for a full block
             read = getattr(response.raw, "read1", response.raw.read)
             since, came = time.monotonic(), 0
             while True:
@@ -277,42 +280,46 @@ class _Fetch:
                     raise self._failure(error) from error
                 if not block:
                     break
-                if part.size + len(block) > most:
-                    raise _Failed(f"it sends more than {most:,} bytes", again=False)
+                if part.size + len(block) > most_bytes:
+                    raise _RequestFailed(f"it sends more than {most_bytes:,} bytes", retry=False)
                 part.append(block)
                 bar.update(len(block))
                 came, seconds = came + len(block), time.monotonic() - since
                 if seconds > self.limits.read:
                     if came < self.limits.slowest * seconds:
-                        raise _Failed(f"it sends only {came / seconds:.0f} bytes a second", again=False)
+                        raise _RequestFailed(
+                            f"it sends only {came / seconds:.0f} bytes a second", retry=False
+                        )
                     since, came = time.monotonic(), 0
         if total is not None and part.size != total:
-            raise _Failed(f"the connection ended after {part.size:,} of {total:,} bytes", again=True)
+            raise _RequestFailed(f"the connection ended after {part.size:,} of {total:,} bytes", retry=True)
 
-    def _failure(self, error: Exception) -> _Failed:
-        """Put into words what went wrong on the way; a broken or silent connection is worth another try."""
+    def _failure(self, error: Exception) -> _RequestFailed:
+        """Describe an error of the connection; broken and silent connections may be retried."""
         cause = error.args[0] if error.args else None
         cause = getattr(cause, "reason", None) or cause
         match error:
             case requests.ConnectTimeout():
-                return _Failed(f"no connection within {self.limits.connect:g} s", again=False)
+                return _RequestFailed(f"no connection within {self.limits.connect:g} s", retry=False)
             case requests.Timeout() | urllib3.exceptions.ReadTimeoutError():
-                return _Failed(f"nothing came for {self.limits.read:g} s", again=True)
+                return _RequestFailed(f"nothing came for {self.limits.read:g} s", retry=True)
             case requests.exceptions.SSLError() | urllib3.exceptions.SSLError():
-                return _Failed(f"no safe connection: {cause}", again=False)
+                return _RequestFailed(f"no safe connection: {cause}", retry=False)
             case requests.exceptions.ProxyError():
-                return _Failed("the proxy does not let the request through", again=False)
+                return _RequestFailed("the proxy does not let the request through", retry=False)
             case requests.TooManyRedirects():
-                return _Failed("it redirects in a circle", again=False)
+                return _RequestFailed("it redirects in a circle", retry=False)
         match cause:
             case urllib3.exceptions.NameResolutionError():
-                return _Failed("its name cannot be found; is there a network?", again=False)
+                return _RequestFailed("its name cannot be found; is there a network?", retry=False)
             case urllib3.exceptions.NewConnectionError():
-                return _Failed(f"no connection: {str(cause).rpartition('] ')[2]}", again=False)
+                return _RequestFailed(f"no connection: {str(cause).rpartition('] ')[2]}", retry=False)
         broken = isinstance(error, requests.ConnectionError) or not isinstance(
             error, requests.RequestException
         )
-        return _Failed("the connection broke" if broken else f"no request is possible: {error}", again=broken)
+        return _RequestFailed(
+            "the connection broke" if broken else f"no request is possible: {error}", retry=broken
+        )
 
     def _bar(self, name: str) -> Any:
         from tqdm import tqdm
@@ -321,14 +328,14 @@ class _Fetch:
         return tqdm(desc=name, unit="B", unit_scale=True, unit_divisor=1000, disable=not shown)
 
 
-def _accept(response: requests.Response, part: PartFile, most: int) -> int | None:
-    """Check the head of an answer and make the file ready for its body; return the size of the whole file."""
+def _accept(response: requests.Response, part: PartFile, most_bytes: int) -> int | None:
+    """Check the headers of a response and prepare the file for its body; return the size of the complete file."""
     start = part.size
     if response.status_code == 206:
         said = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
         if said is None or int(said[1]) != start:
             part.restart()
-            raise _Failed("it sent another range than the one asked for", again=True)
+            raise _RequestFailed("it sent another range than the one asked for", retry=True)
     elif response.status_code == 200:
         if start:
             part.restart()
@@ -336,12 +343,14 @@ def _accept(response: requests.Response, part: PartFile, most: int) -> int | Non
     else:
         if response.status_code == 416:
             part.restart()
-        again = response.status_code in WORTH_A_RETRY
-        raise _Failed(f"HTTP {response.status_code} {response.reason or ''}".rstrip(), again=again)
+        retry = response.status_code in RETRY_STATUSES
+        raise _RequestFailed(f"HTTP {response.status_code} {response.reason or ''}".rstrip(), retry=retry)
     length = response.headers.get("Content-Length", "")
     if not (length.isascii() and length.isdigit()) or len(length) > 18:
         return None
     total = start + int(length)
-    if total > most:
-        raise _Failed(f"it announces {total:,} bytes, no more than {most:,} are possible", again=False)
+    if total > most_bytes:
+        raise _RequestFailed(
+            f"it announces {total:,} bytes, no more than {most_bytes:,} are possible", retry=False
+        )
     return total

@@ -1,4 +1,4 @@
-"""Files of a data set that are on this machine: judged again, copied from a folder, or taken out of a zip."""
+"""Checks the files of a data set on this machine, copies them from a folder, and extracts them from a zip."""
 
 import shutil
 import zipfile
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from cnncli.data.load import find_file, find_spec, hash_file, locate, read_data_file
 from cnncli.data.readers.idx import MAX_BYTES, is_gzipped
-from cnncli.data.registry import DATASETS, Archive, DataFile, DatasetSpec
+from cnncli.data.readers.idx_set import find_file, hash_file, locate, read_file
+from cnncli.data.registry import DATASETS, Archive, DataFile, DatasetSpec, find_spec
 from cnncli.errors import DataError, DownloadError
 from cnncli.storage import atomic_file, storing
 
@@ -18,14 +18,14 @@ CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class FileReport:
-    """What a second look at one file of a set found.
+class FileCheck:
+    """The result of checking one file of a set.
 
     Args:
-        name: as published.
+        name: the published name.
         status: "ok", "missing", "wrong content" or "unreadable".
         detail: what was checked, or what is wrong.
-        path: the file looked at, or None.
+        path: the path of the file, or None if it is missing.
     """
 
     name: str
@@ -34,46 +34,46 @@ class FileReport:
     path: Path | None = None
 
 
-def verify(
+def verify_dataset(
     name: str, data_dir: str | Path = "data", *, table: Mapping[str, DatasetSpec] = DATASETS
-) -> list[FileReport]:
-    """Read and hash every file of a set again; nothing is changed.
+) -> list[FileCheck]:
+    """Read and hash every file of a set again, without changing any.
 
     Raises:
         UsageError: no set has this name, or it has no files.
     """
     spec = find_spec(name, table)
     folder = locate(spec, data_dir)
-    return [report(spec, file, find_file(file, folder), folder) for file in spec.files]
+    return [check_file(spec, file, folder) for file in spec.files]
 
 
-def report(spec: DatasetSpec, file: DataFile, path: Path | None, folder: Path) -> FileReport:
-    """Judge one file; `path` is None when there is none in the folder."""
+def check_file(spec: DatasetSpec, file: DataFile, folder: Path) -> FileCheck:
+    """Look for one file of a set in a folder, and read and hash it."""
+    path = find_file(file, folder)
     if path is None:
-        return FileReport(file.name, "missing", f"not in {folder}")
-    wrong = fault(spec, file, path)
-    if wrong is not None:
-        return FileReport(
-            file.name, "unreadable" if "cannot be read" in wrong else "wrong content", wrong, path
-        )
+        return FileCheck(file.name, "missing", f"not in {folder}")
+    problem = file_problem(spec, file, path)
+    if problem is not None:
+        status = "unreadable" if "cannot be read" in problem else "wrong content"
+        return FileCheck(file.name, status, problem, path)
     if file.content_hash is not None:
-        return FileReport(file.name, "ok", f"content hashes to {file.content_hash}", path)
+        return FileCheck(file.name, "ok", f"content hashes to {file.content_hash}", path)
     if file.published_hash is not None and is_gzipped(path):
-        return FileReport(file.name, "ok", f"the published file, {file.published_hash}", path)
-    return FileReport(file.name, "ok", "shape, length and values are right; no hash is known", path)
+        return FileCheck(file.name, "ok", f"the published file, {file.published_hash}", path)
+    return FileCheck(file.name, "ok", "shape, length and values are right; no hash is known", path)
 
 
-def fault(spec: DatasetSpec, file: DataFile, path: Path) -> str | None:
-    """Return what is wrong with a file, as the rest of a sentence about it, or None."""
+def file_problem(spec: DatasetSpec, file: DataFile, path: Path) -> str | None:
+    """Return what is wrong with a file, as a predicate that follows its name in a sentence, or None."""
     try:
-        read_data_file(file, path, len(spec.classes) or None)
+        read_file(file, path, len(spec.classes) or None)
     except DataError as error:
         return error.message.removeprefix(f"{path} ")
     return None
 
 
-def archive_fault(archive: Archive, path: Path) -> str | None:
-    """Return what is wrong with a zip as a whole, as the rest of a sentence about it, or None."""
+def archive_problem(archive: Archive, path: Path) -> str | None:
+    """Return what is wrong with a zip, as a predicate that follows its name in a sentence, or None."""
     if archive.published_hash is None:
         return None
     try:
@@ -86,7 +86,7 @@ def archive_fault(archive: Archive, path: Path) -> str | None:
 
 
 def max_bytes(file: DataFile) -> int:
-    """Return more than any honest copy of a file can have, gzipped or not."""
+    """Return a limit that no correct copy of a file exceeds, gzipped or not."""
     if file.shape is None:
         return MAX_BYTES
     content = prod(file.shape) * (1 if file.kind == "images" else 4)  # the labels of QMNIST are int32
@@ -94,12 +94,12 @@ def max_bytes(file: DataFile) -> int:
 
 
 def final_path(file: DataFile, folder: Path, *, gzipped: bool) -> Path:
-    """Return where a file of the set is kept."""
+    """Return the path at which a file of the set is kept."""
     return folder / (file.name if gzipped else file.name.removesuffix(".gz"))
 
 
-def remove_shadows(file: DataFile, kept: Path) -> None:
-    """Remove what would be found before a file that has just been checked: an older gzipped copy."""
+def remove_preferred_copies(file: DataFile, kept: Path) -> None:
+    """Remove older copies that `find_file` would prefer to the copy that has just been checked."""
     for name in file.names:
         path = kept.with_name(name)
         if path == kept:
@@ -109,23 +109,23 @@ def remove_shadows(file: DataFile, kept: Path) -> None:
 
 
 def copy_from_folder(spec: DatasetSpec, files: Sequence[DataFile], source: Path, folder: Path) -> None:
-    """Copy files of a set, or take them out of its zip, from a folder that somebody filled by hand.
+    """Copy files of a set, or extract them from its zip, from a folder that the user filled by hand.
 
     Args:
         spec: the set.
-        files: which of its files.
-        source: a folder with the files, gzipped or raw, or a folder <name> with them in it.
-        folder: where to.
+        files: the files to copy.
+        source: a folder that holds the files, gzipped or raw, itself or in a subfolder <name>.
+        folder: the folder to copy to.
 
     Raises:
-        DownloadError: a file is not there or not the right one.
+        DownloadError: a file is missing or has the wrong content.
         StorageError: `folder` cannot be written.
     """
-    places = [source / spec.name, source]
-    found = {file: path for file in files for place in reversed(places) if (path := find_file(file, place))}
+    folders = [source / spec.name, source]
+    found = {file: path for file in files for each in reversed(folders) if (path := find_file(file, each))}
     missing = [file for file in files if file not in found]
     if missing and spec.archive is not None:
-        zips = [path for place in places if (path := place / spec.archive.name).is_file()]
+        zips = [path for each in folders if (path := each / spec.archive.name).is_file()]
         if zips:
             extract(spec, missing, zips[0], folder)
             missing = []
@@ -135,31 +135,31 @@ def copy_from_folder(spec: DatasetSpec, files: Sequence[DataFile], source: Path,
             raise DownloadError(f"{source} does not exist")
         raise DownloadError(f"{source} holds no {names}", "the names have to be those of the published files")
     for file, path in found.items():
-        wrong = fault(spec, file, path)
-        if wrong is not None:
+        problem = file_problem(spec, file, path)
+        if problem is not None:
             raise DownloadError(
-                f"{path} {wrong}", f"it has to be {file.name} of {spec.title}, or that file unpacked"
+                f"{path} {problem}", f"it has to be {file.name} of {spec.title}, or that file unpacked"
             )
         target = final_path(file, folder, gzipped=is_gzipped(path))
         if not (target.exists() and target.samefile(path)):
             with open(path, "rb") as original, atomic_file(target) as copy:
                 shutil.copyfileobj(original, copy, CHUNK)
-        remove_shadows(file, target)
+        remove_preferred_copies(file, target)
 
 
 def extract(spec: DatasetSpec, files: Sequence[DataFile], zip_path: Path, folder: Path) -> None:
-    """Take files of a set out of the zip they are published in, never more bytes than they can have.
+    """Extract files of a set from the zip in which they are published, at most `max_bytes` of each.
 
     Raises:
-        DownloadError: the zip or a file in it is not the right one.
+        DownloadError: the zip or a file in it has the wrong content.
         StorageError: `folder` cannot be written.
     """
     archive = spec.archive
     if archive is None:
         raise DownloadError(f"{spec.title} is not published as a zip")
-    wrong = archive_fault(archive, zip_path)
-    if wrong is not None:
-        raise DownloadError(f"{zip_path} {wrong}")
+    problem = archive_problem(archive, zip_path)
+    if problem is not None:
+        raise DownloadError(f"{zip_path} {problem}")
     for file in files:
         member = f"{archive.folder}/{file.name}"
         target = final_path(file, folder, gzipped=True)
@@ -178,9 +178,9 @@ def extract(spec: DatasetSpec, files: Sequence[DataFile], zip_path: Path, folder
                         )
                     copy.write(block)
                 copy.flush()
-                wrong = fault(spec, file, Path(copy.name))
-                if wrong is not None:
-                    raise DownloadError(f"{member} in {zip_path} {wrong}")
+                problem = file_problem(spec, file, Path(copy.name))
+                if problem is not None:
+                    raise DownloadError(f"{member} in {zip_path} {problem}")
         except KeyError as error:
             raise DownloadError(f"{zip_path} holds no {member}") from error
         except (
@@ -192,4 +192,4 @@ def extract(spec: DatasetSpec, files: Sequence[DataFile], zip_path: Path, folder
             OSError,
         ) as error:
             raise DownloadError(f"{zip_path} cannot be unpacked: {error}") from error
-        remove_shadows(file, target)
+        remove_preferred_copies(file, target)

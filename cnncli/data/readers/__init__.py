@@ -1,1 +1,4 @@
-"""Readers of the forms that data sets come in."""
+"""Readers, one module per form in which data sets come.
+
+A reader is a function that takes a path and returns a Dataset. `cnncli.data.load.load_dataset` chooses it.
+"""

@@ -1,4 +1,4 @@
-"""Makes a data set of the user's own pictures: one subfolder a class, with or without train/ and test/."""
+"""Reads a data set from a folder of pictures: one subfolder per class, with or without train/ and test/."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cnncli.data.dataset import FOLDER_PREFIX, MAX_CLASSES, Dataset, Split, pixel_statistics
+from cnncli.data.dataset import FOLDER_PREFIX, MAX_CLASSES, SPLIT_NAMES, Dataset, Split, pixel_statistics
 from cnncli.data.splits import stratified_split
 from cnncli.errors import DataError, PictureError, UsageError
 from cnncli.pictures.read import read_picture
@@ -26,13 +26,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Listing:
-    """What is in a folder of pictures.
+    """The content of a folder of pictures.
 
     Args:
         classes: the names of the subfolders: numbers in numeric order, then the others in alphabetical order.
-        train: every picture with its class, sorted by class and name.
-        test: the same for test/, or None where there is none.
-        foreign: what is not a picture, and therefore left out; hidden files are not even listed here.
+        train: the path and label of every training picture, sorted by class and name.
+        test: the same for test/; None if there is no test/.
+        foreign: files and folders that are not pictures and are left out; hidden files are not listed.
     """
 
     classes: tuple[str, ...]
@@ -46,19 +46,19 @@ def load_folder(
 ) -> Dataset:
     """Load pictures from class folders, each resized to size x size.
 
-    The pictures are taken as they are: none is inverted, cut out or centred. Files that are not pictures are
-    left out, with a warning in the log.
+    The pictures are only resized: none is inverted, cropped or centred. Files that are not pictures are left out, with
+    a warning in the log.
 
     Args:
-        path: holds one subfolder for each class, or train/ and test/ with one subfolder for each class.
-        size: height and width to resize to.
-        colour: keep three colours, (N, H, W, 3); else grey, (N, H, W).
-        test_fraction: of the pictures of each class, where there is no test/.
-        seed: of that split.
+        path: a folder with one subfolder per class, or with train/ and test/, each with one subfolder per class.
+        size: height and width of the resized pictures, in pixels.
+        colour: keep three colours, (N, H, W, 3), or convert to grey, (N, H, W).
+        test_fraction: the fraction of each class that becomes the test split, if there is no test/.
+        seed: seed of that split.
 
     Raises:
-        DataError: there is no such folder, fewer than two classes, a class with too few pictures, too much of
-            something, or a picture that cannot be read, which is named.
+        DataError: there is no such folder, it has fewer than two classes, a class has too few pictures, there is too
+            much data, or a picture cannot be read; names the folder or picture.
         UsageError: the size is not a number of pixels from 1 to 1024.
     """
     if not 1 <= size <= 1024:
@@ -81,46 +81,46 @@ def load_folder(
                 f"the class '{listing.classes[alone[0]]}' of {path} has one picture, and there is no test/",
                 "a part of every class is kept for the test: give it more pictures, or make train/ and test/",
             )
-        train_places, test_places = stratified_split(train.labels, test_fraction, stream(seed, "split"))
-        test = Split(train.images[test_places], train.labels[test_places])
-        train = Split(train.images[train_places], train.labels[train_places])
+        kept, held_out = stratified_split(train.labels, test_fraction, stream(seed, "split"))
+        test = Split(train.images[held_out], train.labels[held_out])
+        train = Split(train.images[kept], train.labels[kept])
     else:
         test = _read(listing.test, size, colour)
     return Dataset(f"{FOLDER_PREFIX}{path}", train, test, listing.classes, *pixel_statistics(train.images))
 
 
 def list_folder(path: str | Path) -> Listing:
-    """Find the classes and pictures of a folder, without opening any.
+    """Find the classes and pictures of a folder without opening any picture.
 
     Raises:
-        DataError: as `load_folder`.
+        DataError: as for `load_folder`.
     """
     root = Path(path)
     if not root.is_dir():
         raise DataError(f"there is no folder {root}", LAYOUT)
     foreign: list[Path] = []
     top, loose = _entries(root)
-    parts = {name: top[name] for name in ("train", "test") if name in top and _entries(top[name])[0]}
-    if "train" in parts:
-        foreign += [*loose, *(folder for name, folder in top.items() if name not in parts)]
-        folders, loose = _entries(parts["train"])
+    splits = {name: top[name] for name in SPLIT_NAMES if name in top and _entries(top[name])[0]}
+    if "train" in splits:
+        foreign += [*loose, *(folder for name, folder in top.items() if name not in splits)]
+        folders, loose = _entries(splits["train"])
     else:
-        parts, folders = {}, top
+        splits, folders = {}, top
     foreign += loose
     classes = tuple(sorted(folders, key=_class_order))
     if len(classes) < 2:
         what = f"only the class '{classes[0]}'" if classes else "no class folders"
-        raise DataError(f"{parts.get('train', root)} holds {what}", LAYOUT)
+        raise DataError(f"{splits.get('train', root)} holds {what}", LAYOUT)
     if len(classes) > MAX_CLASSES:
         raise DataError(f"{root} holds {len(classes):,} class folders, more than {MAX_CLASSES:,}", LAYOUT)
     train = _pictures(folders, classes, foreign)
     test = None
-    if "test" in parts:
-        test_folders, loose = _entries(parts["test"])
+    if "test" in splits:
+        test_folders, loose = _entries(splits["test"])
         foreign += loose
         unknown = sorted(set(test_folders) - set(classes), key=_class_order)
         if unknown:
-            raise DataError(f"{test_folders[unknown[0]]} is a class that is not in {parts['train']}")
+            raise DataError(f"{test_folders[unknown[0]]} is a class that is not in {splits['train']}")
         test = _pictures(test_folders, classes, foreign)
     if len(train) + len(test or ()) > MAX_PICTURES:
         raise DataError(f"{root} holds more than {MAX_PICTURES:,} pictures")
@@ -128,7 +128,7 @@ def list_folder(path: str | Path) -> Listing:
 
 
 def _entries(folder: Path) -> tuple[dict[str, Path], list[Path]]:
-    """Return the subfolders by name, and the files; nothing hidden."""
+    """Return the subfolders by name, and the files; both without hidden ones."""
     try:
         with os.scandir(folder) as entries:
             shown = sorted(
@@ -148,7 +148,7 @@ def _class_order(name: str) -> tuple[bool, int, str]:
 def _pictures(
     folders: dict[str, Path], classes: tuple[str, ...], foreign: list[Path]
 ) -> list[tuple[Path, int]]:
-    """Return the pictures of every class that has a folder, and add what is something else to `foreign`."""
+    """Return the pictures with their labels, and add everything that is not a picture to `foreign`."""
     found = []
     for label, name in enumerate(classes):
         if name not in folders:
@@ -168,7 +168,7 @@ def _read(pictures: tuple[tuple[Path, int], ...], size: int, colour: bool) -> Sp
         (len(pictures), size, size, 3) if colour else (len(pictures), size, size), np.uint8
     )
     labels: npt.NDArray[np.int64] = np.array([label for _, label in pictures], dtype=np.int64)
-    for place, (path, _) in enumerate(pictures):
+    for index, (path, _) in enumerate(pictures):
         try:
             picture = read_picture(path)
         except PictureError as error:
@@ -178,5 +178,5 @@ def _read(pictures: tuple[tuple[Path, int], ...], size: int, colour: bool) -> Sp
         picture = picture.convert("RGB" if colour else "L")
         if picture.size != (size, size):
             picture = picture.resize((size, size), Image.Resampling.BILINEAR)  # averages when it shrinks
-        images[place] = np.asarray(picture)
+        images[index] = np.asarray(picture)
     return Split(images, labels)

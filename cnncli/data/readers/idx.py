@@ -1,7 +1,7 @@
-"""Reads the IDX format of MNIST, raw or gzipped, and trusts nothing it says before checking it.
+"""Reads and writes the IDX format of MNIST, raw or gzipped; a file is checked before anything in it is trusted.
 
-An IDX file is two zero bytes, a type code, the number of axes, one big-endian 32-bit length for each axis,
-and then the values in row-major order (http://yann.lecun.com/exdb/mnist/, "The IDX file format").
+An IDX file consists of two zero bytes, a type code, the number of axes, one big-endian 32-bit length per axis, and
+the values in row-major order. Source: http://yann.lecun.com/exdb/mnist/, "The IDX file format".
 """
 
 import gzip
@@ -18,10 +18,10 @@ import numpy.typing as npt
 from cnncli.errors import DataError
 from cnncli.types import Shape
 
-Kind = Literal["images", "labels"]
+IdxKind = Literal["images", "labels"]
 
 MAX_BYTES = 256 << 20
-"""The most a file may hold unless the caller allows more; the largest set in the table needs 188 MB."""
+"""The default limit on the size of the values; the largest set of the registry needs 188 MB."""
 
 MAX_AXES = 8
 CHUNK = 1 << 20
@@ -38,66 +38,60 @@ TYPES: dict[int, np.dtype[Any]] = {
 
 
 def read_idx(
-    path: str | Path,
+    source: str | Path | bytes,
     *,
-    kind: Kind | None = None,
+    name: str | None = None,
+    kind: IdxKind | None = None,
     shape: Shape | None = None,
     classes: int | None = None,
     content_hash: str | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> npt.NDArray[Any]:
-    """Read one IDX file, raw or gzipped (told apart by its first bytes, not by its name).
+    """Read an IDX file, raw or gzipped; its first bytes tell which, not its name.
 
-    Never more than one byte past the length the header announces is decompressed, and nothing is allocated
-    before the header has passed every check.
+    The header has to pass every check before any memory is allocated. At most one byte more than the header announces
+    is decompressed.
 
     Args:
-        path: the file.
-        kind: "images" wants bytes on 3 axes (N, H, W) or 4 (N, H, W, C); "labels" wants class numbers (N,),
-            or the (N, columns) integers of QMNIST, of which the first column is the class.
-        shape: what the header has to say, or None.
-        classes: labels have to be below this, or None.
-        content_hash: what the decompressed file has to hash to, such as "sha256:9f86d0...", or None.
-        max_bytes: a header that announces more is refused.
+        source: a path, or the content of a file.
+        name: what errors call the file; the path by default.
+        kind: "images" requires bytes on 3 axes (N, H, W) or 4 (N, H, W, C). "labels" requires class numbers (N,), or
+            the integers (N, columns) of QMNIST, whose first column is the class.
+        shape: the shape that the header must announce; None for any.
+        classes: labels must be below this; None for any number of classes.
+        content_hash: the hash that the decompressed file must have, such as "sha256:9f86d0..."; None for any.
+        max_bytes: a header that announces more bytes is refused.
 
     Returns:
-        The array in the machine's byte order; labels as int64 of shape (N,).
+        The array in the machine's byte order; labels as int64 (N,).
 
     Raises:
-        DataError: whatever is wrong with the file, with its path in the message.
+        DataError: the file cannot be read or fails a check; the message has its name.
     """
-    name = str(path)
+    if name is None:
+        name = "the IDX data" if isinstance(source, bytes) else str(source)
     try:
-        with open(path, "rb") as file:
-            content = _decompressed(file)
-            return _read(content, name, kind, shape, classes, content_hash, max_bytes)
+        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+            stream = _decompressed(file)
+            dtype, axes, header = _read_header(stream, name)
+            _check_header(name, dtype, axes, kind, shape, max_bytes)
+            array = _allocate(name, axes, dtype)
+            _read_values(stream, array, name, header, content_hash)
     except OSError as error:
         raise DataError(f"{name} cannot be read: {error.strerror or error}") from error
-
-
-def parse_idx(
-    content: bytes,
-    *,
-    name: str = "the IDX data",
-    kind: Kind | None = None,
-    shape: Shape | None = None,
-    classes: int | None = None,
-    content_hash: str | None = None,
-    max_bytes: int = MAX_BYTES,
-) -> npt.NDArray[Any]:
-    """Read IDX from bytes in memory; the same rules and the same errors as `read_idx`."""
-    return _read(_decompressed(io.BytesIO(content)), name, kind, shape, classes, content_hash, max_bytes)
+    array = array.astype(dtype.newbyteorder("="), copy=False)
+    return _class_numbers(array, name, classes) if kind == "labels" else array
 
 
 def write_idx(path: str | Path, array: npt.NDArray[Any]) -> None:
-    """Write an array as IDX, gzipped when the name ends in .gz; the same array always gives the same bytes.
+    """Write an array as IDX, gzipped if the name ends in .gz; equal arrays give equal bytes.
 
     Args:
-        path: where to; an existing file is replaced.
-        array: 1 to 8 axes of uint8, int8, int16, int32, float32 or float64.
+        path: the file to write; an existing file is replaced.
+        array: uint8, int8, int16, int32, float32 or float64 on 1 to 8 axes.
 
     Raises:
-        DataError: the type or the number of axes does not exist in IDX.
+        DataError: IDX has no such type or number of axes.
     """
     big_endian = array.dtype.newbyteorder(">")
     codes = [code for code, dtype in TYPES.items() if dtype == big_endian]
@@ -111,10 +105,10 @@ def write_idx(path: str | Path, array: npt.NDArray[Any]) -> None:
 
 
 def is_gzipped(path: str | Path) -> bool:
-    """Tell whether a file is gzipped, by its first two bytes.
+    """Return whether a file is gzipped, by its first two bytes.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file cannot be read.
     """
     try:
         with open(path, "rb") as file:
@@ -124,48 +118,37 @@ def is_gzipped(path: str | Path) -> bool:
 
 
 def _decompressed(file: BinaryIO) -> BinaryIO:
-    """Return the file itself, or a stream of what is gzipped in it."""
+    """Return the file itself, or a stream that decompresses it."""
     start = file.read(2)
     file.seek(0)
     return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if start == GZIP_MAGIC else file
 
 
-def _read(
-    stream: BinaryIO,
-    name: str,
-    kind: Kind | None,
-    shape: Shape | None,
-    classes: int | None,
-    content_hash: str | None,
-    max_bytes: int,
-) -> npt.NDArray[Any]:
-    dtype, axes, header = _read_header(stream, name)
-    _check_header(name, dtype, axes, kind, shape, max_bytes)
-    array = _allocate(name, axes, dtype)
+def _read_values(
+    stream: BinaryIO, array: npt.NDArray[Any], name: str, header: bytes, content_hash: str | None
+) -> None:
+    """Fill the array from the stream; length and hash of the file must be right."""
     algorithm, _, expected_hash = (content_hash or "").partition(":")
     digest = hashlib.new(algorithm, header, usedforsecurity=False) if algorithm else None
+    size = len(header) + array.nbytes
     body = array.reshape(-1).view(np.uint8).data
     for start in range(0, len(body), CHUNK):
-        part = body[start : start + CHUNK]
-        got = _read_into(stream, part, name)
+        chunk = body[start : start + CHUNK]
+        got = _read_into(stream, chunk, name)
         if digest is not None:
-            digest.update(part[:got])
-        if got < len(part):
-            expected, found = len(header) + array.nbytes, len(header) + start + got
-            raise DataError(
-                f"{name} is truncated: its header announces {expected:,} bytes, it holds {found:,}"
-            )
+            digest.update(chunk[:got])
+        if got < len(chunk):
+            found = len(header) + start + got
+            raise DataError(f"{name} is truncated: its header announces {size:,} bytes, it holds {found:,}")
     if _read_into(stream, memoryview(bytearray(1)), name):
-        raise DataError(f"{name} goes on after the {len(header) + array.nbytes:,} bytes its header announces")
+        raise DataError(f"{name} goes on after the {size:,} bytes its header announces")
     if digest is not None and digest.hexdigest() != expected_hash:
         found_hash = f"{algorithm}:{digest.hexdigest()}"
         raise DataError(f"{name} has the wrong content: it hashes to {found_hash}, expected {content_hash}")
-    array = array.astype(dtype.newbyteorder("="), copy=False)
-    return _class_numbers(array, name, classes) if kind == "labels" else array
 
 
 def _read_header(stream: BinaryIO, name: str) -> tuple[np.dtype[Any], Shape, bytes]:
-    """Return the type, the lengths of the axes, and the header's bytes."""
+    """Return the type, the lengths of the axes, and the bytes of the header."""
     magic = _read_up_to(stream, 4, name)
     if len(magic) < 4 or magic[0] or magic[1]:
         more = _read_up_to(stream, 60, name)
@@ -185,9 +168,9 @@ def _read_header(stream: BinaryIO, name: str) -> tuple[np.dtype[Any], Shape, byt
 
 
 def _check_header(
-    name: str, dtype: np.dtype[Any], axes: Shape, kind: Kind | None, shape: Shape | None, max_bytes: int
+    name: str, dtype: np.dtype[Any], axes: Shape, kind: IdxKind | None, shape: Shape | None, max_bytes: int
 ) -> None:
-    """Refuse what the header says before any memory is taken for it."""
+    """Raise DataError if the header announces anything unexpected."""
     if shape is not None and axes != shape:
         raise DataError(f"{name} holds {_times(axes)} values, expected {_times(shape)}")
     if prod(axes) * dtype.itemsize > max_bytes:
@@ -204,7 +187,7 @@ def _check_header(
 
 
 def _class_numbers(array: npt.NDArray[Any], name: str, classes: int | None) -> npt.NDArray[np.int64]:
-    """Return the labels as int64 (N,), checked to be 0 to classes - 1."""
+    """Return the labels as int64 (N,), all of them 0 to classes - 1."""
     labels = (array if array.ndim == 1 else array[:, 0]).astype(np.int64)
     wrong = np.flatnonzero(
         (labels < 0) | (labels >= (classes if classes is not None else np.iinfo(np.int64).max))
@@ -219,24 +202,24 @@ def _class_numbers(array: npt.NDArray[Any], name: str, classes: int | None) -> n
 def _allocate(name: str, axes: Shape, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     try:
         return np.empty(axes, dtype)
-    except (MemoryError, ValueError) as error:  # ValueError: an empty axis beside axes NumPy cannot index
+    except (MemoryError, ValueError) as error:  # ValueError: an empty axis and axes too long for NumPy
         raise DataError(f"{name} announces {_times(axes)} values, more than fit in memory") from error
 
 
-def _read_into(stream: BinaryIO, part: memoryview, name: str) -> int:
-    """Fill `part` as far as the stream goes and return how far that is."""
+def _read_into(stream: BinaryIO, target: memoryview, name: str) -> int:
+    """Read into the target until it is full or the stream ends; return the number of bytes read."""
     got = 0
-    while got < len(part):
-        block = _read_up_to(stream, len(part) - got, name)
+    while got < len(target):
+        block = _read_up_to(stream, len(target) - got, name)
         if not block:
             break
-        part[got : got + len(block)] = block
+        target[got : got + len(block)] = block
         got += len(block)
     return got
 
 
 def _read_up_to(stream: BinaryIO, count: int, name: str) -> bytes:
-    """Read at most `count` bytes, turning what gzip can complain about into a DataError."""
+    """Read at most `count` bytes; raises DataError for a damaged gzip file."""
     try:
         return stream.read(count)
     except EOFError as error:
@@ -246,7 +229,7 @@ def _read_up_to(stream: BinaryIO, count: int, name: str) -> bytes:
 
 
 def _what_it_is(start: bytes) -> str | None:
-    """Name what a file that is not IDX seems to be, for the message."""
+    """Return what a file that is not IDX probably is, for the message, or None."""
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<!--", b"<script")):
         return "a web page (HTML)"

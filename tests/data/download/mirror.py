@@ -12,7 +12,7 @@ import numpy as np
 
 from cnncli.data.download.fetch import Limits, download
 from cnncli.data.readers.idx import write_idx
-from cnncli.data.registry import MNIST_NAMES, PLACES, DataFile, DatasetSpec
+from cnncli.data.registry import FILE_ORDER, MNIST_NAMES, DataFile, DatasetSpec
 
 IMPATIENT = Limits(connect=2, read=2, retries=2, backoff=0.01, waiting=20)
 
@@ -206,12 +206,12 @@ def small_set(
     """Make the four files of a small set of random pixels.
 
     Returns:
-        its entry for a table, the published .gz files by name, and the arrays by (part, kind).
+        its entry for a table, the published .gz files by name, and the arrays by (split, kind).
     """
     rng = np.random.default_rng(seed)
     files, published, arrays = [], {}, {}
-    for (part, kind), file_name in zip(PLACES, MNIST_NAMES, strict=True):
-        size = count if part == "train" else count // 3
+    for (split, kind), file_name in zip(FILE_ORDER, MNIST_NAMES, strict=True):
+        size = count if split == "train" else count // 3
         array = (
             rng.integers(0, 256, (size, 28, 28), dtype=np.uint8)
             if kind == "images"
@@ -222,7 +222,7 @@ def small_set(
         (folder / file_name).unlink()
         files.append(
             DataFile(
-                part,
+                split,
                 kind,
                 file_name,
                 array.shape,
@@ -231,7 +231,7 @@ def small_set(
                 len(packed),
             )
         )
-        published[file_name], arrays[part, kind] = packed, array
+        published[file_name], arrays[split, kind] = packed, array
     spec = DatasetSpec(
         name=name,
         title=name.upper(),

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from cnncli.data.download.fetch import download, verify
+from cnncli.data.download.fetch import download
+from cnncli.data.download.local_files import verify_dataset
 from cnncli.data.load import load_dataset
 from cnncli.data.registry import DATASETS
 from cnncli.errors import DownloadError, StorageError, UsageError
@@ -282,7 +283,8 @@ def test_without_a_known_content_the_published_file_is_wanted(tmp_path):
         fetch(replace(spec, mirrors=(bad.url, good.url)), tmp_path)
     assert content(tmp_path) == files
     assert all(
-        "the published file" in report.detail for report in verify("mnist", tmp_path, table={"mnist": spec})
+        "the published file" in report.detail
+        for report in verify_dataset("mnist", tmp_path, table={"mnist": spec})
     )
 
 
@@ -419,5 +421,5 @@ def test_the_real_mnist_arrives_and_loads(mnist_dir, tmp_path):
             mirror.plan(name, *(web.cut(dice.randint(1, len(body) // 8)) for _ in range(4)))
         download("mnist", tmp_path, source=mirror.url, limits=IMPATIENT, progress=False)
     assert content(tmp_path) == files
-    assert {report.status for report in verify("mnist", tmp_path)} == {"ok"}
-    assert load_dataset("mnist", tmp_path, parts=["test"]).test.labels[:5].tolist() == [7, 2, 1, 0, 4]
+    assert {report.status for report in verify_dataset("mnist", tmp_path)} == {"ok"}
+    assert load_dataset("mnist", tmp_path, splits=["test"]).test.labels[:5].tolist() == [7, 2, 1, 0, 4]

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cnncli.data.download.fetch import download, verify
+from cnncli.data.download.fetch import download
+from cnncli.data.download.local_files import verify_dataset
 from cnncli.data.load import load_dataset
 from cnncli.data.registry import DATASETS, Archive
 from cnncli.errors import DownloadError, StorageError, UsageError
@@ -41,7 +42,7 @@ def fetch(spec, data_dir, **options):
 
 
 def check(spec, data_dir):
-    return {report.name: report for report in verify(spec.name, data_dir, table={spec.name: spec})}
+    return {report.name: report for report in verify_dataset(spec.name, data_dir, table={spec.name: spec})}
 
 
 def names(folder):
@@ -173,7 +174,7 @@ def test_verify_is_honest_where_no_hash_is_known(tmp_path):
 
 def test_verify_wants_a_set_with_files(tmp_path):
     with pytest.raises(UsageError, match="made by this program"):
-        verify("synthetic", tmp_path)
+        verify_dataset("synthetic", tmp_path)
 
 
 def zipped(files):
@@ -278,7 +279,7 @@ def test_the_real_files_are_copied_and_verified(mnist_dir, tmp_path):
     published = {file.name: file.published_hash for file in DATASETS["mnist"].files}
     labels = tmp_path / "mnist" / "train-labels-idx1-ubyte.gz"
     assert "md5:" + hashlib.md5(labels.read_bytes()).hexdigest() == published[labels.name]
-    assert {report.status for report in verify("mnist", tmp_path)} == {"ok"}
+    assert {report.status for report in verify_dataset("mnist", tmp_path)} == {"ok"}
 
 
 def test_the_hashes_of_these_tests_are_those_of_the_files(published):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnncli.data.readers.idx import TYPES, parse_idx, read_idx, write_idx
+from cnncli.data.readers.idx import TYPES, read_idx, write_idx
 from cnncli.errors import DataError
 
 
@@ -66,26 +66,26 @@ def test_the_layout_is_the_published_one():
         + b"\x00\x00\x00\x03"
         + bytes(range(6))
     )
-    assert parse_idx(content).tolist() == [[[0, 1, 2]], [[3, 4, 5]]]
+    assert read_idx(content).tolist() == [[[0, 1, 2]], [[3, 4, 5]]]
 
 
 def test_labels_come_as_int64():
-    labels = parse_idx(header(3) + bytes([7, 0, 9]), kind="labels", classes=10)
+    labels = read_idx(header(3) + bytes([7, 0, 9]), kind="labels", classes=10)
     assert labels.dtype == np.int64
     assert labels.tolist() == [7, 0, 9]
 
 
 def test_the_first_column_of_qmnist_labels_is_the_class():
     rows = np.array([[3, 0, 11, 5], [8, 1, 12, 6]], dtype=">i4")
-    assert parse_idx(header(2, 4, code=0x0C) + rows.tobytes(), kind="labels", classes=10).tolist() == [3, 8]
+    assert read_idx(header(2, 4, code=0x0C) + rows.tobytes(), kind="labels", classes=10).tolist() == [3, 8]
 
 
 def test_a_label_out_of_range_is_named_with_its_position():
     with pytest.raises(DataError, match=r"label 10 at position 2, expected 0 to 9"):
-        parse_idx(header(4) + bytes([1, 2, 10, 3]), kind="labels", classes=10)
+        read_idx(header(4) + bytes([1, 2, 10, 3]), kind="labels", classes=10)
     negative = np.array([[1], [-1]], dtype=">i4")
     with pytest.raises(DataError, match=r"label -1 at position 1, expected 0 or more"):
-        parse_idx(header(2, 1, code=0x0C) + negative.tobytes(), kind="labels")
+        read_idx(header(2, 1, code=0x0C) + negative.tobytes(), kind="labels")
 
 
 @pytest.mark.parametrize(
@@ -110,19 +110,19 @@ def test_a_label_out_of_range_is_named_with_its_position():
 def test_what_is_wrong_is_named(content, message):
     for packed in (content, gzip.compress(content)):
         with pytest.raises(DataError, match=message):
-            parse_idx(packed)
+            read_idx(packed)
 
 
 def test_a_file_gzipped_twice_is_named():
     with pytest.raises(DataError, match="gzipped twice"):
-        parse_idx(gzip.compress(gzip.compress(RAW)))
+        read_idx(gzip.compress(gzip.compress(RAW)))
 
 
 def test_a_truncated_gzip_is_named_at_every_length():
     packed = gzip.compress(RAW)
     for length in range(2, len(packed)):
         with pytest.raises(DataError, match="truncated gzip"):
-            parse_idx(packed[:length])
+            read_idx(packed[:length])
 
 
 def test_one_wrong_bit_in_a_gzip_never_gives_another_array():
@@ -132,7 +132,7 @@ def test_one_wrong_bit_in_a_gzip_never_gives_another_array():
         damaged = packed.copy()
         damaged[place] ^= 0x10
         try:
-            array = parse_idx(bytes(damaged))
+            array = read_idx(bytes(damaged))
         except DataError:
             caught += 1
         else:  # the bit filled up a byte and means nothing
@@ -142,7 +142,7 @@ def test_one_wrong_bit_in_a_gzip_never_gives_another_array():
 
 def test_bytes_after_a_gzip_are_refused():
     with pytest.raises(DataError, match="damaged gzip"):
-        parse_idx(gzip.compress(RAW) + b"rubbish")
+        read_idx(gzip.compress(RAW) + b"rubbish")
 
 
 @pytest.mark.parametrize(
@@ -157,31 +157,31 @@ def test_bytes_after_a_gzip_are_refused():
 )
 def test_images_and_labels_have_their_axes(axes, kind, message):
     with pytest.raises(DataError, match=message):
-        parse_idx(header(*axes) + bytes(int(np.prod(axes))), kind=kind)
+        read_idx(header(*axes) + bytes(int(np.prod(axes))), kind=kind)
 
 
 def test_images_are_bytes_and_labels_whole_numbers():
     with pytest.raises(DataError, match="does not hold images"):
-        parse_idx(header(1, 1, 1, code=0x0D) + bytes(4), kind="images")
+        read_idx(header(1, 1, 1, code=0x0D) + bytes(4), kind="images")
     with pytest.raises(DataError, match="does not hold labels"):
-        parse_idx(header(1, code=0x0D) + bytes(4), kind="labels")
+        read_idx(header(1, code=0x0D) + bytes(4), kind="labels")
 
 
 def test_another_shape_than_expected_is_refused():
     with pytest.raises(DataError, match=r"holds 5 x 4 x 3 values, expected 6 x 4 x 3"):
-        parse_idx(RAW, shape=(6, 4, 3))
+        read_idx(RAW, shape=(6, 4, 3))
 
 
 def test_the_hash_is_that_of_the_decompressed_content():
     right = "sha256:" + hashlib.sha256(RAW).hexdigest()
     for packed in (RAW, gzip.compress(RAW, 1), gzip.compress(RAW, 9)):
-        assert np.array_equal(parse_idx(packed, content_hash=right), IMAGES)
+        assert np.array_equal(read_idx(packed, content_hash=right), IMAGES)
     changed = bytearray(RAW)
     changed[-1] ^= 1
     with pytest.raises(DataError, match="wrong content: it hashes to sha256:"):
-        parse_idx(bytes(changed), content_hash=right)
+        read_idx(bytes(changed), content_hash=right)
     with pytest.raises(DataError, match="wrong content: it hashes to md5:"):
-        parse_idx(bytes(changed), content_hash="md5:" + hashlib.md5(RAW).hexdigest())
+        read_idx(bytes(changed), content_hash="md5:" + hashlib.md5(RAW).hexdigest())
 
 
 def test_a_gigantic_header_is_refused_before_anything_is_allocated():
@@ -189,9 +189,9 @@ def test_a_gigantic_header_is_refused_before_anything_is_allocated():
     try:
         for axes in ((2**32 - 1,) * 3, (2**32 - 1,), (60000, 2**31, 2**31), (2**32 - 1,) * 8):
             with pytest.raises(DataError, match=r"announces .* more than"):
-                parse_idx(header(*axes))
+                read_idx(header(*axes))
         with pytest.raises(DataError, match="more than"):
-            parse_idx(header(2**32 - 1, 2**32 - 1, 2**32 - 1, 0))
+            read_idx(header(2**32 - 1, 2**32 - 1, 2**32 - 1, 0))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -222,7 +222,7 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path):
 def survives(content):
     for kind in (None, "images", "labels"):
         try:
-            array = parse_idx(content, kind=kind, classes=10, max_bytes=1 << 16)
+            array = read_idx(content, kind=kind, classes=10, max_bytes=1 << 16)
         except DataError as error:
             assert error.message.startswith("the IDX data")
         else:

@@ -148,7 +148,7 @@ def test_placing_keeps_a_lopsided_digit_inside():
 def test_placing_leaves_the_digits_of_mnist_where_they_are(mnist_dir):
     from cnncli.data.load import load_dataset
 
-    images = load_dataset("mnist", mnist_dir, parts=["test"]).test.images
+    images = load_dataset("mnist", mnist_dir, splits=["test"]).test.images
     moved = 0
     for image in images:
         rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
