@@ -12,5 +12,8 @@ IntArray = npt.NDArray[np.integer[Any]]
 ByteArray = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
 
+MeanStd = tuple[float, float]
+"""What images are normalized by: their mean and standard deviation, for pixels in 0..1."""
+
 Shape = tuple[int, ...]
 """The shape of one sample, without the batch axis: (C, H, W) or (features,)."""

@@ -36,6 +36,7 @@ from cnncli.config.values import KeyPath, is_list
 from cnncli.config.yaml_reader import MAX_INTEGER
 from cnncli.config.yaml_writer import write_yaml
 from cnncli.errors import ConfigError, ModelError
+from cnncli.types import MeanStd
 
 
 def _validation(value: object) -> object:
@@ -116,7 +117,7 @@ class DataConfig(Section):
     augment: Layers = Field(default=(), strict=False, description="a list of augmentations")
 
     @property
-    def mean_std(self) -> tuple[float, float] | None:
+    def mean_std(self) -> MeanStd | None:
         """The mean and standard deviation of `normalize`, or None."""
         return (self.normalize.mean, self.normalize.std) if self.normalize else None
 

@@ -1,4 +1,4 @@
-"""Measures networks on a labelled set, one alone or several as an ensemble.
+"""Evaluates a network, or several as an ensemble, on labeled images.
 
 Axis letters: N images, K classes.
 """
@@ -14,24 +14,21 @@ from cnncli.batches.batches import to_input
 from cnncli.errors import DataError
 from cnncli.nn.losses import log_softmax
 from cnncli.training.metrics import ClassMetrics, confusion_matrix, per_class
-from cnncli.types import ByteArray, FloatArray, IntArray
+from cnncli.types import ByteArray, FloatArray, IntArray, MeanStd
 
 if TYPE_CHECKING:
     from cnncli.engine import Executor
 
-Normalize = tuple[float, float] | None
-"""Mean and standard deviation in units of 0..1, or None for pixel / 255 alone."""
-
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well a network, or an ensemble, does on one set.
+    """How well a network or an ensemble classifies one set of images.
 
     Attributes:
         count: N, the number of images.
         loss: the mean cross-entropy, without label smoothing.
         accuracy: the share of images whose most probable class is their label.
-        confusion: (K, K), rows true, columns predicted.
+        confusion: (K, K), a row for each true class, a column for each predicted one.
         per_class: precision, recall, F1 and support of each class.
         probabilities: (N, K) float32.
     """
@@ -46,8 +43,8 @@ class Evaluation:
     @property
     def predictions(self) -> IntArray:
         """The most probable class of each image, (N,); the first one on a tie."""
-        answers: IntArray = self.probabilities.argmax(axis=1)
-        return answers
+        classes: IntArray = self.probabilities.argmax(axis=1)
+        return classes
 
     def to_json(self, classes: Sequence[str]) -> dict[str, Any]:
         """Return count, accuracy, loss, per_class and confusion as plain numbers and lists."""
@@ -69,21 +66,21 @@ def evaluate(
     labels: IntArray,
     *,
     batch_size: int = 1000,
-    normalize: Normalize | list[Normalize] = None,
+    normalize: MeanStd | list[MeanStd | None] | None = None,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Run one network over a set, or an ensemble, which answers with its members' mean probabilities.
+    """Classify images and compare with their labels; an ensemble answers with its members' mean probabilities.
 
     Args:
-        executors: one, or one for each member of the ensemble.
+        executors: one, or one for each member of an ensemble.
         images: (N, H, W) or (N, H, W, C), uint8.
         labels: (N,), classes from 0.
-        batch_size: images at a time.
-        normalize: as in training; a list with one entry for each member when they differ.
+        batch_size: images per forward pass.
+        normalize: as in training, None for pixel / 255 alone; a list has one entry for each member.
         on_batch: called with (images done, N) before the first batch and after each; it may raise to stop.
 
     Raises:
-        DataError: no images, or a label that the network has no output for.
+        DataError: there are no images, or the network has no output for a label.
 
     Example:
         >>> from cnncli import compile, load_dataset, load_model
@@ -93,7 +90,7 @@ def evaluate(
         1000
     """
     members = list(executors) if isinstance(executors, Sequence) else [executors]
-    normalizes = normalize if isinstance(normalize, list) else [normalize] * len(members)
+    normalize_each = normalize if isinstance(normalize, list) else [normalize] * len(members)
     k = _number_of_classes(members, labels)
     n = len(images)
     probabilities = np.empty((n, k), np.float32)
@@ -101,21 +98,21 @@ def evaluate(
     if on_batch is not None:
         on_batch(0, n)
     for start in range(0, n, batch_size):
-        part = slice(start, start + batch_size)
-        y = labels[part]
-        logs = [
-            log_softmax(member.forward(to_input(images[part], normal, member.network.dtype)))
-            for member, normal in zip(members, normalizes, strict=True)
+        batch = slice(start, start + batch_size)
+        y = labels[batch]
+        member_log_p = [
+            log_softmax(member.forward(to_input(images[batch], mean_std, member.network.dtype)))
+            for member, mean_std in zip(members, normalize_each, strict=True)
         ]
-        if len(logs) == 1:
-            log_p, p = logs[0], np.exp(logs[0])
+        if len(members) == 1:
+            log_p, p = member_log_p[0], np.exp(member_log_p[0])
         else:
-            p = np.mean([np.exp(log) for log in logs], axis=0)
+            p = np.mean([np.exp(each) for each in member_log_p], axis=0)
             log_p = np.log(np.maximum(p, np.finfo(p.dtype).tiny))
-        probabilities[part] = p
+        probabilities[batch] = p
         loss_sum -= float(log_p[np.arange(len(y)), y].sum(dtype=np.float64))
         if on_batch is not None:
-            on_batch(min(part.stop, n), n)
+            on_batch(min(batch.stop, n), n)
     confusion = confusion_matrix(labels, probabilities.argmax(axis=1), k)
     return Evaluation(
         count=n,
@@ -136,7 +133,7 @@ def _number_of_classes(members: "list[Executor]", labels: IntArray) -> int:
         raise DataError("there are no images to evaluate on")
     if labels.min() < 0 or labels.max() >= k:
         raise DataError(
-            f"the labels go from {labels.min()} to {labels.max()}, but the network tells {k} classes apart",
+            f"the labels go from {labels.min()} to {labels.max()}, but the network has {k} outputs",
             hint="evaluate on a set with the classes it was trained on",
         )
     return k

@@ -1,4 +1,4 @@
-"""The training loop, as a generator: whoever runs it draws, saves and stops between the records it yields."""
+"""The training loop, as a generator: between two records its caller can draw, save or stop."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,21 +15,22 @@ if TYPE_CHECKING:
     from cnncli.engine import Executor
     from cnncli.training.evaluate import Evaluation
 
-HISTORY_ROWS = 1_000  # of a saved state, so that its size is bounded
+HISTORY_ROWS = 1_000
+"""How many rows of its history a saved state keeps at most."""
 
 
 class StepRecord(NamedTuple):
-    """One batch is done.
+    """The figures after one training step.
 
     Attributes:
         epoch: from 1.
-        step: batches done in this epoch, from 1 to `steps`.
-        steps: batches an epoch.
+        step: steps done in this epoch, from 1 to `steps`.
+        steps: steps per epoch.
         loss: the mean training loss of the epoch so far.
         accuracy: the training accuracy of the epoch so far.
-        learning_rate: of this step.
-        images_per_second: training speed in this epoch; evaluation and saving are not counted.
-        gradient_norm: before clipping; None without clipping.
+        learning_rate: the learning rate of this step.
+        images_per_second: the training speed in this epoch, without evaluation and saving.
+        gradient_norm: the norm of the gradient before clipping; None without clipping.
     """
 
     epoch: int
@@ -44,18 +45,18 @@ class StepRecord(NamedTuple):
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch is done and evaluated: a row of metrics.csv.
+    """The figures after one epoch and its evaluation: a row of metrics.csv.
 
     Attributes:
         epoch: from 1.
-        step: batches done since the start of the training.
-        time_s: seconds since the start, pauses between interrupted parts not counted.
+        step: steps done since the start of the training run.
+        time_s: seconds since the start, without the time between an interruption and a resume.
         lr: the learning rate of the last step.
-        train_loss: mean over the epoch's batches, as they were seen in training (augmented, with dropout).
-        train_accuracy: likewise.
-        val_loss: on the validation images; None when there are none.
-        val_accuracy: likewise.
-        best: no epoch before was better.
+        train_loss: the mean over the training images as the network saw them, augmented and with dropout.
+        train_accuracy: the accuracy on the same images.
+        val_loss: the loss on the validation images; None when there are none.
+        val_accuracy: the accuracy on the validation images; None when there are none.
+        best: whether this epoch is better than all before it.
     """
 
     epoch: int
@@ -77,18 +78,20 @@ class EpochRecord:
 
 @dataclass
 class TrainingState:
-    """Where a training stands: with the arrays of network, optimizer and average, everything a resume needs.
+    """How far a training run has come.
+
+    With the arrays of network, optimizer and average, this is all that a resume needs.
 
     Attributes:
-        epoch: the one under way, from 1; one more than the last one when all are done.
-        step: batches done in it.
-        global_step: batches done in all.
-        loss_sum, correct, seen: running sums over the epoch's batches.
+        epoch: the current epoch, from 1; one more than the last epoch when all are done.
+        step: steps done in this epoch.
+        global_step: steps done in all.
+        loss_sum, correct, seen: sums over the images of this epoch so far.
         best_epoch, best_accuracy, best_loss: the best epoch so far by validation.
-        waited: epochs since then.
+        waited: epochs since the best one.
         history: a row of metrics.csv for each finished epoch.
         elapsed: seconds in all.
-        train_seconds, train_images: time spent in training steps alone, and what it was spent on.
+        train_seconds, train_images: the time in training steps alone, and the images trained on in that time.
     """
 
     epoch: int = 1
@@ -109,7 +112,7 @@ class TrainingState:
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain numbers, lists and dicts; floats keep every bit through JSON.
 
-        Of a very long history only the last rows are kept: the others are in metrics.csv.
+        Only the last HISTORY_ROWS rows of the history are kept; metrics.csv has the others.
         """
         return {**vars(self), "history": [dict(row) for row in self.history[-HISTORY_ROWS:]]}
 
@@ -126,8 +129,18 @@ class TrainingState:
 
     @property
     def images_per_second(self) -> float:
-        """Training speed over the whole training."""
+        """The training speed over the whole training run."""
         return self.train_images / self.train_seconds if self.train_seconds else 0.0
+
+    @property
+    def train_loss(self) -> float:
+        """The mean training loss of this epoch so far."""
+        return self.loss_sum / self.seen
+
+    @property
+    def train_accuracy(self) -> float:
+        """The training accuracy of this epoch so far."""
+        return self.correct / self.seen
 
     def finished(self, epochs: int, patience: int | None = None) -> bool:
         """Tell whether there is nothing left to train."""
@@ -140,13 +153,62 @@ class TrainingState:
     def is_better(self, accuracy: float | None, loss: float | None) -> bool:
         """Tell whether an epoch beats the best so far: by validation accuracy, then by the lower loss.
 
-        Without validation every epoch does, so that the last one counts.
+        Without validation every epoch is better, so that the last one counts.
         """
         if self.best_accuracy is None or accuracy is None:
             return True
         if accuracy != self.best_accuracy:
             return accuracy > self.best_accuracy
         return loss is not None and self.best_loss is not None and loss < self.best_loss
+
+    def add_step(self, loss: float, correct: int, count: int, seconds: float) -> None:
+        """Count one training step.
+
+        Args:
+            loss: the mean loss of its batch.
+            correct: how many images of the batch were classified correctly.
+            count: images in the batch.
+            seconds: how long the step took.
+        """
+        self.loss_sum += loss * count
+        self.correct += correct
+        self.seen += count
+        self.train_images += count
+        self.train_seconds += seconds
+        self.step += 1
+        self.global_step += 1
+
+    def finish_epoch(self, learning_rate: float, evaluation: "Evaluation | None") -> EpochRecord:
+        """Go on to the next epoch, and return the record of this one.
+
+        Args:
+            learning_rate: of the epoch's last step.
+            evaluation: on the validation images; None when there are none.
+        """
+        accuracy = evaluation.accuracy if evaluation else None
+        loss = evaluation.loss if evaluation else None
+        best = self.is_better(accuracy, loss)
+        record = EpochRecord(
+            epoch=self.epoch,
+            step=self.global_step,
+            time_s=self.elapsed,
+            lr=learning_rate,
+            train_loss=self.train_loss,
+            train_accuracy=self.train_accuracy,
+            val_loss=loss,
+            val_accuracy=accuracy,
+            best=best,
+        )
+        if best:
+            self.best_epoch, self.best_accuracy, self.best_loss = self.epoch, accuracy, loss
+            self.waited = 0
+        else:
+            self.waited += 1
+        self.history.append(record.row())
+        self.epoch += 1
+        self.step = 0
+        self.loss_sum, self.correct, self.seen = 0.0, 0, 0
+        return record
 
 
 def fit(
@@ -165,30 +227,30 @@ def fit(
     patience: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[StepRecord | EpochRecord]:
-    """Train, yielding a record after each batch and after each epoch.
+    """Train, and yield a record after each step and after each epoch.
 
-    At every yield `state` and the arrays agree, so saving both there makes a point from which a later
-    call goes on to the same bits: every random draw is a function of (seed, epoch, step), and the rest is
-    in the state.
+    At every yield `state` and the arrays of network, optimizer and average belong together. A later call with both of
+    them reaches the same bits as an uninterrupted one: every random draw depends on (seed, epoch, step) alone, and
+    the state holds the rest.
 
     Args:
         executor: runs the network that is trained.
         batches: the training images.
-        optimizer: over the network's parameters.
-        schedule: from the global step to the learning rate.
-        epochs: the total, including those that the state has behind it.
-        seed: names the random streams of dropout.
-        state: where to go on; None to start. It is kept up to date in place.
-        validate: called after each epoch, with the averaged weights in place when there is an average.
-        label_smoothing: the share of every target spread evenly over the classes.
-        clip_norm: the longest allowed gradient; None for no limit.
-        average: updated after every batch.
-        patience: stop after this many epochs without a better validation; None to never stop early.
-        clock: gives seconds; only differences count.
+        optimizer: changes the network's parameters.
+        schedule: returns the learning rate of a global step.
+        epochs: the total, including the epochs that the state has done already.
+        seed: of the random streams of dropout.
+        state: where to continue; None to start. It is updated in place.
+        validate: called after each epoch, with the averaged weights in the network when there is an average.
+        label_smoothing: the share of every target that is spread evenly over the classes.
+        clip_norm: the largest allowed norm of the gradient; None for no limit.
+        average: updated after every step.
+        patience: stop after this many epochs without a better validation result; None to never stop early.
+        clock: returns seconds; only differences count.
 
     Raises:
-        DivergenceError: the loss or a gradient is not finite; names epoch, step and tensor. The parameters
-            are those of the step before.
+        DivergenceError: the loss or a gradient is not finite; the message names epoch, step and
+            tensor. The parameters are those of the step before.
 
     Example:
         >>> import numpy as np
@@ -208,15 +270,16 @@ def fit(
     steps = len(batches)
     begin = clock() - state.elapsed
     while not state.finished(epochs, patience):
-        learning_rate = schedule(
-            max(state.global_step - 1, 0)
-        )  # of the last step, when only evaluation is left
-        epoch_images, epoch_seconds = 0, 0.0
+        # After a resume there may be no step left in this epoch; its last learning rate is still reported.
+        learning_rate = schedule(max(state.global_step - 1, 0))
+        images_before, seconds_before = state.train_images, state.train_seconds
         while state.step < steps:
             started = clock()
             count = batches.size(state.step)
             learning_rate = schedule(state.global_step)
             try:
+                # Batch, forward pass, loss, backward pass and optimizer step. Only the key (seed, epoch, step) goes to
+                # the workers: each one prepares the images of its own shards from it.
                 loss, correct, norm = executor.train_batch(
                     batches,
                     optimizer,
@@ -226,34 +289,27 @@ def fit(
                     max_gradient_norm=clip_norm,
                 )
             except DivergenceError as error:
-                place = f"epoch {state.epoch}, step {state.step + 1} of {steps}"
-                raise DivergenceError(f"{place}: {error.message}", error.hint, error.tensor) from error
+                where = f"epoch {state.epoch}, step {state.step + 1} of {steps}"
+                raise DivergenceError(f"{where}: {error.message}", error.hint, error.tensor) from error
             if average is not None:
                 average.update()
             now = clock()
-            epoch_images += count
-            epoch_seconds += now - started
-            state.loss_sum += loss * count
-            state.correct += correct
-            state.seen += count
-            state.train_images += count
-            state.train_seconds += now - started
-            state.step += 1
-            state.global_step += 1
+            state.add_step(loss, correct, count, now - started)
             state.elapsed = now - begin
+            seconds = state.train_seconds - seconds_before
             yield StepRecord(
                 epoch=state.epoch,
                 step=state.step,
                 steps=steps,
-                loss=state.loss_sum / state.seen,
-                accuracy=state.correct / state.seen,
+                loss=state.train_loss,
+                accuracy=state.train_accuracy,
                 learning_rate=learning_rate,
-                images_per_second=epoch_images / epoch_seconds if epoch_seconds > 0 else 0.0,
+                images_per_second=(state.train_images - images_before) / seconds if seconds > 0 else 0.0,
                 gradient_norm=norm,
             )
         evaluation = _evaluate(executor, average, validate)
         state.elapsed = clock() - begin
-        yield _finish_epoch(state, learning_rate, evaluation)
+        yield state.finish_epoch(learning_rate, evaluation)
 
 
 def _evaluate(
@@ -267,31 +323,3 @@ def _evaluate(
         return validate()
     with average.applied(executor.network):
         return validate()
-
-
-def _finish_epoch(state: TrainingState, learning_rate: float, evaluation: "Evaluation | None") -> EpochRecord:
-    """Move the state on to the next epoch and return the record of this one."""
-    accuracy = evaluation.accuracy if evaluation else None
-    loss = evaluation.loss if evaluation else None
-    best = state.is_better(accuracy, loss)
-    record = EpochRecord(
-        epoch=state.epoch,
-        step=state.global_step,
-        time_s=state.elapsed,
-        lr=learning_rate,
-        train_loss=state.loss_sum / state.seen,
-        train_accuracy=state.correct / state.seen,
-        val_loss=loss,
-        val_accuracy=accuracy,
-        best=best,
-    )
-    if best:
-        state.best_epoch, state.best_accuracy, state.best_loss = state.epoch, accuracy, loss
-        state.waited = 0
-    else:
-        state.waited += 1
-    state.history.append(record.row())
-    state.epoch += 1
-    state.step = 0
-    state.loss_sum, state.correct, state.seen = 0.0, 0, 0
-    return record

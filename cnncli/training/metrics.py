@@ -1,4 +1,4 @@
-"""What a classifier's answers are worth: the confusion matrix, and what is read off it."""
+"""Measures a classifier's answers: the confusion matrix, and precision, recall and F1 from it."""
 
 from typing import NamedTuple
 
@@ -9,11 +9,11 @@ from cnncli.types import IntArray
 
 
 class ClassMetrics(NamedTuple):
-    """How one class fared.
+    """How well one class is recognized.
 
     Attributes:
-        precision: of the images given this class, the share that has it.
-        recall: of the images of this class, the share that was given it.
+        precision: of the images predicted as this class, the share that belongs to it.
+        recall: of the images of this class, the share predicted as it.
         f1: the harmonic mean of the two.
         support: how many images have this class.
     """
@@ -25,7 +25,7 @@ class ClassMetrics(NamedTuple):
 
 
 def confusion_matrix(labels: IntArray, predictions: IntArray, k: int) -> npt.NDArray[np.int64]:
-    """Count how often each class was taken for each.
+    """Count how often each true class was predicted as each class.
 
     Args:
         labels: (N,), the true classes, 0 to k - 1.
@@ -33,7 +33,7 @@ def confusion_matrix(labels: IntArray, predictions: IntArray, k: int) -> npt.NDA
         k: the number of classes.
 
     Returns:
-        (k, k): a row for each true class, a column for each predicted one.
+        (k, k), a row for each true class, a column for each predicted one.
 
     Example:
         >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
@@ -44,18 +44,18 @@ def confusion_matrix(labels: IntArray, predictions: IntArray, k: int) -> npt.NDA
 
 
 def per_class(confusion: IntArray) -> list[ClassMetrics]:
-    """Read precision, recall, F1 and support of every class off a confusion matrix; 0/0 counts as 0.
+    """Return precision, recall, F1 and support of every class; 0/0 counts as 0.
 
     Args:
-        confusion: (K, K), rows true, columns predicted.
+        confusion: (K, K), a row for each true class, a column for each predicted one.
     """
-    hits = np.diagonal(confusion)
+    correct = np.diagonal(confusion)
     predicted, support = confusion.sum(axis=0), confusion.sum(axis=1)
     return [
-        ClassMetrics(_share(h, p), _share(h, s), _share(2 * h, p + s), int(s))
-        for h, p, s in zip(hits.tolist(), predicted.tolist(), support.tolist(), strict=True)
+        ClassMetrics(_ratio(c, p), _ratio(c, s), _ratio(2 * c, p + s), int(s))
+        for c, p, s in zip(correct.tolist(), predicted.tolist(), support.tolist(), strict=True)
     ]
 
 
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
+def _ratio(numerator: int, denominator: int) -> float:
+    return numerator / denominator if denominator else 0.0

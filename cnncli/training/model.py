@@ -1,4 +1,4 @@
-"""A trained network as it comes out of a checkpoint, ready to be used without any config being read."""
+"""Loads a trained network from a checkpoint alone, without a config."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,28 +16,28 @@ from cnncli.nn.layers import LAYERS
 from cnncli.nn.network import Network
 from cnncli.optim.averaging import averaged_weights
 from cnncli.runs import Run
-from cnncli.types import Shape
+from cnncli.types import MeanStd, Shape
 
 Spec = list[tuple[str, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network with its weights, and what has to be known to use it.
+    """A network with its weights, and what is needed to use it.
 
     Attributes:
-        network: in evaluation, with the averaged weights where the training kept an average.
+        network: with the trained weights, the averaged ones when the run kept an average.
         classes: the name of each output.
-        normalize: mean and standard deviation that its inputs are normalised by, or None.
+        normalize: the mean and standard deviation that its inputs are normalized by, or None.
         name: the run's name, or the file's.
         path: the checkpoint.
-        checkpoint: "best" or "last"; the file's name without .npz when it is neither.
+        checkpoint: "best" or "last"; for another file its name without .npz.
         meta: the checkpoint's JSON part: config, dataset, seed, best epoch, ...
     """
 
     network: Network
     classes: tuple[str, ...]
-    normalize: tuple[float, float] | None
+    normalize: MeanStd | None
     name: str
     path: Path
     checkpoint: str
@@ -49,18 +49,18 @@ def load_model(source: Run | str | Path, checkpoint: Literal["best", "last"] = "
 
     Args:
         source: a run, its folder, or a checkpoint file.
-        checkpoint: which of a run's two; the last one stands in for a best one that is not there yet.
+        checkpoint: which one of a run; "best" falls back to the last one while there is no best one yet.
 
     Raises:
         RunError: the folder has no checkpoint.
-        CheckpointError: the file is damaged, or describes no network that fits its arrays.
+        CheckpointError: the file is damaged, or its network does not fit its arrays.
 
     Example:
         >>> model = load_model("runs/run-3")
         >>> model.network.predict(np.zeros((8, 1, 28, 28), np.float32)).shape
         (8, 10)
     """
-    path = _find(source, checkpoint)
+    path = _find_checkpoint(source, checkpoint)
     saved = load_checkpoint(path)
     meta = saved.meta
     shape: Shape = tuple(meta["input_shape"])
@@ -88,7 +88,7 @@ def load_model(source: Run | str | Path, checkpoint: Literal["best", "last"] = "
     )
 
 
-def _find(source: Run | str | Path, checkpoint: str) -> Path:
+def _find_checkpoint(source: Run | str | Path, checkpoint: str) -> Path:
     run = source if isinstance(source, Run) else None
     if run is None:
         path = Path(source)  # type: ignore[arg-type]
@@ -101,12 +101,12 @@ def _find(source: Run | str | Path, checkpoint: str) -> Path:
             return path
     raise RunError(
         f"{run.name} has no {'last' if checkpoint == 'last' else 'best'} checkpoint yet",
-        hint="the first one is saved during the first epoch of its training",
+        hint="the first one is saved during the first epoch",
     )
 
 
 def _read_spec(value: object, path: Path) -> Spec:
-    """Return the layer list as pairs; a file may say anything, so its form is checked here."""
+    """Check the form of a layer list from a file, and return it as pairs."""
     spec: Spec = []
     for entry in value if isinstance(value, Sequence) and not isinstance(value, str) else [None]:
         kind, options = (
@@ -119,31 +119,33 @@ def _read_spec(value: object, path: Path) -> Spec:
 
 
 def _check_size(spec: Spec, shape: Shape, saved: Checkpoint, path: Path) -> None:
-    """Refuse a layer list with more parameters than the file has numbers, before they are allocated."""
+    """Refuse a layer list with more parameters than the file holds, before they are allocated."""
     held = sum(array.size for array in saved.network.values())
     declared, rng = 0, np.random.default_rng(0)
     for kind, options in spec:
         if kind not in LAYERS:
-            return  # building will say so
+            return  # build_network reports it
         layer = LAYERS[kind].from_options(options, shape, rng=rng, dtype=np.float32, place=())
         shape = layer.output_shape(shape)
         declared += sum(prod(parameter.shape) for parameter in layer.parameters.values())
         if declared > held:
-            raise CheckpointError(f"{path} describes a larger network than the {held:,} numbers it holds")
+            raise CheckpointError(
+                f"{path} describes a network with more than the {held:,} parameters it holds"
+            )
 
 
 def _read_dtype(meta: Mapping[str, Any], path: Path) -> str:
     dtype = meta.get("dtype", "float32")
     if dtype not in ("float32", "float64"):
-        raise CheckpointError(f"{path} is of the unknown type {dtype!r}")
+        raise CheckpointError(f"{path} has the unknown dtype {dtype!r}")
     return str(dtype)
 
 
-def _read_normalize(value: object, path: Path) -> tuple[float, float] | None:
+def _read_normalize(value: object, path: Path) -> MeanStd | None:
     if value is None:
         return None
-    numbers = value if isinstance(value, list) else []
-    right = len(numbers) == 2 and all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
-    if not right or numbers[1] <= 0:
+    pair = value if isinstance(value, list) else []
+    is_pair = len(pair) == 2 and all(type(n) in (int, float) and math.isfinite(n) for n in pair)
+    if not is_pair or pair[1] <= 0:
         raise CheckpointError(f"{path} has no mean and standard deviation, but {value!r:.80}")
-    return float(numbers[0]), float(numbers[1])
+    return float(pair[0]), float(pair[1])

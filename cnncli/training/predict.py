@@ -1,4 +1,4 @@
-"""Reads the digits in pictures of the user's own, and says how sure it is."""
+"""Reads the digits in a user's own pictures, with a probability for each."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from cnncli.pictures.read import Digit, Preprocessed
 
 Source = str | Path | tuple[str, bytes]
-"""A file, or a name and the content of one (what came from stdin, say)."""
+"""A file, or a name with the content of a file (from stdin, for example)."""
 
 Box = tuple[int, int, int, int]
 
 UNSURE = 0.5
-"""Below this probability an answer is called unsure."""
+"""Below this probability an answer counts as unsure."""
 
 
 @dataclass(frozen=True)
 class DigitPrediction:
-    """One digit that was found in a picture.
+    """One digit in a picture.
 
     Attributes:
         label: the name of the most probable class.
         probability: its probability.
-        box: where it is in the picture: left, top, right, bottom in pixels.
-        top: the most probable classes with their probabilities, the first one first.
-        pixels: what the network saw, (H, W) or (H, W, C), uint8.
+        box: its bounding box in the picture: left, top, right, bottom in pixels.
+        top: the most probable classes with their probabilities, most probable first.
+        pixels: the image that the network saw, (H, W) or (H, W, C), uint8.
     """
 
     label: str
@@ -57,13 +57,13 @@ class DigitPrediction:
 
 @dataclass(frozen=True)
 class PicturePrediction:
-    """What was read in one picture, or why nothing was.
+    """What was read in one picture, or why it could not be read.
 
     Attributes:
         path: its name.
         digits: left to right, line by line; empty after an error.
-        text: the classes of the digits, a line of the picture on a line of its own.
-        warnings: sentences on what may be wrong.
+        text: the classes of the digits, with a line of text for each line of the picture.
+        warnings: what may be wrong, one sentence each.
         error: why the picture could not be read; None when it could.
         hint: what to do about the error, or None.
     """
@@ -99,12 +99,12 @@ def predict_pictures(
     Args:
         sources: files, or names with contents.
         model: from `load_model`.
-        invert: whether dark digits on light paper have to be turned into bright ones on black; "auto" looks.
-        raw: the picture is as those of the data set, and is only brought to their size.
-        top: how many classes to name for each digit.
+        invert: whether to turn dark digits on light paper into bright ones on black; "auto" decides for each picture.
+        raw: do not look for digits; resize the whole picture and read it.
+        top: how many classes to return for each digit.
 
     Returns:
-        One entry for each source; a picture that cannot be read has its `error` there and stops no other.
+        One entry for each source. A picture that cannot be read has an `error` in its entry; the others are still read.
 
     Example:
         >>> from cnncli import load_model
@@ -141,41 +141,41 @@ def predictions_document(model: Model, predictions: Sequence[PicturePrediction])
 def _read(
     name: str, source: Source, model: Model, invert: Literal["auto", "yes", "no"], raw: bool, top: int
 ) -> PicturePrediction:
-    from cnncli.pictures.read import find_digits, read_picture  # loads Pillow: only for who has a picture
+    from cnncli.pictures.read import find_digits, read_picture  # loads Pillow
 
     picture = read_picture(source[1] if isinstance(source, tuple) else source, name)
     if model.network.input_shape == (1, 28, 28):
         found = find_digits(picture, invert=invert, raw=raw)
     else:
-        found = _whole(picture, model, invert)
+        found = _resize_whole(picture, model, invert)
     digits = tuple(_classify(found.digits, model, top))
     return PicturePrediction(
         path=name,
         digits=digits,
         text=_text([(digit.line, answer.label) for digit, answer in zip(found.digits, digits, strict=True)]),
-        warnings=(*found.warnings, *_doubts(digits)),
+        warnings=(*found.warnings, *_unsure_warnings(digits)),
     )
 
 
-def _whole(picture: "Image", model: Model, invert: Literal["auto", "yes", "no"]) -> "Preprocessed":
-    """Bring a picture as a whole to the shape of a network that takes other inputs than 28x28 grey ones."""
+def _resize_whole(picture: "Image", model: Model, invert: Literal["auto", "yes", "no"]) -> "Preprocessed":
+    """Resize the whole picture for a network whose inputs are not 28x28 grey images."""
     from cnncli.pictures.read import Digit, Preprocessed
 
     shape = model.network.input_shape
     if len(shape) != 3 or shape[0] not in (1, 3):
-        raise UsageError(f"{model.name} takes inputs of shape {shape}, which no picture has")
+        raise UsageError(f"{model.name} takes inputs of shape {shape}, which are not pictures")
     channels, height, width = shape
     resized = picture.convert("L" if channels == 1 else "RGB").resize((width, height))
     pixels = np.asarray(resized)
-    what = f"{height}x{width} {'grey' if channels == 1 else 'colour'}"
+    kind = f"{height}x{width} {'grey' if channels == 1 else 'colour'}"
     return Preprocessed(
         (Digit(255 - pixels if invert == "yes" else pixels, (0, 0, *picture.size)),),
-        (f"{model.name} was trained on {what} pictures: this one was resized as a whole",),
+        (f"{model.name} was trained on {kind} pictures: this one was resized as a whole",),
     )
 
 
 def _classify(digits: "Sequence[Digit]", model: Model, top: int) -> Iterator[DigitPrediction]:
-    """Ask the network about all digits of a picture at once."""
+    """Classify all digits of a picture in one forward pass."""
     x = to_input(np.stack([digit.pixels for digit in digits]), model.normalize, model.network.dtype)
     for digit, p in zip(digits, model.network.predict(x), strict=True):  # p: (K,)
         order = np.argsort(-p, kind="stable")[: max(top, 1)]
@@ -184,22 +184,22 @@ def _classify(digits: "Sequence[Digit]", model: Model, top: int) -> Iterator[Dig
 
 
 def _text(answers: Sequence[tuple[int, str]]) -> str:
-    """Join (line, label) pairs: digits without gaps, longer names with spaces, a line for each line."""
+    """Join (line number, label) pairs into lines of text; labels of more than one letter are separated by spaces."""
     gap = "" if all(len(label) == 1 for _, label in answers) else " "
     return "\n".join(gap.join(label for _, label in line) for _, line in groupby(answers, key=lambda a: a[0]))
 
 
-def _doubts(digits: Sequence[DigitPrediction]) -> Iterator[str]:
-    """Say which answers are little better than a guess."""
-    unsure = [(place, digit) for place, digit in enumerate(digits, start=1) if digit.probability < UNSURE]
+def _unsure_warnings(digits: Sequence[DigitPrediction]) -> Iterator[str]:
+    """Yield a warning that names the answers below UNSURE, if there are any."""
+    unsure = [(number, digit) for number, digit in enumerate(digits, start=1) if digit.probability < UNSURE]
     if not unsure:
         return
     if len(digits) == 1:
         guesses = ", ".join(f"{label} {p:.0%}" for label, p in digits[0].top[:3])
         yield f"unsure what this is ({guesses})"
     else:
-        which = ", ".join(
-            f"no. {place} ({digit.label} {digit.probability:.0%})" for place, digit in unsure[:5]
+        listed = ", ".join(
+            f"no. {number} ({digit.label} {digit.probability:.0%})" for number, digit in unsure[:5]
         )
         more = ", ..." if len(unsure) > 5 else ""
-        yield f"unsure of {len(unsure)} of the {len(digits)}: {which}{more}"
+        yield f"unsure of {len(unsure)} of the {len(digits)}: {listed}{more}"

@@ -1,4 +1,4 @@
-"""Builds all a training needs from its config, and refuses what cannot work before any time is spent."""
+"""Builds all that a training run needs from its config, and refuses what cannot work before any time is spent."""
 
 import zlib
 from dataclasses import dataclass
@@ -19,27 +19,28 @@ from cnncli.nn.build import build_network
 from cnncli.nn.network import Network
 from cnncli.optim import ExponentialAverage, Optimizer, Schedule, make_average, make_optimizer, make_schedule
 from cnncli.randomness import stream
-from cnncli.types import IntArray
+from cnncli.types import IntArray, MeanStd
 
 if TYPE_CHECKING:
     from cnncli.config.schema import Config
 
-_PLAIN_COPIES = 3  # kept for the backward pass, their gradients, and the windows of a convolution
+_PLAIN_COPIES = 3
+"""How many arrays the plain engine holds per activation: the value, its gradient, and the windows of a convolution."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """All parts of one training, ready to run.
+    """All that a training run works on, ready to start.
 
     Attributes:
-        config: what they were built from.
-        dataset: the whole set.
-        validation: the images held out of the training set; empty when there are none.
-        batches: the training images that are left, normalised and augmented.
-        network: with its random start weights.
+        config: what the rest was built from.
+        dataset: the whole data set.
+        validation: the images held out of the training set; may be empty.
+        batches: the remaining training images, augmented and normalized.
+        network: with its initial weights.
         optimizer, schedule, average: as the config names them.
         normalize: mean and standard deviation, or None.
-        data_checksum: of the training images and labels that are used; a resume must find the same.
+        data_checksum: of the training images and labels in use; a resume must find the same.
     """
 
     config: "Config"
@@ -50,7 +51,7 @@ class Prepared:
     optimizer: Optimizer
     schedule: Schedule
     average: ExponentialAverage | None
-    normalize: tuple[float, float] | None
+    normalize: MeanStd | None
     data_checksum: int
 
 
@@ -59,16 +60,16 @@ def prepare(config: "Config", *, data_dir: str | Path | None = None) -> Prepared
 
     Args:
         config: what to train and how.
-        data_dir: where data sets live, in place of config.data.dir.
+        data_dir: the folder of the data sets; replaces config.data.dir.
 
     Raises:
-        ConfigError: a part of the config cannot be built; names file and line.
+        ConfigError: a part of the config cannot be built; the message names file and line.
         DataError: the data set is missing or broken.
-        CnnError: the training does not fit into memory.
+        CnnError: a batch does not fit into memory.
     """
     dataset = _load(config, data_dir)
     train, validation = _split(config, dataset)
-    network = _build(config, dataset)
+    network = _build_network(config, dataset)
     _check_memory(config, network)
     settings, normalize = config.train, config.data.mean_std
     try:
@@ -87,7 +88,7 @@ def prepare(config: "Config", *, data_dir: str | Path | None = None) -> Prepared
         indices=train,
     )
     optimizer, schedule, average = _build_optimization(config, network, len(batches))
-    images, labels = (np.ascontiguousarray(part) for part in (dataset.train.images, dataset.train.labels))
+    images, labels = map(np.ascontiguousarray, (dataset.train.images, dataset.train.labels))
     return Prepared(
         config=config,
         dataset=dataset,
@@ -110,18 +111,18 @@ def select_split(
     validation: int | float,
     limit: int | None = None,
 ) -> Split:
-    """Return the images that a training used for training, validation or test.
+    """Return the images that a training run used for training, validation or test.
 
-    The validation images are drawn first, from the whole training set and by the seed alone; a limit then
-    keeps the first ones of the rest. So a run's validation images are found again from these few numbers.
+    The validation images are drawn first, from the whole training set, and depend on the seed alone. A limit then keeps
+    the first images of the rest. So these few numbers are enough to select a run's validation images again.
 
     Args:
-        dataset: the whole set.
-        split: which part.
-        seed, validation, limit: as in the config of the training.
+        dataset: the whole data set.
+        split: which of its parts.
+        seed, validation, limit: as in the config of the run.
 
     Raises:
-        UsageError: the set cannot give that many validation images.
+        UsageError: the set has too few images for that many validation images.
     """
     if split == "test":
         return dataset.test
@@ -133,7 +134,7 @@ def select_split(
 def split_indices(
     dataset: Dataset, *, seed: int, validation: int | float, limit: int | None = None
 ) -> tuple[IntArray, IntArray]:
-    """Return where in the training set the training and the validation images lie; see `select_split`."""
+    """Return the positions of the training and the validation images in the training set; see `select_split`."""
     train, held_out = stratified_split(dataset.train.labels, validation, stream(seed, "split"))
     return train[:limit], held_out
 
@@ -153,7 +154,7 @@ def _split(config: "Config", dataset: Dataset) -> tuple[IntArray, IntArray]:
         raise config.error(("data", "validation"), error.message, error.hint) from error
 
 
-def _build(config: "Config", dataset: Dataset) -> Network:
+def _build_network(config: "Config", dataset: Dataset) -> Network:
     try:
         network = build_network(
             config.model,
@@ -167,8 +168,8 @@ def _build(config: "Config", dataset: Dataset) -> Network:
     if outputs != classes:
         raise config.error(
             ("model", len(config.model) - 1),
-            f"the network tells {outputs} classes apart, but {dataset.name} has {classes}",
-            f"let the last layer have {classes} units: linear: {classes}",
+            f"the network has {outputs} outputs, but {dataset.name} has {classes} classes",
+            f"give the last layer {classes} units: linear: {classes}",
         )
     return network
 
@@ -197,14 +198,14 @@ def _build_optimization(
 
 
 def _check_memory(config: "Config", network: Network) -> None:
-    """Refuse a batch whose activations do not fit into memory; for the weights, building has done so."""
-    numbers = sum(prod(shape) for shape in network.shapes) + prod(network.input_shape)
+    """Refuse a batch whose activations do not fit into memory; `build_network` has checked the weights."""
+    activations = sum(prod(shape) for shape in network.shapes) + prod(network.input_shape)
     copies = _PLAIN_COPIES if config.engine.kind == "plain" else 1
-    sample = copies * numbers * network.dtype.itemsize
-    needed, available = sample * config.train.batch_size, available_bytes()
+    image_bytes = copies * activations * network.dtype.itemsize
+    needed, available = image_bytes * config.train.batch_size, available_bytes()
     if needed > available:
         raise CnnError(
             f"a batch of {config.train.batch_size} images takes about {needed / 1e9:,.1f} GB in this "
             f"network, and {available / 1e9:,.1f} GB are available",
-            hint=f"use a smaller batch: --set train.batch_size={max(available // (2 * sample), 1)}",
+            hint=f"use a smaller batch: --set train.batch_size={max(available // (2 * image_bytes), 1)}",
         )

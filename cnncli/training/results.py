@@ -1,4 +1,4 @@
-"""What a training leaves behind for people and scripts: its result, its evaluations, its pictures."""
+"""Writes what a training run leaves for people and scripts: its result, its evaluations, its pictures."""
 
 import json
 from collections.abc import Sequence
@@ -17,19 +17,19 @@ from cnncli.training.prepare import Prepared
 
 @dataclass(frozen=True)
 class TrainResult:
-    """The end of a training: the document of `cnn train --json`.
+    """The result of a training run: the document of `cnn train --json`.
 
     Attributes:
         run: the run's name.
         path: its folder.
         status: "done".
-        epochs: how many were trained; fewer than asked for when it stopped early.
-        best_epoch: the one whose weights were kept.
+        epochs: how many were trained; fewer than asked for when the run stopped early.
+        best_epoch: the epoch whose weights are kept.
         val_accuracy: of that epoch; None without validation.
         test_accuracy, test_loss: of those weights, measured once at the end; None without test images.
-        seconds: of the whole training, evaluation included.
-        images_per_second: in training alone.
-        parameters: how many numbers were learnt.
+        seconds: of the whole run, evaluation included.
+        images_per_second: in training steps alone.
+        parameters: how many numbers are learned.
     """
 
     run: str
@@ -52,13 +52,13 @@ class TrainResult:
 def write_results(
     run: Run, prepared: Prepared, state: TrainingState, measured: Evaluation | None, *, plots: bool = True
 ) -> TrainResult:
-    """Write eval/test.json and the pictures of a finished training, and return its result.
+    """Write eval/test.json and the pictures of a finished training run, and return its result.
 
     Args:
         run: its folder.
         prepared: its data and network.
-        state: where it ended.
-        measured: the best weights on the test images; None when there are none.
+        state: at its end.
+        measured: the evaluation of the best weights on the test images; None when there are no test images.
         plots: draw curves.png and the pictures of the evaluation.
 
     Raises:
@@ -95,9 +95,9 @@ def write_results(
 def evaluation_document(
     evaluation: Evaluation, *, run: str, checkpoint: str, dataset: str, split: str, classes: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the document of `cnn eval --json`: what was measured on what, and the figures."""
-    where = {"run": run, "checkpoint": checkpoint, "dataset": dataset, "split": split}
-    return {**where, **evaluation.to_json(classes)}
+    """Return the document of `cnn eval --json`: which weights, which images, and the figures."""
+    measured = {"run": run, "checkpoint": checkpoint, "dataset": dataset, "split": split}
+    return {**measured, **evaluation.to_json(classes)}
 
 
 def write_evaluation(
@@ -109,13 +109,13 @@ def write_evaluation(
     *,
     plots: bool = True,
 ) -> list[Path]:
-    """Write <split>.json into a folder, and <split>-confusion.png and <split>-mistakes.png beside it.
+    """Write <split>.json, <split>-confusion.png and <split>-mistakes.png into a folder.
 
     Args:
-        folder: usually a run's eval folder; created when it is missing.
+        folder: usually a run's eval folder; created when missing.
         document: from `evaluation_document`.
         evaluation: what the pictures show.
-        images: what was evaluated.
+        images: the images that were evaluated.
         classes: the K names.
         plots: draw the pictures.
 
@@ -127,25 +127,29 @@ def write_evaluation(
     """
     make_folder(folder)
     split = document["split"]
-    text = folder / f"{split}.json"
-    write_text_atomic(text, json.dumps(document, indent=2) + "\n")
+    figures = folder / f"{split}.json"
+    write_text_atomic(figures, json.dumps(document, indent=2) + "\n")
     if not plots:
-        return [text]
+        return [figures]
     wrong = evaluation.count - int(evaluation.confusion.trace())
-    what = f"{document['run']} on {document['dataset']}, {split}"
+    subject = f"{document['run']} on {document['dataset']}, {split}"
     confusion = draw_confusion(
         evaluation.confusion,
         classes,
         folder / f"{split}-confusion.png",
-        title=f"{what}: {evaluation.accuracy:.2%} of {evaluation.count:,}",
+        title=f"{subject}: {evaluation.accuracy:.2%} of {evaluation.count:,} right",
     )
     mistakes = find_mistakes(evaluation.probabilities, images.labels)
-    few = "the mistakes" if wrong == len(mistakes) else f"the {len(mistakes)} surest of {wrong} mistakes"
+    which = (
+        "all mistakes"
+        if wrong == len(mistakes)
+        else f"the {len(mistakes)} most confident of {wrong} mistakes"
+    )
     gallery = draw_mistakes(
         mistakes,
         images.images,
         classes,
         folder / f"{split}-mistakes.png",
-        title=f"{what}: {few if wrong else 'no mistakes'}",
+        title=f"{subject}: {which if wrong else 'no mistakes'}",
     )
-    return [text, confusion, gallery]
+    return [figures, confusion, gallery]

@@ -1,4 +1,4 @@
-"""Between a training in memory and its checkpoints: what is written, and what a resume insists on."""
+"""Saves a training run into its checkpoints, and restores it from them when the config and the data are the same."""
 
 import json
 import shlex
@@ -24,14 +24,14 @@ CHANGEABLE = (
     "engine.kind",
     "engine.workers",
 )
-"""What a resume may say otherwise: how long, how often saved, where the data is, how it is computed."""
+"""The keys that a resume may change: how long, how often saved, where the data is, how the network is computed."""
 
 
 def save_last(run: Run, prepared: Prepared, state: TrainingState) -> None:
-    """Write last.npz: all that a resume needs.
+    """Write last.npz with all that a resume needs.
 
     Raises:
-        StorageError: it cannot be written; the one before is untouched.
+        StorageError: it cannot be written; the earlier file is unchanged.
     """
     average = prepared.average.state_dict() if prepared.average else {}
     arrays = Checkpoint(
@@ -44,10 +44,10 @@ def save_last(run: Run, prepared: Prepared, state: TrainingState) -> None:
 
 
 def save_best(run: Run, prepared: Prepared, state: TrainingState) -> None:
-    """Write best.npz: the weights that validation judged, the averaged ones when there is an average.
+    """Write best.npz with the weights that were validated: the averaged ones when there is an average.
 
     Raises:
-        StorageError: it cannot be written; the one before is untouched.
+        StorageError: it cannot be written; the earlier file is unchanged.
     """
     if prepared.average is None:
         weights = prepared.network.state()
@@ -58,52 +58,54 @@ def save_best(run: Run, prepared: Prepared, state: TrainingState) -> None:
 
 
 def restore(run: Run, prepared: Prepared) -> TrainingState:
-    """Bring a prepared training to the point that last.npz holds, to the bit; without one, to the start.
+    """Restore the state and the arrays in last.npz; without that file, return the state at the start.
 
     Raises:
         CheckpointError: the checkpoint is damaged or does not fit.
-        RunError: the config or the data are not those the run began with.
+        RunError: the config or the data is not what the run started with.
     """
     if not run.last_path.exists():
-        return TrainingState()  # it was stopped before the first checkpoint: the start is where it stood
+        return TrainingState()  # the run was stopped before its first checkpoint
     saved = load_checkpoint(run.last_path)
     training = saved.meta.get("training")
     if not isinstance(training, dict):
-        raise CheckpointError(f"{run.last_path} has no position to go on from", "train a new run")
+        raise CheckpointError(f"{run.last_path} has no state to resume from", "train a new run")
     _check_same_config(run, saved.meta["config"], prepared.config)
     if training.pop("data_checksum", None) != prepared.data_checksum:
         raise RunError(
-            f"the training images are not those that {run.name} began with",
-            hint="bring the old data set back, or train a new run",
+            f"the training images are not those that {run.name} was started with",
+            hint="restore the old data set, or train a new run",
         )
     try:
         state = TrainingState.from_json({**training, "history": saved.meta.get("history", [])})
     except TypeError as error:
-        raise CheckpointError(f"{run.last_path} holds a position of another kind: {error}") from error
+        raise CheckpointError(
+            f"{run.last_path} has a state that this version does not know: {error}"
+        ) from error
     prepared.network.load_state(saved.network)
     prepared.optimizer.load_state_dict(saved.optimizer)
     if prepared.average is not None:
         prepared.average.load_state_dict(saved.average)
     first_epoch = state.history[0]["epoch"] if state.history else 1
-    if first_epoch > 1:  # the checkpoint holds the end of a long history, metrics.csv all of it
+    if first_epoch > 1:  # the checkpoint has the end of a long history, metrics.csv all of it
         earlier = [dict(row) for row in run.read_metrics() if (row["epoch"] or 0) < first_epoch]
         state.history[:0] = earlier
     return state
 
 
 def check_something_left(run: Run, state: TrainingState, settings: "TrainConfig", was_done: bool) -> None:
-    """Refuse a resume that has nothing to do, and say what would give it something.
+    """Refuse a resume that has nothing to do; the hint says how to train further.
 
-    A run that was trained but not measured (`was_done` is false) still has its final evaluation to do.
+    A run that was trained but not evaluated (`was_done` is false) still has its final evaluation to do.
 
     Raises:
         RunError: the run is finished, or stopped early.
-        UsageError: it has more epochs behind it than it is asked for.
+        UsageError: it has done more epochs than it is asked for.
     """
     done = state.epoch - 1
     if settings.epochs < done:
         raise UsageError(
-            f"{run.name} has {done} epochs behind it, more than the {settings.epochs} asked for",
+            f"{run.name} has done {done} epochs, more than the {settings.epochs} asked for",
             hint=f"ask for more in all: {resume_command(run)} --epochs {done + 10}",
         )
     if not was_done or not state.finished(settings.epochs, settings.patience):
@@ -120,14 +122,14 @@ def check_something_left(run: Run, state: TrainingState, settings: "TrainConfig"
 
 
 def resume_command(run: Run) -> str:
-    """Return what to type to go on with a run."""
+    """Return the command that resumes a run."""
     folder = run.path.parent
     elsewhere = "" if folder == Path("runs") else f" --runs-dir {shlex.quote(str(folder))}"
     return f"cnn train --resume {shlex.quote(run.name)}{elsewhere}"
 
 
 def _meta(run: Run, prepared: Prepared, state: TrainingState) -> dict[str, Any]:
-    """Return the JSON part of a checkpoint; predict and eval need nothing but this and the arrays."""
+    """Return the JSON part of a checkpoint; with the arrays it is all that predict and eval need."""
     config = prepared.config
     training = state.to_json()
     history = training.pop("history")
@@ -151,20 +153,20 @@ def _meta(run: Run, prepared: Prepared, state: TrainingState) -> dict[str, Any]:
 
 
 def _check_same_config(run: Run, saved: Any, config: "Config") -> None:
-    """Refuse a config that differs in more than CHANGEABLE: the result would be neither run's."""
+    """Refuse a config that differs in a key outside CHANGEABLE: the result would belong to neither config."""
     old, new = _flat(saved), _flat(json.loads(json.dumps(config.to_dict())))
-    if old.get("engine.shards") == "auto":  # it ran on the plain engine, and nothing was cut
+    if old.get("engine.shards") == "auto":  # the run used the plain engine, which has no shards
         del old["engine.shards"]
     for key in sorted(old):
         if old[key] != new.get(key) and not key.startswith(CHANGEABLE):
             raise RunError(
-                f"{run.name} was begun with {key} = {old[key]}; a resume cannot make it {new.get(key)}",
+                f"{run.name} was started with {key} = {old[key]}; a resume cannot change it to {new.get(key)}",
                 hint="train a new run with the changed config",
             )
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Turn nested mappings into {"train.optimizer.lr": 0.001, ...}; lists stay whole."""
+    """Turn nested mappings into {"train.optimizer.lr": 0.001, ...}; lists stay as they are."""
     if not isinstance(value, Mapping):
         return {prefix: value}
     flat: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Runs one training inside its run folder: saves it, stops it, goes on with it, measures it at the end."""
+"""Trains inside a run folder: saves checkpoints, stops on request, resumes, and evaluates at the end."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from cnncli.types import ByteArray, IntArray
 
 Stop = Callable[[], int | None]
-"""Polled often; the number of a signal when the training should stop (2 for Ctrl-C, 15 for SIGTERM)."""
+"""Called often; returns a signal number when the training run should stop (2 for Ctrl-C, 15 for SIGTERM), else None."""
 
 
-class _Stop(Exception):
-    """Carries a signal from where it was noticed to where the work is saved."""
+class _StopRequested(Exception):
+    """Carries a signal number from where it was noticed to where the work is saved."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
@@ -47,31 +47,31 @@ def train_run(
     plots: bool = True,
     profile: bool = False,
 ) -> Iterator[StepRecord | EpochRecord | TrainResult]:
-    """Train in a run folder, yielding a record after each batch and each epoch, and the result at the end.
+    """Train in a run folder, and yield a record after each step and each epoch, and the result at the end.
 
-    The folder is up to date whenever a record is yielded: metrics.csv after each epoch, last.npz after each
-    epoch and every so often within one, best.npz when validation improves. A caller that stops listening
-    leaves a run that can be resumed. The test images are looked at once, at the end, with the best weights.
+    The folder is up to date whenever a record is yielded. metrics.csv is written after each epoch, last.npz after
+    each epoch and as often within one as the config says, best.npz when validation improves. A caller that stops
+    iterating leaves a run that can be resumed. The test images are used once, at the end, with the best weights.
 
-    A run that was trained to its end goes on when it is given more epochs. The schedule is then computed anew
-    for the new total length, from the step reached: a cosine that had come down goes up again to where the
-    longer one would be. run.json records the extension.
+    A finished run can be resumed with more epochs. The schedule is then computed for the new total length, from the
+    step reached: a cosine that had ended at zero rises again to the value that the longer cosine has there. run.json
+    records the extension.
 
     Args:
-        config: what to train and how; None in a resume for the run's own config.yaml.
+        config: what to train and how; None in a resume means the run's own config.yaml.
         run: the folder, from `create_run` or `find_run`.
-        resume: go on from last.npz, to the same bits as without the interruption.
-        epochs: in place of config.train.epochs.
-        stop: asked after each batch; a signal number makes it save and raise Interrupted.
-        data_dir: where data sets live, in place of config.data.dir.
-        prepared: from `prepare` with the same config, for a caller that wants to know before it makes a run
-            folder whether everything can be built.
+        resume: continue from last.npz, to the same bits as without the interruption.
+        epochs: replaces config.train.epochs.
+        stop: called after each step; a signal number makes the run save and raise Interrupted.
+        data_dir: the folder of the data sets; replaces config.data.dir.
+        prepared: from `prepare` with the same config, for a caller that checks whether everything can be built
+            before it creates a run folder.
         plots: draw curves.png and the pictures of the test evaluation.
-        profile: write profile.txt and profile.json: where the time of each step went, up to the end or the stop.
+        profile: write profile.txt and profile.json: the time of each part of a step, on average.
 
     Raises:
-        Interrupted: `stop` asked for it; all is saved, and the message says how to go on.
-        DivergenceError: the loss or a gradient is not finite; the checkpoints are those from before.
+        Interrupted: `stop` returned a signal number; all is saved, and the message says how to resume.
+        DivergenceError: the loss or a gradient is not finite; the checkpoints are those before it.
         RunError: another process trains this run, or there is nothing left to train.
         ConfigError, DataError, StorageError: see `prepare` and `save_checkpoint`.
 
@@ -84,7 +84,7 @@ def train_run(
     """
     with run.lock():
         if not resume and run.last_path.exists():
-            raise RunError(f"{run.name} holds a training already", f"go on with it: {resume_command(run)}")
+            raise RunError(f"{run.name} has been trained already", f"go on with it: {resume_command(run)}")
         if config is None:
             from cnncli.config.load import load_config
 
@@ -93,14 +93,14 @@ def train_run(
             config = config.with_overrides([f"train.epochs={epochs}"])
         if prepared is not None and prepared.config != config:
             raise ValueError("prepared was built from another config")
-        config = with_shards(config)
+        config = with_fixed_shards(config)
         if prepared is not None:
             prepared = replace(prepared, config=config)
         yield from _Session(config, run, resume, stop, plots, profile).run_guarded(prepared, data_dir)
 
 
-def with_shards(config: "Config") -> "Config":
-    """Return a config with the number of shards that "auto" is here; a run keeps it, for a resume elsewhere."""
+def with_fixed_shards(config: "Config") -> "Config":
+    """Return a config with a number in place of `engine.shards: auto`, for a resume on another machine."""
     if config.engine.kind == "plain" or config.engine.shards != "auto":
         return config
     from cnncli.engine.parallel.caller import default_shards
@@ -109,7 +109,7 @@ def with_shards(config: "Config") -> "Config":
 
 
 class _Session:
-    """One process's part of a training."""
+    """One call of `train_run`: the part of a training run from its start or resume to its end or stop."""
 
     def __init__(
         self, config: "Config", run: Run, resume: bool, stop: Stop | None, plots: bool, profile: bool
@@ -122,18 +122,18 @@ class _Session:
         self.wants_profile = profile
         self.prepared: Prepared
         self._stop = stop
-        self._phase: Literal["preparing", "training", "measuring", "done"] = "preparing"
+        self._phase: Literal["preparing", "training", "evaluating", "done"] = "preparing"
         self._saved_at = (0, 0.0)  # global step, monotonic seconds
 
     def run_guarded(
         self, prepared: Prepared | None, data_dir: str | Path | None
     ) -> Iterator[StepRecord | EpochRecord | TrainResult]:
-        """Run it, and leave the right status behind however it ends."""
+        """Run, and set the right status however it ends."""
         try:
             yield from self._run(prepared, data_dir)
-        except _Stop as stop:
+        except _StopRequested as stop:
             self._write_status("interrupted")
-            raise Interrupted(self._how_to_go_on(), stop.signal_number) from None
+            raise Interrupted(self._stop_message(), stop.signal_number) from None
         except (GeneratorExit, KeyboardInterrupt):
             with suppress(CnnError):
                 self._write_status("interrupted")
@@ -165,25 +165,25 @@ class _Session:
             self._begin(extended=was_done)
             try:
                 yield from self._train(executor)
-            except _Stop:  # noticed between two batches, where state and arrays agree
+            except _StopRequested:  # raised between two steps, where state and arrays belong together
                 self._save_last()
                 raise
-            except GeneratorExit:  # the caller listens no more, between two records: they agree there too
+            except GeneratorExit:  # the caller stopped iterating, also between two steps
                 with suppress(CnnError):
                     self._save_last()
                 raise
             finally:
                 if profile:
-                    with suppress(CnnError):  # of the training, the weights matter more
+                    with suppress(CnnError):  # losing the profile must not lose the training run
                         profile.write(run)
-            self._phase = "measuring"
+            self._phase = "evaluating"
             result = self._finish(executor)
             self._phase = "done"
         yield result
 
     def _train(self, executor: Executor) -> Iterator[StepRecord | EpochRecord]:
         settings, prepared = self.config.train, self.prepared
-        self._poll()
+        self._check_stop()
         for record in fit(
             executor,
             prepared.batches,
@@ -203,10 +203,10 @@ class _Session:
             else:
                 self._save_if_due()
             yield record
-            self._poll()
+            self._check_stop()
 
     def _begin(self, extended: bool) -> None:
-        """Write what is known before the first batch."""
+        """Write what is known before the first step."""
         run, config, state = self.run, self.config, self.state
         write_text_atomic(run.config_path, config.to_yaml())
         run.rewrite_metrics(state.history)
@@ -243,11 +243,11 @@ class _Session:
             labels,
             batch_size=self.config.train.eval_batch_size,
             normalize=self.prepared.normalize,
-            on_batch=lambda done, count: self._poll(),
+            on_batch=lambda done, count: self._check_stop(),
         )
 
     def _save_epoch(self, record: EpochRecord) -> None:
-        """Write an epoch's row and checkpoints; killed between any two writes, a resume ends the same."""
+        """Write an epoch's row and checkpoints; after a kill between any two writes a resume reaches the same bits."""
         if record.best:
             save_best(self.run, self.prepared, self.state)
         self.run.append_metrics(record.row())
@@ -267,13 +267,13 @@ class _Session:
         self._saved_at = (self.state.global_step, time.monotonic())
 
     def _write_status(self, status: str, **fields: object) -> None:
-        """Set the status, unless this process has not changed the run, or has brought it to its end."""
+        """Set the status, unless this process has not changed the run yet or has finished it."""
         begun = self._phase != "preparing" or not self.resume
         if begun and self._phase != "done":
             self.run.write_info(status=status, **fields, **self._progress())
 
     def _finish(self, executor: Executor) -> TrainResult:
-        """Measure the best weights on the test images, and write the end down."""
+        """Evaluate the best weights on the test images, and write the result."""
         run, state, prepared = self.run, self.state, self.prepared
         final_hash = network_hash(prepared.network.state())
         prepared.network.load_state(load_checkpoint(run.best_path).network)
@@ -290,13 +290,13 @@ class _Session:
         )
         return result
 
-    def _poll(self) -> None:
+    def _check_stop(self) -> None:
         signal_number = self._stop() if self._stop is not None else None
         if signal_number is not None:
-            raise _Stop(signal_number)
+            raise _StopRequested(signal_number)
 
     def _progress(self) -> dict[str, object]:
-        """The fields of run.json that change on the way."""
+        """Return the fields of run.json that change during a run."""
         state = self.state
         return {
             "epochs_done": state.epoch - 1,
@@ -308,7 +308,7 @@ class _Session:
             "images_per_second": round(state.images_per_second, 1),
         }
 
-    def _how_to_go_on(self) -> str:
+    def _stop_message(self) -> str:
         state = self.state
         if state.finished(self.config.train.epochs, self.config.train.patience):
             where = "stopped before the final evaluation"

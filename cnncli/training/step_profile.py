@@ -1,4 +1,4 @@
-"""Where the time of a training's steps went: profile.json for programs, profile.txt for people."""
+"""Measures where the time of training steps goes: profile.json for programs, profile.txt for people."""
 
 import json
 from typing import Any
@@ -8,15 +8,18 @@ from cnncli.runs import Run
 from cnncli.storage import write_text_atomic
 from cnncli.training.fit import TrainingState
 
-PREPARING = "around the steps: first batches, weight averages"
-BETWEEN = "validation, checkpoints, logs"
+_OTHER_PARTS = "other parts: first batches, weight averages"
+"""The time within steps that no kernel accounts for."""
+
+_OUTSIDE_STEPS = "validation, checkpoints, logs"
+"""The time between the steps."""
 
 
 class StepProfile:
-    """Takes the times of one part of a training: from here to `write`.
+    """Measures the steps from its creation to `write`.
 
     Args:
-        state: of the training, as it begins or goes on.
+        state: of the training run, at its start or resume.
     """
 
     def __init__(self, state: TrainingState) -> None:
@@ -29,22 +32,25 @@ class StepProfile:
 
         Returns:
             steps: how many were measured.
-            milliseconds: of one step, on average.
-            between: milliseconds for each step that were spent outside of steps.
+            milliseconds: per step, on average.
+            between: milliseconds outside the steps, per step.
             rows: for each part of a step its name, "forward" or "backward" for layers, milliseconds and
-                share of the step; the slowest first. The first worker's shard is the one that is looked at.
+                share of the step; the slowest first. Only the first worker's shard is measured.
         """
         state = self._state
         steps = state.global_step - self._steps
         if steps == 0:
             return {"steps": 0, "milliseconds": 0.0, "between": 0.0, "rows": []}
         seconds = state.train_seconds - self._seconds
-        parts = {**self.clock.seconds, (PREPARING, ""): max(0.0, seconds - sum(self.clock.seconds.values()))}
-        both_ways = {what for what, way in parts if way == "backward"}  # layers, and nothing else
+        parts = {
+            **self.clock.seconds,
+            (_OTHER_PARTS, ""): max(0.0, seconds - sum(self.clock.seconds.values())),
+        }
+        layers = {what for what, way in parts if way == "backward"}  # only layers have a backward pass
         rows = [
             {
                 "what": what,
-                "way": way if what in both_ways else "",
+                "way": way if what in layers else "",
                 "milliseconds": 1000 * spent / steps,
                 "share": spent / seconds,
             }
@@ -72,11 +78,11 @@ class StepProfile:
 def profile_table(document: dict[str, Any]) -> str:
     """Return a profile as lines of text."""
     lines = [f"{document['steps']:,} steps of {document['milliseconds']:.2f} ms", ""]
-    width = max([len(BETWEEN), *(len(row["what"]) for row in document["rows"])])
-    lines.append(f"{'':{width}}            ms a step    share")
+    width = max([len(_OUTSIDE_STEPS), *(len(row["what"]) for row in document["rows"])])
+    lines.append(f"{'':{width}}          ms per step    share")
     for row in document["rows"]:
         lines.append(
             f"{row['what']:{width}}  {row['way']:8}  {row['milliseconds']:9.3f}  {100 * row['share']:5.1f} %"
         )
-    lines += ["", f"{BETWEEN:{width}}            {document['between']:9.3f}"]
+    lines += ["", f"{_OUTSIDE_STEPS:{width}}            {document['between']:9.3f}"]
     return "\n".join(lines) + "\n"

@@ -107,7 +107,7 @@ def test_members_with_other_classes_and_labels_without_an_output_are_refused(
     three, four = PlainExecutor(small_network(0)), PlainExecutor(small_network(0, units=4))
     with pytest.raises(DataError, match="members with the same classes"):
         evaluate([three, four], images, labels)
-    with pytest.raises(DataError, match="labels go from 0 to 7, but the network tells 3 classes apart"):
+    with pytest.raises(DataError, match="labels go from 0 to 7, but the network has 3 outputs"):
         evaluate(three, images, np.array([0, 1, 2, 3, 7, 0]))
     with pytest.raises(DataError, match="no images"):
         evaluate(three, images[:0], labels[:0])

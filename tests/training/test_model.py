@@ -88,15 +88,15 @@ def test_a_file_of_another_name_is_called_by_it(tmp_path: Path) -> None:
         ({"model": []}, "cannot be built"),
         ({"model": [{"dense": {"units": 3}}]}, "cannot be built: layer 1: unknown layer 'dense'"),
         ({"model": [{"flatten": {}}, {"linear": {"units": "many"}}]}, "cannot be built"),
-        ({"model": [{"flatten": {}}, {"linear": {"units": 3}}]}, "describes a larger network"),
-        ({"model": [{"flatten": {}}, {"linear": {"units": 10**9}}]}, "describes a larger network"),
+        ({"model": [{"flatten": {}}, {"linear": {"units": 3}}]}, "describes a network with more"),
+        ({"model": [{"flatten": {}}, {"linear": {"units": 10**9}}]}, "describes a network with more"),
         ({"model": [{"globalavgpool": {}}, {"linear": {"units": 3}}]}, "do not fit the network"),
         ({"classes": ["a", "b"]}, "2 classes for the 3 outputs"),
         ({"normalize": [0.1, 0.0]}, "no mean and standard deviation"),
         ({"normalize": [0.1]}, "no mean and standard deviation"),
         ({"normalize": "yes"}, "no mean and standard deviation"),
         ({"normalize": [float("nan"), 1.0]}, "no mean and standard deviation"),
-        ({"dtype": "float16"}, "unknown type 'float16'"),
+        ({"dtype": "float16"}, "unknown dtype 'float16'"),
     ],
 )
 def test_what_describes_no_fitting_network_is_refused(

@@ -222,7 +222,7 @@ def test_a_run_keeps_its_number_of_shards_for_a_resume_on_another_machine(
     other = new_run()
     train(config(*fast, f"engine.shards={2 * shards}"), other)
     assert final_state(other)["last"] != final_state(unbroken)["last"]  # it does matter
-    with pytest.raises(RunError, match=r"begun with engine.shards = \d; a resume cannot make it 1"):
+    with pytest.raises(RunError, match=r"started with engine.shards = \d; a resume cannot change it to 1"):
         train(
             load_config(broken.config_path).with_overrides(["engine.shards=1", "train.epochs=9"]),
             broken,
@@ -359,7 +359,7 @@ def test_a_finished_run_says_so(config: Callable[..., Config], new_run: Callable
     with pytest.raises(RunError, match="run-1 is finished: 3 of 3 epochs are done") as caught:
         train(None, run, resume=True)
     assert "--epochs 6" in caught.value.hint
-    with pytest.raises(UsageError, match="has 3 epochs behind it, more than the 2 asked for"):
+    with pytest.raises(UsageError, match="has done 3 epochs, more than the 2 asked for"):
         train(None, run, resume=True, epochs=2)
     assert run.read_info() == before
     assert run.status() == "done"
@@ -491,11 +491,13 @@ def test_a_resume_refuses_another_config_and_other_images(
     run = new_run()
     with pytest.raises(Interrupted):
         train(config(), run, stop=stop_after(3))
-    with pytest.raises(RunError, match=r"begun with train.optimizer.lr = 0.05; a resume cannot make it 0.1"):
+    with pytest.raises(
+        RunError, match=r"started with train.optimizer.lr = 0.05; a resume cannot change it to 0.1"
+    ):
         train(config("train.optimizer.lr=0.1"), run, resume=True)
     images, _ = tiny_pictures(36, 5)
     write_idx(data / "train-images-idx3-ubyte.gz", images)
-    with pytest.raises(RunError, match="the training images are not those that run-1 began with"):
+    with pytest.raises(RunError, match="the training images are not those that run-1 was started with"):
         train(None, run, resume=True)
     assert run.status() == "interrupted"
 
@@ -518,7 +520,7 @@ def test_a_folder_that_holds_a_training_is_not_trained_over(
 ) -> None:
     run = new_run()
     train(config("train.epochs=1"), run)
-    with pytest.raises(RunError, match="run-1 holds a training already"):
+    with pytest.raises(RunError, match="run-1 has been trained already"):
         train(config(), run)
     assert run.status() == "done"
 
@@ -541,7 +543,7 @@ def test_a_damaged_checkpoint_is_an_error_and_not_a_fresh_start(
     [
         ("data.validation=36", "a validation part of 36 images leaves none"),
         ("data.dataset=mnits", "no data set is called 'mnits'"),
-        ("model=[flatten, linear: 4]", "the network tells 4 classes apart"),
+        ("model=[flatten, linear: 4]", "the network has 4 outputs"),
         ("model=[flatten, dense: 4]", "unknown layer 'dense'"),
         ("data.augment=[{shift: 1}, {spin: 3}]", "unknown augmentation 'spin'"),
         ("train.optimizer.momentum=2", "momentum: expected a number at least 0 and below 1, found 2"),
