@@ -1,4 +1,4 @@
-"""Prints the ratios of benchmarks/results as the table that stands in README.md and docs/engine.md.
+"""Prints the ratios of benchmarks/results as the two tables of README.md.
 
 python benchmarks/table.py
 """
@@ -29,9 +29,13 @@ def against_torch(table: dict[str, Any]) -> tuple[float, str, float]:
     return ours, best.removeprefix("PyTorch "), ours / modes[best]
 
 
-def lines() -> list[str]:
-    """Return the table in Markdown."""
-    rows = ["| on two cores | times PyTorch eager | times PyTorch's best mode |", "|---|---|---|"]
+def speed() -> list[str]:
+    """Return the table of speeds in Markdown."""
+    rows = [
+        "Speed, PyTorch = 1 (higher is faster):\n",
+        "| on two cores | times PyTorch eager | times PyTorch's best mode |",
+        "|---|---|---|",
+    ]
 
     def add(what: str, table: dict[str, Any]) -> None:
         ours, best, to_best = against_torch(table)
@@ -44,20 +48,21 @@ def lines() -> list[str]:
     for config, name in NETWORKS.items():
         add(f"training, {name}", result("architectures")["tables"][config])
     add("inference, reference network, batches of 1,000", result("inference_throughput")["table"])
+    return rows
+
+
+def cost() -> list[str]:
+    """Return the table of memory and start-up in Markdown."""
     memory = result("memory")["megabytes"]
     ours, theirs = memory["cnn train, 55,000 images"], memory["PyTorch, 60,000 images in float32"]
-    rows.append(f"| peak memory of a training on MNIST, all processes | {ours / theirs:.2f} ({ours} MB) | |")
-    epoch = result("epoch")
-    rows.append(
-        f"| an epoch of `cnn train`, in times of its steps: the first, the second | {epoch['first']:.2f}, "
-        f"{epoch['second']:.2f} | |"
-    )
     start = result("startup")["seconds"]
     torch = start["python -c 'import torch'"]
+    rows = ["Memory and start-up, PyTorch = 1 (lower is better):\n", "| on two cores | ratio |", "|---|---|"]
     rows.append(
-        f"| `cnn predict digit.png`, in times of importing PyTorch | {start['cnn predict digit.png'] / torch:.2f} | |"
+        f"| peak memory of a training run on MNIST, all processes | {ours / theirs:.2f} of PyTorch's ({ours} MB) |"
     )
-    rows.append(f"| `cnn --help`, likewise | {start['cnn --help'] / torch:.2f} | |")
+    for command in ("cnn predict digit.png", "cnn --help"):
+        rows.append(f"| time of `{command}` | {start[command] / torch:.2f} of `import torch` |")
     return rows
 
 
@@ -68,5 +73,4 @@ def machine() -> str:
 
 
 if __name__ == "__main__":
-    print("\n".join(lines()))
-    print(f"\n{machine()}")
+    print("\n".join([*speed(), "", *cost(), "", f"Measured on {machine()}."]))

@@ -92,3 +92,47 @@ def test_the_pages_name_every_part_of_the_python_interface():
     }
     rest |= {"Network", "Model", "Evaluation", "PicturePrediction", "Run"}  # what the calls return
     assert set(cnncli.__all__) - rest <= set(re.findall(r"\w+", code))
+
+
+def test_the_api_page_names_only_what_it_says_it_names():
+    import cnncli
+
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    table = "\n".join(line for line in page.splitlines() if line.startswith("|"))
+    assert set(re.findall(r"`(\w+)`", table)) <= set(cnncli.__all__)
+
+
+def test_the_house_of_contributing_is_the_package():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    package = {path.parent for path in (ROOT / "cnncli").glob("*/__init__.py")}
+    assert {ROOT / path for path in re.findall(r"^    (cnncli/\w+)/ ", text, re.M)} == package
+    inner: dict[str, set[str]] = {}
+    for line in text.splitlines():
+        if found := re.match(r"    (cnncli/\w+)/ ", line):
+            outer = found[1]
+        elif found := re.match(r"        (\w+)/ ", line):
+            inner.setdefault(outer, set()).add(found[1])
+    assert inner == {
+        path.relative_to(ROOT).as_posix(): folders
+        for path in package
+        if (folders := {one.parent.name for one in path.glob("*/__init__.py")})
+    }
+
+
+def test_the_text_of_the_picture_of_a_plan_can_be_read_in_a_column_of_a_page():
+    picture = (DOCS / "plan.svg").read_text(encoding="utf-8")
+    (width,) = re.findall(r'viewBox="0 0 (\d+) ', picture)
+    assert int(width) <= 800  # a page shows it at its own size, or larger
+    assert min(map(float, re.findall(r'font-size="([\d.]+)"', picture))) >= 12
+
+
+def test_the_glossary_is_sorted_and_has_every_word_that_the_engine_page_explains():
+    parts = (DOCS / "glossary.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    words = [re.findall(r"^\| ([^|]+) \|", part, re.M)[1:] for part in parts]
+    for part in words:
+        assert part == sorted(part, key=str.lower)
+    text, _, _ = (DOCS / "engine.md").read_text(encoding="utf-8").partition("\n## What was tried")
+    known = " ".join(word for part in words for word in part)
+    for word in re.findall(r"\*\*([^*]+)\*\*", text):
+        if word.startswith("F(") or not word[0].isupper():  # the others are the heads of paragraphs
+            assert " ".join(word.split()).removesuffix("s") in known, word

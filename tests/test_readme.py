@@ -1,8 +1,10 @@
 """The README says what is true: its commands exist, its code runs, its links lead somewhere."""
 
+import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -34,8 +36,38 @@ def test_the_readme_has_commands_and_code():
 def test_every_command_of_the_readme_has_the_options_it_is_given(command: list[str], tmp_path: Path):
     done = cnn(command[1], "--help", cwd=tmp_path)
     assert done.returncode == 0
-    for option in (word for word in command if word.startswith("--")):
-        assert option in done.stdout
+    for option in (word for word in command if word.startswith("-")):
+        assert option in re.findall(r"-[\w-]+", done.stdout)
+
+
+def test_every_other_command_of_the_readme_starts_something_that_is_there():
+    lines = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]
+    rest = [line for line in lines if not line.startswith("cnn ")]
+    assert rest == [
+        "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/cnn train",
+        "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/python -m pytest -q -n 2",
+        "source .venv/bin/activate",
+    ]
+    inline = re.findall(r"`([^`\n]* [^`\n]*)`", README)
+    scripts = [word for command in inline for word in command.split() if word.endswith(".py")]
+    assert scripts
+    assert all((ROOT / script).is_file() for script in scripts)
+
+
+@pytest.mark.parametrize("command", re.findall(r"`cnn ([^`]*)`", README))
+def test_every_command_in_a_sentence_of_the_readme_has_the_options_it_is_given(command: str, tmp_path: Path):
+    name, *words = command.split()
+    shown = cnn(*([] if name.startswith("-") else [name]), "--help", cwd=tmp_path).stdout
+    for option in (word for word in [name, *words] if word.startswith("-")):
+        assert option in re.findall(r"-[\w-]+", shown)
+
+
+def test_the_readme_names_the_python_that_the_package_needs():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    version = project["requires-python"].removeprefix(">=")
+    assert f"Python {version} or newer" in README
+    for extra in re.findall(r"'\.\[(\w+)\]'", README):
+        assert extra in project["optional-dependencies"]
 
 
 @pytest.mark.parametrize("code", [block for kind, block in BLOCKS if kind == "python"])
@@ -78,8 +110,17 @@ def test_training_on_the_built_in_digits_then_reading_a_picture(tmp_path: Path):
     assert cnn("eval", "latest", "--json", cwd=tmp_path).returncode == 0
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/engine.md"])
-def test_the_ratios_are_those_of_the_benchmarks(page: str):
+def test_the_ratios_are_those_of_the_benchmarks():
     done = subprocess.run([sys.executable, ROOT / "benchmarks/table.py"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert all(line in (ROOT / page).read_text(encoding="utf-8") for line in done.stdout.split("\n"))
+    assert all(line in README for line in done.stdout.split("\n"))
+
+
+def test_the_time_of_an_epoch_is_that_of_the_benchmark():
+    page = " ".join((ROOT / "docs/engine.md").read_text(encoding="utf-8").split())
+    epoch = json.loads((ROOT / "benchmarks/results/epoch.json").read_text(encoding="utf-8"))
+    first, second = f"{epoch['first']:.2f} times", f"{epoch['second']:.2f} times"
+    assert (
+        f"The first epoch of `cnn train` takes {first} as long as its steps alone, the second {second}."
+        in page
+    )
