@@ -9,7 +9,8 @@ from rich.text import Text
 from cnncli.cli.console import note, out, print_json, table
 from cnncli.cli.drawing import in_rows, picture, write_png
 from cnncli.data.load import load_dataset
-from cnncli.pictures.read import find_digits, read_picture
+from cnncli.pictures.digits import find_digits
+from cnncli.pictures.read import read_picture
 from cnncli.randomness import stream
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
-"""Finds the connected pieces of a black-and-white picture, without a library of image processing.
+"""Finds the connected components of a mask without an image processing library.
 
-A row of a picture is a few runs of ink, so a piece is a set of runs that touch from row to row: far fewer
-things than pixels. Pieces also connect over corners.
+Each row of a mask is a few runs of true pixels, and a component is a set of runs that touch from row to row. There
+are far fewer runs than pixels. Pixels that share only a corner are connected too (8-connectivity).
 
-Axis letters: H W picture, R runs, K components.
+Axis letters: H W mask, R runs, K components.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from cnncli.types import BoolArray, IntArray
 
 @dataclass(frozen=True)
 class Components:
-    """The connected pieces of a mask.
+    """The connected components of a mask.
 
     Args:
         shape: height and width of the mask.
-        rows, starts, ends: (R,), where each run lies; the end is exclusive.
+        rows, starts, ends: (R,), row, first column and exclusive last column of each run.
         labels: (R,), the component of each run, from 0 to K − 1.
         areas: (K,), in pixels.
         boxes: (K, 4), left, top, right and bottom; right and bottom are exclusive.
@@ -42,12 +42,12 @@ class Components:
         return paint_runs(self.shape, self.rows[runs], self.starts[runs], self.ends[runs])
 
     def totals(self, values: IntArray) -> IntArray:
-        """Sum a number of each run, (R,), for each component, (K,)."""
+        """Sum a value of each run, (R,), over the runs of each component, (K,)."""
         return np.bincount(self.labels, values, len(self)).astype(np.int64)
 
 
 def find_components(mask: BoolArray) -> Components:
-    """Label the connected pieces of a mask (H, W), in the order of their first pixel, row by row.
+    """Label the connected components of a mask (H, W) in the order of their first pixels, row by row.
 
     Example:
         >>> find_components(np.eye(3, dtype=bool)).boxes.tolist()
@@ -69,7 +69,7 @@ def find_components(mask: BoolArray) -> Components:
 
 
 def find_runs(mask: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Return row, start and exclusive end of every run of a mask, each (R,), row by row."""
+    """Return row, first column and exclusive last column of every run of a mask, each (R,), row by row."""
     height, width = mask.shape
     padded = np.zeros((height, width + 2), np.int8)
     padded[:, 1:-1] = mask
@@ -80,9 +80,9 @@ def find_runs(mask: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
 
 
 def paint_runs(shape: tuple[int, int], rows: IntArray, starts: IntArray, ends: IntArray) -> BoolArray:
-    """Return the mask (H, W) of some runs, which may overlap."""
+    """Return the mask (H, W) of runs, which may overlap."""
     height, width = shape
-    changes = np.zeros(height * (width + 1), np.int32)  # a column more, for ends at the edge
+    changes = np.zeros(height * (width + 1), np.int32)  # one more column, for runs that end at the edge
     np.add.at(changes, rows * (width + 1) + starts, 1)
     np.add.at(changes, rows * (width + 1) + ends, -1)
     inside = np.cumsum(changes, dtype=np.int32).reshape(height, width + 1)
@@ -90,10 +90,10 @@ def paint_runs(shape: tuple[int, int], rows: IntArray, starts: IntArray, ends: I
 
 
 def _connect(rows: IntArray, starts: IntArray, ends: IntArray, width: int) -> IntArray:
-    """Return for each run the number of the first run of its component, (R,)."""
+    """Return for each run the index of the first run of its component, (R,)."""
     count = len(rows)
-    line = width + 3  # so that a run never reaches into the next row
-    # the runs of the next row that touch run i, over corners too: end >= its start, and start <= its end
+    line = width + 3  # wide enough that a run never extends into the next row
+    # the runs of the next row that touch run i, also at corners: end >= its start and start <= its end
     below = (rows + 1) * line
     first = np.searchsorted(rows * line + ends, below + starts)
     last = np.searchsorted(rows * line + starts, below + ends, side="right")
@@ -106,7 +106,7 @@ def _connect(rows: IntArray, starts: IntArray, ends: IntArray, width: int) -> In
         a, b = root[upper], root[lower]
         if np.array_equal(a, b):
             return root
-        # hang the larger root of every edge under the smaller one, then let all point to the top
+        # union: attach the larger root of every edge to the smaller one; then let every run point to its root
         np.minimum.at(root, np.maximum(a, b), np.minimum(a, b))
         while not np.array_equal(root, root[root]):
             root = root[root]

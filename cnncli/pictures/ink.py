@@ -1,7 +1,7 @@
-"""Tells ink from paper in a picture of any colour, size and light.
+"""Separates ink from paper in a picture of any colour, size and lighting.
 
-The order: the channel with the most contrast, what is ink and what is paper from the border, the paper's own
-brightness divided out, a threshold. All of it works on a copy of moderate size.
+The steps, on a copy of moderate size: choose the channel with the most contrast, find out whether ink is dark or
+bright (polarity), divide by the brightness of the paper, and apply a threshold.
 
 Axis letters: H W the working copy, C colour channels.
 """
@@ -18,25 +18,25 @@ from cnncli.types import BoolArray, FloatArray
 Invert = Literal["auto", "yes", "no"]
 
 LARGE = 1600
-"""A larger picture is shrunk, so that its longer side is this many pixels."""
+"""A picture with a longer side than this is shrunk to it, in pixels."""
 
 SMALL = 240
-"""A smaller one is enlarged by a whole factor to at least this, so that edges have room."""
+"""A picture with a shorter longer side than this is enlarged by a whole factor, to resolve its edges."""
 
-_MIN_CONTRAST = 0.05  # of the paper's brightness: fainter than the faintest pencil
-_MIN_CLEARNESS = 4.5  # contrast in units of the paper's own unevenness; pure noise has about 2.7, or 3.5
+_MIN_CONTRAST = 0.05  # relative to the brightness of the paper; the faintest pencil has more
+_MIN_CLEARNESS = 4.5  # contrast divided by the deviation within the paper; pure noise has 2.7 to 3.5
 
 
 @dataclass(frozen=True)
 class Ink:
-    """Where the ink is.
+    """The ink in the working copy of a picture.
 
     Args:
-        strength: 0 on paper to 1 in ink, grey on edges, (H, W), float32.
-        mask: where it is above the threshold, (H, W).
-        contrast: how much darker ink is than paper, as a part of the paper's brightness.
-        left, top: the corner of the working copy in the picture.
-        scale: pixels of the picture for one of the working copy.
+        strength: 0 for paper to 1 for ink, between them on edges, (H, W), float32.
+        mask: true above the threshold, (H, W).
+        contrast: how much darker the ink is than the paper, relative to the brightness of the paper.
+        left, top: the top left corner of the working copy in the picture, in pixels of the picture.
+        scale: the size of a pixel of the working copy in pixels of the picture.
     """
 
     strength: FloatArray
@@ -51,15 +51,15 @@ def find_ink(picture: Image.Image, invert: Invert = "auto", nested: int = 0) -> 
     """Separate ink from paper.
 
     Args:
-        picture: "L" or "RGB".
-        invert: "yes" for dark ink on light paper, "no" for bright on dark, "auto" to look.
-        nested: how many sheets the picture has been cut out of already.
+        picture: a picture of mode "L" or "RGB".
+        invert: "yes" for dark ink on light paper, "no" for bright ink on dark paper, "auto" to find out.
+        nested: how many times the picture has been cropped to a sheet already.
 
     Returns:
-        The ink, or None where there is nothing but paper.
+        The ink, or None if there is only paper.
     """
     channel, dark, sheet = _look(picture, invert)
-    if sheet is not None and nested < 2:  # a sheet on a table: look at the sheet alone
+    if sheet is not None and nested < 2:  # a sheet on a table: crop to the sheet
         found = find_ink(_cut_out(picture, sheet), invert, nested + 1)
         if found is not None:
             return replace(found, left=found.left + sheet.box[0], top=found.top + sheet.box[1])
@@ -71,14 +71,19 @@ def find_ink(picture: Image.Image, invert: Invert = "auto", nested: int = 0) -> 
 
 @dataclass(frozen=True)
 class _Sheet:
-    """A sheet on a table: its box in pixels of the picture, and where in the box it is, on a small copy."""
+    """A sheet of paper on a table.
+
+    Args:
+        box: left, top, right and bottom in pixels of the picture.
+        inside: the pixels of the sheet in a small copy of the box.
+    """
 
     box: tuple[int, int, int, int]
     inside: BoolArray
 
 
 def _cut_out(picture: Image.Image, sheet: _Sheet) -> Image.Image:
-    """Return a sheet alone, the table around it painted over in the sheet's colour."""
+    """Crop the picture to a sheet and paint the rest of the table in the colour of the sheet."""
     cut = picture.crop(sheet.box)
     height, width = sheet.inside.shape
     pixels = np.asarray(cut.resize((width, height), Image.Resampling.BOX))
@@ -94,7 +99,7 @@ def _plane(picture: Image.Image, plane: int) -> Image.Image:
 
 
 def _working_copy(plane: Image.Image) -> tuple[Image.Image, float]:
-    """Return the picture at a moderate size, and how many of its pixels are one of the copy."""
+    """Return a copy of moderate size, and the size of its pixels in pixels of the picture."""
     longer = max(plane.size)
     if longer > LARGE:
         size = [max(1, round(side * LARGE / longer)) for side in plane.size]
@@ -107,10 +112,10 @@ def _working_copy(plane: Image.Image) -> tuple[Image.Image, float]:
 
 
 def _look(picture: Image.Image, invert: Invert) -> tuple[int, bool, _Sheet | None]:
-    """Decide on a small copy: which channel (3 is grey), whether ink is dark, and where a sheet on a table is.
+    """Choose the channel (3 is grey) and the polarity (is ink dark?) on a small copy, and find a sheet on a table.
 
-    The paper is what the border shows, continued to the inside as a smooth surface; what differs from it in the
-    inside is ink. The mean would not do: a thick digit or a shadow moves it.
+    The brightness of the paper is that of the border, extrapolated to the inside as a smooth surface. Pixels that
+    differ from it are ink. The mean brightness would not work, because thick digits and shadows change it.
     """
     longer = max(picture.size)
     size = [max(1, round(side * min(1, 256 / longer))) for side in picture.size]
@@ -120,7 +125,7 @@ def _look(picture: Image.Image, invert: Invert) -> tuple[int, bool, _Sheet | Non
         stack = np.concatenate([stack, np.asarray(small.convert("L"), np.float32)[..., None]], axis=2)
     deviations = [_deviation(stack[..., c]) for c in range(stack.shape[2])]
     spreads = [float(np.square(deviation).mean()) for deviation in deviations]
-    spreads[-1] *= 1.5  # grey has the least noise: another channel must be clearly better
+    spreads[-1] *= 1.5  # grey has the least noise, so a colour channel must be clearly better
     best = int(np.argmax(spreads))
     deviation = deviations[best]
     noise = 4 * float(np.median(np.abs(deviation))) if size[0] * size[1] > 4 else 0.0
@@ -135,7 +140,7 @@ def _look(picture: Image.Image, invert: Invert) -> tuple[int, bool, _Sheet | Non
 
 
 def _deviation(plane: FloatArray) -> FloatArray:
-    """Return how much brighter than the paper each pixel is, (H, W)."""
+    """Return how much brighter each pixel is than the paper, (H, W)."""
     ring = np.ones(plane.shape, bool)
     depth = max(1, round(0.04 * min(plane.shape)))
     ring[depth:-depth, depth:-depth] = False
@@ -148,25 +153,25 @@ def _deviation(plane: FloatArray) -> FloatArray:
         along = np.abs(np.diff(plane, axis=1))[(misfit[:, 1:] != misfit[:, :-1]) & ring[:, 1:] & ring[:, :-1]]
         jumps = np.concatenate([across, along])
         if jumps.size and jumps.mean() < 0.12 * contrast:
-            return plane - _paper_of_medians(plane)  # nothing sharp: shadows fall over the border
+            return plane - _paper_of_medians(plane)  # no sharp edges: there are shadows on the border
     return deviation
 
 
 def _paper_of_medians(plane: FloatArray) -> FloatArray:
-    """Return the median of a wide window around each pixel, (H, W), on a still smaller copy."""
+    """Return the median in a wide window around each pixel, computed on a smaller copy, (H, W)."""
     height, width = plane.shape
     factor = min(1, 64 / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX))
     reach = max(1, round(0.15 * max(size)))
-    padded = np.pad(small, reach, mode="reflect")  # not "edge", which would make much of a thin frame
+    padded = np.pad(small, reach, mode="reflect")  # "edge" would widen a thin frame
     views = np.lib.stride_tricks.sliding_window_view(padded, (2 * reach + 1, 2 * reach + 1))
     medians = np.median(views, axis=(2, 3)).astype(np.float32)
     return np.asarray(Image.fromarray(medians).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _paper_of_border(plane: FloatArray, ring: BoolArray) -> FloatArray:
-    """Fit a quadratic surface to the border of a plane, leaving out what does not fit; return it (H, W)."""
+    """Fit a quadratic surface to the border of a plane without its outliers; return the surface (H, W)."""
     height, width = plane.shape
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)  # (H, W, 6)
@@ -183,7 +188,7 @@ def _paper_of_border(plane: FloatArray, ring: BoolArray) -> FloatArray:
 
 
 def _find_sheet(deviation: FloatArray, scale: float) -> _Sheet | None:
-    """Return the sheet that lies on a background, or None: one large piece that nearly fills its box."""
+    """Return a sheet on a background, or None; a sheet is one large component that nearly fills its box."""
     away = np.abs(deviation)
     found = find_components(away > max(_otsu(away / 255) * 255, 20))
     if len(found) == 0:
@@ -194,7 +199,7 @@ def _find_sheet(deviation: FloatArray, scale: float) -> _Sheet | None:
     if found.areas[largest] < 0.7 * area or not 0.3 * deviation.size < area < deviation.size:
         return None
     piece = found.mask(np.arange(len(found)) == largest)[top:bottom, left:right]
-    # from the first to the last pixel of each row and column, to have what is written in it; less its edge
+    # everything between the first and last pixel of each row and column, to include the writing; without the edge
     inside = np.pad(_spanned(piece) & _spanned(piece.T).T, 2)
     for _ in range(2):
         inner = inside[1:-1, 1:-1] & inside[:-2, 1:-1] & inside[2:, 1:-1]
@@ -214,10 +219,10 @@ def _spanned(mask: BoolArray) -> BoolArray:
 
 
 def _flatten(grey: FloatArray) -> FloatArray:
-    """Return how much darker than the paper around it each pixel is: 1 − grey / paper, in 0..1, (H, W).
+    """Return how much darker each pixel is than the paper around it: 1 − grey / paper, in 0..1, (H, W).
 
-    The paper is a closing on a small copy: the minimum over windows of the maximum over windows, which fills
-    every stroke that is narrower than the window and keeps shadows that are wider.
+    The brightness of the paper comes from a morphological closing of a small copy: a maximum over windows, then a
+    minimum. It fills strokes that are narrower than the window and keeps shadows that are wider.
     """
     height, width = grey.shape
     factor = min(1, 96 / max(height, width))
@@ -250,7 +255,7 @@ def _smooth(plane: FloatArray) -> FloatArray:
 
 
 def _separate(darkness: FloatArray, scale: float) -> Ink | None:
-    """Threshold, after as much blurring as the noise asks for."""
+    """Apply a threshold after the blur that separates ink from noise best."""
     best: tuple[float, FloatArray, float, float, float] | None = None
     for radius in (0, 1, 2, 4):
         blurred = _blur(darkness, radius)
@@ -271,7 +276,7 @@ def _separate(darkness: FloatArray, scale: float) -> Ink | None:
     clearness, blurred, threshold, paper_level, contrast = best
     if contrast < _MIN_CONTRAST or clearness < _MIN_CLEARNESS:
         return None
-    strength = ((blurred - paper_level) / contrast - 0.25) * 2  # grey only in the steep part of an edge
+    strength = ((blurred - paper_level) / contrast - 0.25) * 2  # below 1 only in the steep part of an edge
     return Ink(strength.clip(0, 1), blurred > threshold, contrast, 0, 0, scale)
 
 
@@ -283,7 +288,7 @@ def _blur(plane: FloatArray, radius: int) -> FloatArray:
 
 
 def _otsu(plane: FloatArray) -> float:
-    """Return the threshold that separates values in 0..1 into the two classes with the most different means.
+    """Return the threshold that splits values in 0..1 into the two classes with the largest between-class variance.
 
     Source: Otsu: A threshold selection method from gray-level histograms (1979).
     """
@@ -294,6 +299,6 @@ def _otsu(plane: FloatArray) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (moment / below - (moment[-1] - moment) / above) ** 2
     between[~np.isfinite(between)] = 0
-    # where a gap separates the classes all of its places are equally good: take its middle
+    # if there is a gap between the classes, all thresholds in it are equally good: take the middle
     best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
     return (float(best.mean()) + 0.5) / 255

@@ -1,6 +1,6 @@
-"""Finds the digits among the pieces of ink: leaves out rules, frames and specks, and joins broken strokes.
+"""Segments ink into digits: removes ruled lines, frames and specks, joins broken strokes, and cuts touching digits.
 
-Axis letters: H W mask, K pieces, G groups, each of which is one digit.
+Axis letters: H W mask, K pieces (connected components), G groups of pieces.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ MAX_DIGITS = 500
 
 
 @dataclass(frozen=True)
-class Group:
+class Segment:
     """The ink of one digit.
 
     Args:
-        mask: (h, w), cut to its box.
-        box: left, top, right and bottom in the whole mask; right and bottom are exclusive.
-        line: the line of the page it stands in, from 0.
+        mask: (h, w), cut to the box.
+        box: left, top, right and bottom in the full mask; right and bottom are exclusive.
+        line: the line of digits to which it belongs, from 0 at the top.
     """
 
     mask: BoolArray
@@ -29,21 +29,21 @@ class Group:
 
 
 def stroke_width(mask: BoolArray) -> float:
-    """Return the mean width of the strokes of a mask, in pixels: twice the area over the length of the outline."""
+    """Return the mean stroke width of a mask, in pixels: twice its area divided by the length of its outline."""
     padded = np.pad(mask, 1)
     steps = np.count_nonzero(padded[1:] != padded[:-1]) + np.count_nonzero(padded[:, 1:] != padded[:, :-1])
-    return 2 * float(np.count_nonzero(mask)) / max(steps * np.pi / 4, 1)  # steps make a diagonal longer
+    return 2 * float(np.count_nonzero(mask)) / max(steps * np.pi / 4, 1)  # pixel steps make diagonals longer
 
 
-def find_groups(mask: BoolArray, smallest: float) -> tuple[list[Group], list[str]]:
-    """Find the digits of a mask, left to right and line by line.
+def find_segments(mask: BoolArray, smallest: float) -> tuple[list[Segment], list[str]]:
+    """Find the digits of a mask, line by line, each line from left to right.
 
     Args:
-        mask: where the ink is, (H, W).
-        smallest: what is neither higher nor wider than this is a speck, in pixels.
+        mask: true for ink, (H, W).
+        smallest: ink whose height and width are below this is a speck, in pixels.
 
     Returns:
-        The digits, and sentences on what may have gone wrong.
+        The digits, and sentences about possible mistakes.
     """
     pieces = find_components(_without_rules(mask))
     kept = _sizes(pieces.boxes) >= smallest / 2
@@ -64,7 +64,7 @@ def find_groups(mask: BoolArray, smallest: float) -> tuple[list[Group], list[str
     chosen &= (widths <= 4 * heights) | (chosen.sum() == 1)
     lines = _lines(boxes, chosen)
     warnings = []
-    found: list[Group] = []
+    found: list[Segment] = []
     for number in sorted(np.flatnonzero(chosen), key=lambda g: (lines[g], boxes[g, 0])):
         left, top, right, bottom = boxes[number].tolist()
         ink = pieces.mask(numbers == number)[top:bottom, left:right]
@@ -75,7 +75,7 @@ def find_groups(mask: BoolArray, smallest: float) -> tuple[list[Group], list[str
             part = ink[:, start:end]
             rows = np.flatnonzero(part.any(axis=1))
             box = (left + start, top + int(rows[0]), left + end, top + int(rows[-1]) + 1)
-            found.append(Group(part[rows[0] : rows[-1] + 1], box, int(lines[number])))
+            found.append(Segment(part[rows[0] : rows[-1] + 1], box, int(lines[number])))
     if len(found) > MAX_DIGITS:
         warnings.append(f"only the first {MAX_DIGITS} of {len(found)} digits are read")
     return found[:MAX_DIGITS], list(dict.fromkeys(warnings))
@@ -88,16 +88,16 @@ def _sizes(boxes: IntArray) -> IntArray:
 
 
 def _without_rules(mask: BoolArray) -> BoolArray:
-    """Remove the rules of lined and squared paper, but not the strokes that cross them."""
+    """Remove the ruled lines of lined and squared paper, but not the strokes that cross them."""
     rules = _rules(mask) | _rules(mask.T).T
     return mask & ~rules
 
 
 def _rules(mask: BoolArray) -> BoolArray:
-    """Return the pixels of long thin horizontal lines, (H, W).
+    """Return the pixels of ruled lines: long, thin and horizontal, (H, W).
 
-    A line may have gaps, where a stroke crosses it, and may be slightly inclined. A horizontal stroke of a digit
-    is told from a rule by what it is connected to: a rule goes on beyond the rest of the ink, on both sides.
+    A ruled line may have gaps where strokes cross it, and may be slightly inclined. Unlike a horizontal stroke of a
+    digit, it extends beyond the rest of the ink on both sides.
     """
     height, width = mask.shape
     thick = max(2, round(0.012 * max(height, width)))
@@ -122,14 +122,14 @@ def _rules(mask: BoolArray) -> BoolArray:
     else:
         beyond = np.full(len(lines), (candidates & borders).sum() > 1)
     chosen = candidates & (beyond | (borders & ((candidates & borders).sum() > 1)))
-    if chosen.sum() > 1:  # ruled paper: also what a wide stroke has cut off from the rest of its rule
+    if chosen.sum() > 1:  # ruled paper: also the ends of lines that a wide stroke has cut off
         flat = bottom - top <= 2 * thick
         chosen |= covered & flat & ((left == 0) | (right == width)) & (right - left > 3 * reach)
     return thin & lines.mask(chosen)
 
 
 def _frames(pieces: Components, kept: BoolArray) -> BoolArray:
-    """Tell which pieces are frames: all of their ink is near the sides of their box, and other ink is inside."""
+    """Return which pieces are frames, (K,): their ink is near the sides of their box, and other ink is inside."""
     frames = np.zeros(len(pieces), bool)
     for number in np.flatnonzero(kept & (pieces.areas > 0)):
         left, top, right, bottom = pieces.boxes[number].tolist()
@@ -151,7 +151,7 @@ def _frames(pieces: Components, kept: BoolArray) -> BoolArray:
 
 
 def _inside(pieces: Components, kept: BoolArray) -> BoolArray:
-    """Leave out what touches the border of the picture, unless that is most of the ink there is."""
+    """Return the pieces to keep, (K,): without those that touch the border of the picture, unless they dominate."""
     height, width = pieces.shape
     left, top, right, bottom = pieces.boxes.T
     touching = kept & ((left <= 1) | (top <= 1) | (right >= width - 1) | (bottom >= height - 1))
@@ -159,7 +159,7 @@ def _inside(pieces: Components, kept: BoolArray) -> BoolArray:
     margin = max(2, round(0.05 * side))
     middle = np.minimum(pieces.ends, width - margin) - np.maximum(pieces.starts, margin)
     middle[(pieces.rows < margin) | (pieces.rows >= height - margin)] = 0
-    foreign = touching & (pieces.totals(middle.clip(0)) < 0.5 * pieces.areas)  # it lies along the border
+    foreign = touching & (pieces.totals(middle.clip(0)) < 0.5 * pieces.areas)  # mostly along the border
     lengths = pieces.ends - pieces.starts
     contact = np.where((pieces.rows == 0) | (pieces.rows == height - 1), lengths, 0)
     contact += (pieces.starts == 0).astype(np.int64) + (pieces.ends == width)
@@ -179,10 +179,10 @@ def _inside(pieces: Components, kept: BoolArray) -> BoolArray:
 
 
 def _join(boxes: IntArray, stroke: float) -> IntArray:
-    """Group pieces that belong to one digit; return the group of each, (K,), from 0.
+    """Group the pieces that belong to one digit; return the group of each piece, (K,), from 0.
 
-    Joined are: a piece within the box of another; a fragment above or below a larger piece (the bar of a 5), or
-    very near to one; pieces that are almost dots and near each other.
+    Three kinds of pieces are joined: a piece inside the box of another one, a fragment close to a larger piece or
+    above or below it (the bar of a 5), and pieces that are almost dots and close to each other.
     """
     groups = np.arange(len(boxes))
     while True:
@@ -195,10 +195,10 @@ def _join(boxes: IntArray, stroke: float) -> IntArray:
 
 
 def _belong_together(boxes: FloatArray, stroke: float) -> BoolArray:
-    """Tell for each pair of boxes whether they are parts of one digit, (K, K)."""
+    """Return for each pair of boxes whether they are parts of one digit, (G, G)."""
     low, high = boxes[:, :2], boxes[:, 2:]
-    extent = high - low  # (K, 2), width and height
-    overlap = np.minimum(high[:, None], high[None]) - np.maximum(low[:, None], low[None])  # (K, K, 2)
+    extent = high - low  # (G, 2), width and height
+    overlap = np.minimum(high[:, None], high[None]) - np.maximum(low[:, None], low[None])  # (G, G, 2)
     gap = np.hypot(*np.maximum(-overlap, 0).transpose(2, 0, 1))
     shared = overlap.clip(0) / np.minimum(extent[:, None], extent[None])
     within = shared.prod(axis=2) >= 0.6
@@ -223,7 +223,7 @@ def _group_boxes(boxes: IntArray, groups: IntArray) -> IntArray:
 
 
 def _lines(boxes: IntArray, chosen: BoolArray) -> IntArray:
-    """Return the line each chosen box stands in, (G,), from 0 at the top; −1 for the others."""
+    """Return the line of each chosen box, (G,), from 0 at the top; −1 for the other boxes."""
     lines: IntArray = np.full(len(boxes), -1)
     spans: list[tuple[float, float]] = []
     for number in sorted(np.flatnonzero(chosen), key=lambda g: boxes[g, 1] + boxes[g, 3]):
@@ -239,7 +239,7 @@ def _lines(boxes: IntArray, chosen: BoolArray) -> IntArray:
 
 
 def _cut(ink: BoolArray) -> list[tuple[int, int]]:
-    """Cut ink that is much wider than a digit where there is least of it; return start and end of each part."""
+    """Cut ink that is much wider than a digit at columns with little ink; return start and end of each part."""
     height, width = ink.shape
     parts = round(width / (0.75 * height)) if 1.8 * height < width else 1
     weight = ink.sum(axis=0)

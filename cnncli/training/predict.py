@@ -16,7 +16,7 @@ from cnncli.types import ByteArray
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from cnncli.pictures.read import Digit, Preprocessed
+    from cnncli.pictures.digits import Digit, Preprocessed
 
 Source = str | Path | tuple[str, bytes]
 """A file, or a name with the content of a file (from stdin, for example)."""
@@ -141,7 +141,8 @@ def predictions_document(model: Model, predictions: Sequence[PicturePrediction])
 def _read(
     name: str, source: Source, model: Model, invert: Literal["auto", "yes", "no"], raw: bool, top: int
 ) -> PicturePrediction:
-    from cnncli.pictures.read import find_digits, read_picture  # loads Pillow
+    from cnncli.pictures.digits import find_digits  # loads Pillow
+    from cnncli.pictures.read import read_picture
 
     picture = read_picture(source[1] if isinstance(source, tuple) else source, name)
     if model.network.input_shape == (1, 28, 28):
@@ -159,7 +160,7 @@ def _read(
 
 def _resize_whole(picture: "Image", model: Model, invert: Literal["auto", "yes", "no"]) -> "Preprocessed":
     """Resize the whole picture for a network whose inputs are not 28x28 grey images."""
-    from cnncli.pictures.read import Digit, Preprocessed
+    from cnncli.pictures.digits import Digit, Preprocessed
 
     shape = model.network.input_shape
     if len(shape) != 3 or shape[0] not in (1, 3):

@@ -17,7 +17,8 @@ from PIL import Image, ImageDraw
 
 from cnncli.data.readers.idx import read_idx, write_idx
 from cnncli.errors import DataError, PictureError
-from cnncli.pictures.read import find_digits, read_picture
+from cnncli.pictures.digits import find_digits
+from cnncli.pictures.read import read_picture
 
 from .bounded import Ended, cnn, own_peak, run
 from .outcome import Outcome
@@ -174,7 +175,9 @@ def bombs(folder: Path, count: int) -> Outcome:
     lost: list[str] = []
     words: list[str] = []
     checkpoint = _checkpoint(folder)
-    floor = run("-c", "import cnncli.cli.predict_sources, cnncli.pictures.read", cwd=folder).megabytes
+    floor = run(
+        "-c", "import cnncli.cli.predict_sources, cnncli.pictures.digits, cnncli.pictures.read", cwd=folder
+    ).megabytes
     cases: list[tuple[str, Callable[[Path], tuple[str, ...]], float]] = [
         ("a gigabyte of zeros in a gzipped IDX file", _gzip_bomb, 100),
         ("an IDX header of 2^31 images", _idx_header, 100),

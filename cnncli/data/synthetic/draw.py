@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from cnncli.data.dataset import SYNTHETIC, Dataset, Split, pixel_statistics
 from cnncli.data.synthetic.strokes import WAYS, Way, control_points, spline
-from cnncli.pictures.place import BOX, SIZE, place
+from cnncli.pictures.place import BOX, SIZE, center_by_mass
 from cnncli.randomness import stream
 from cnncli.types import ByteArray, FloatArray
 
@@ -138,7 +138,7 @@ def _draw_boxes(way: Way, count: int, rng: np.random.Generator, hand: Hand) -> B
     scale = (BOX - 2 * radius) / (high - low).max(axis=1)
     curves = (curves - (low + high)[:, None] / 2) * scale[:, None, None] + BOX / 2
     radii = radius[:, None] * _pressure(curves.shape[:2], rng, hand)
-    return place(_ink(curves, radii, rng.uniform(*hand.blur, (count, 1))))
+    return center_by_mass(_ink(curves, radii, rng.uniform(*hand.blur, (count, 1))))
 
 
 def _write(way: Way, count: int, rng: np.random.Generator, hand: Hand, points: int) -> FloatArray:

@@ -1,0 +1,128 @@
+"""Turns a picture into images of 28x28 pixels, one per digit, in the form of MNIST."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from cnncli.errors import PictureError
+from cnncli.pictures.ink import Ink, Invert, find_ink
+from cnncli.pictures.place import SIZE, center_by_mass, scale_to_box
+from cnncli.pictures.segment import Segment, find_segments, stroke_width
+from cnncli.types import ByteArray, FloatArray
+
+_BLANK_HINT = "write one digit or more, large and with room around; --raw takes a picture as it is"
+
+
+@dataclass(frozen=True)
+class Digit:
+    """One digit of a picture, ready for a network.
+
+    Args:
+        pixels: (28, 28), uint8, bright on black.
+        box: left, top, right and bottom in the picture, in pixels; right and bottom are exclusive.
+        line: the line of digits to which it belongs, from 0 at the top.
+    """
+
+    pixels: ByteArray
+    box: tuple[int, int, int, int]
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class Preprocessed:
+    """The digits of a picture.
+
+    Args:
+        digits: line by line, each line from left to right.
+        warnings: sentences about possible mistakes.
+    """
+
+    digits: tuple[Digit, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def find_digits(picture: Image.Image, invert: Invert = "auto", raw: bool = False) -> Preprocessed:
+    """Find the digits of a picture and convert each to the form of MNIST.
+
+    A picture of 28x28 pixels that is in this form already is not changed.
+
+    Args:
+        picture: a picture from `read_picture`.
+        invert: "yes" for dark digits on light paper, "no" for bright digits on black, "auto" to find out.
+        raw: only resize the whole picture to 28x28, and invert it if `invert` is "yes".
+
+    Raises:
+        PictureError: there are no digits in the picture.
+
+    Example:
+        >>> from cnncli.pictures.read import read_picture
+        >>> [digit.box for digit in find_digits(read_picture("digit.png")).digits]
+        [(100, 53, 209, 243)]
+    """
+    width, height = picture.size
+    if raw:
+        grey = np.asarray(picture.convert("L").resize((SIZE, SIZE), Image.Resampling.BOX))
+        return Preprocessed((Digit(255 - grey if invert == "yes" else grey, (0, 0, width, height)),))
+    unchanged = _in_mnist_form(picture, invert)
+    if unchanged is not None:
+        return Preprocessed((unchanged,))
+    ink = find_ink(picture, invert)
+    if ink is None:
+        raise PictureError("there is nothing to read in the picture: it is blank", _BLANK_HINT)
+    segments, notes = find_segments(ink.mask, smallest=max(8.0, 5 / ink.scale))
+    if not segments:
+        raise PictureError(
+            "there is nothing to read in the picture: no ink that could be a digit", _BLANK_HINT
+        )
+    digits = []
+    for segment in segments:
+        strength = _strength(segment, ink)  # (h, w)
+        scaled = scale_to_box(strength, stroke_width(segment.mask))  # (20, 20)
+        pixels = center_by_mass(scaled[None])[0]  # (28, 28)
+        digits.append(Digit(pixels, _box_in_picture(segment, ink), segment.line))
+    if ink.contrast < 0.15:
+        notes.append("the ink is faint: more light or a darker pen would help")
+    if min(digit.box[3] - digit.box[1] for digit in digits) < 12:
+        notes.append("a digit is less than 12 pixels high: a larger picture would help")
+    return Preprocessed(tuple(digits), tuple(notes))
+
+
+def _in_mnist_form(picture: Image.Image, invert: Invert) -> Digit | None:
+    """Return the digit of a picture that is in the form of MNIST already, or None."""
+    if picture.size != (SIZE, SIZE):
+        return None
+    pixels = np.asarray(picture.convert("L"))
+    dark_ink = invert == "yes" or (invert == "auto" and np.median(pixels[[0, -1]]) > 127)
+    pixels = 255 - pixels if dark_ink else pixels
+    ring = np.concatenate([pixels[[0, -1]].ravel(), pixels[:, [0, -1]].ravel()])
+    rows, columns = np.flatnonzero((pixels > 16).any(axis=1)), np.flatnonzero((pixels > 16).any(axis=0))
+    if ring.max() > 16 or pixels.max() < 160 or not 17 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 22:
+        return None
+    weights = pixels.astype(np.int64)
+    centre = np.array([weights.sum(axis=1) @ np.arange(SIZE), weights.sum(axis=0) @ np.arange(SIZE)])
+    if np.abs(centre / weights.sum() - 14).max() > 1:
+        return None
+    box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    return Digit(pixels, box)
+
+
+def _strength(segment: Segment, ink: Ink) -> FloatArray:
+    """Return the ink of one digit, 0 to 1, cut to its box (h, w)."""
+    left, top, right, bottom = segment.box
+    near = np.pad(segment.mask, 1)  # the grey edge of a stroke is one pixel outside of the mask
+    near = near[1:-1, 1:-1] | near[:-2, 1:-1] | near[2:, 1:-1] | near[1:-1, :-2] | near[1:-1, 2:]
+    strength: FloatArray = ink.strength[top:bottom, left:right] * near
+    return strength
+
+
+def _box_in_picture(segment: Segment, ink: Ink) -> tuple[int, int, int, int]:
+    """Convert the box of a segment to pixels of the original picture, rounded outwards."""
+    left, top, right, bottom = segment.box
+    return (
+        int(ink.left + left * ink.scale),
+        int(ink.top + top * ink.scale),
+        math.ceil(ink.left + right * ink.scale),
+        math.ceil(ink.top + bottom * ink.scale),
+    )
