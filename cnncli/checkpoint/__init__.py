@@ -1,4 +1,4 @@
-"""Checkpoints: saving is atomic, loading trusts nothing, and no pickle is involved."""
+"""Checkpoints: writes are atomic, reading trusts nothing in the file, and no pickle is involved."""
 
 from cnncli.checkpoint.files import (
     FORMAT_VERSION,

@@ -1,7 +1,7 @@
-"""All that a network, or a training under way, is made of, in one file that is whole or absent.
+"""Saves and loads a network, or the whole state of a training run, as one file that is complete or absent.
 
-A checkpoint is an .npz file (`npz.py` has its bytes, `docs/checkpoint-format.md` its contents): arrays named
-`network/...`, `optimizer/...`, `average/...`, and `meta`, a JSON object. No pickle is written or read.
+A checkpoint is an .npz file with arrays named `network/...`, `optimizer/...`, `average/...`, and `meta`, a JSON object.
+`npz.py` knows its bytes; `docs/checkpoint-format.md` describes its contents. No pickle is written or read.
 """
 
 import os
@@ -43,7 +43,7 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
     (b"%PDF", "a PDF document"),
-    (b"version https://git-lfs", "the pointer that Git LFS leaves in place of a file (see `git lfs pull`)"),
+    (b"version https://git-lfs", "a Git LFS pointer instead of the file itself (see `git lfs pull`)"),
 )
 
 
@@ -52,11 +52,11 @@ class Checkpoint:
     """The contents of a checkpoint file.
 
     Attributes:
-        network: parameters and buffers by name, as `Network.state` gives them.
-        optimizer: as `Optimizer.state_dict` gives them; empty when only the network matters.
+        network: parameters and buffers by name, from `Network.state`.
+        optimizer: from `Optimizer.state_dict`; empty when only the network is saved.
         average: averaged weights, or empty.
-        meta: JSON values: at least `config`, `input_shape` (without batch axis) and `classes`; for a resume
-            also the seed and the position. `format_version` and `sha256` are added when it is saved.
+        meta: JSON values, at least `config`, `input_shape` (without the batch axis) and `classes`; for a resume also
+            the seed and the training state. Saving adds `format_version` and `sha256`.
     """
 
     network: dict[str, Array]
@@ -66,22 +66,22 @@ class Checkpoint:
 
 
 def network_hash(state: Mapping[str, npt.ArrayLike]) -> str:
-    """Return the SHA-256 of a network's arrays: equal exactly when every bit of every weight is.
+    """Return the SHA-256 of a network's arrays; two are equal exactly when every bit of every weight is equal.
 
     Args:
-        state: arrays by name, as `Network.state` gives them; their order does not matter.
+        state: arrays by name, from `Network.state`; their order does not matter.
     """
     return hash_arrays(state)
 
 
 def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> str:
-    """Write a checkpoint, whole or not at all; return the SHA-256 of its arrays.
+    """Write a checkpoint in one atomic write, and return the SHA-256 of its arrays.
 
-    Temporary files that killed writers left in the folder are removed first.
+    Temporary files of killed writers in the folder are removed first.
 
     Raises:
-        StorageError: the disk is full, the folder may not be written, ...; an older file is untouched.
-        CheckpointError: `meta` lacks a field or holds what JSON cannot; an array is of an unknown type.
+        StorageError: the file cannot be written, for example on a full disk; an older file is unchanged.
+        CheckpointError: `meta` lacks a field or has a value that JSON cannot express; an array has an unknown type.
     """
     groups = {"network": checkpoint.network, "optimizer": checkpoint.optimizer, "average": checkpoint.average}
     try:
@@ -100,10 +100,10 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> str
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read a checkpoint, or say why it is none; takes little more memory than the file is long.
+    """Read a checkpoint; takes little more memory than the size of the file.
 
     Raises:
-        CheckpointError: there is no such file, it is something else or damaged, or a newer version wrote it.
+        CheckpointError: there is no such file, it is damaged or not a checkpoint, or a newer version wrote it.
     """
     groups: dict[str, dict[str, Array]] = {group: {} for group in GROUPS}
     with _opened(path) as (file, members):
@@ -120,7 +120,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a checkpoint's JSON object alone, without its arrays.
+    """Read the JSON object of a checkpoint without its arrays.
 
     Raises:
         CheckpointError: as for `load_checkpoint`.
@@ -131,7 +131,7 @@ def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BufferedReader, list[Member]]]:
-    """Open a checkpoint, prove its directory, and give every failure inside the block its words."""
+    """Open a checkpoint, check its directory, and turn every failure in the block into a CheckpointError."""
     name = os.fspath(path)
     if os.path.isdir(path):
         raise CheckpointError(f"{name} is a folder, not a checkpoint", _hint_for_folder(Path(path)))
@@ -176,14 +176,14 @@ def _read_meta(file: BufferedReader, member: Member, path: str | os.PathLike[str
 
 
 def _refuse_foreign(head: bytes, name: str) -> None:
-    """Name a file that is something else altogether by its first bytes."""
+    """Refuse a file that is not a checkpoint; its first bytes often tell what it is."""
     if not head:
         raise CheckpointError(f"the checkpoint {name} is empty", _OTHER_COPY)
     is_zip = head.startswith(b"PK\3\4")
     if head[:2] in (b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5") or (is_zip and b"data.pkl" in head):
         raise CheckpointError(
             f"{name} is a Python pickle, as torch.save writes, not a checkpoint of cnncli",
-            "a pickle can run code when it is opened, so cnncli opens none",
+            "a pickle can run code when it is opened, so cnncli does not open any",
         )
     if is_zip and head[30:38] != b"meta.npy":
         raise CheckpointError(f"{name} is a ZIP archive, but not a checkpoint of cnncli")
@@ -199,8 +199,8 @@ def _refuse_foreign(head: bytes, name: str) -> None:
 
 
 def _hint_for_folder(folder: Path) -> str | None:
-    for place in (folder / "checkpoints", folder):
+    for parent in (folder / "checkpoints", folder):
         for name in ("best.npz", "last.npz"):
-            if (place / name).is_file():
-                return f"did you mean {place / name}?"
+            if (parent / name).is_file():
+                return f"did you mean {parent / name}?"
     return None

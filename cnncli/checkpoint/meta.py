@@ -1,4 +1,4 @@
-"""The JSON object of a checkpoint: what it may hold, and how it is read without trusting it."""
+"""Reads and writes the JSON object of a checkpoint without trusting what a file holds."""
 
 import json
 from collections.abc import Callable
@@ -8,17 +8,17 @@ import numpy as np
 
 MAX_BYTES = 2 << 20
 MAX_CONTAINERS = 100_000
-"""With these two caps, parsing takes less than 64 MB of memory, whatever the text says."""
+"""With these two limits, parsing takes less than 64 MB of memory for any text."""
 
 
 def to_json(meta: dict[str, Any]) -> bytes:
-    """Write a meta object as ASCII JSON, NumPy's numbers as plain ones, tuples as lists.
+    """Return a meta object as ASCII JSON, with NumPy's numbers as plain numbers and tuples as lists.
 
     Raises:
-        ValueError: it is too large, a field is missing or of another type, or a value is unknown to JSON.
+        ValueError: it is too large, a field is missing or of the wrong type, or a value has no JSON form.
     """
     try:
-        text = json.dumps(meta, default=_plain_number).encode("ascii")
+        text = json.dumps(meta, default=_to_json_value).encode("ascii")
         wrong = wrong_field(from_json(text))
     except (TypeError, RecursionError) as error:
         raise ValueError(str(error)) from error
@@ -28,7 +28,7 @@ def to_json(meta: dict[str, Any]) -> bytes:
 
 
 def from_json(text: bytes) -> dict[str, Any]:
-    """Read a JSON object; duplicate keys are refused; NaN and Infinity are numbers, as Python writes them.
+    """Read a JSON object. Duplicate keys are refused; NaN and Infinity are numbers, as Python writes them.
 
     Raises:
         ValueError: it is too large, or not one JSON object.
@@ -45,7 +45,7 @@ def from_json(text: bytes) -> dict[str, Any]:
 
 
 def wrong_field(meta: dict[str, Any]) -> str | None:
-    """Name the first field that is missing or of another type, or return None."""
+    """Return what is wrong with the first field that is missing or of the wrong type, or None."""
     for name, is_right in (_REQUIRED | _OPTIONAL).items():
         if name in meta:
             if not is_right(meta[name]):
@@ -56,7 +56,7 @@ def wrong_field(meta: dict[str, Any]) -> str | None:
 
 
 def is_count(value: object) -> bool:
-    """Tell whether a value is an integer (no bool) from 0 to 2**63 - 1."""
+    """Tell whether a value is an integer, not a bool, from 0 to 2**63 - 1."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
 
 
@@ -105,7 +105,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _plain_number(value: object) -> object:
+def _to_json_value(value: object) -> object:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"a {type(value).__name__} is not a JSON value")

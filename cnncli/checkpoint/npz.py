@@ -1,12 +1,12 @@
-"""The one `.npz` layout of checkpoints, so that reading trusts nothing and allocates nothing unproven.
+"""Reads and writes the single `.npz` layout of checkpoints; nothing is allocated before its size has been checked.
 
-An .npz file is a ZIP archive of .npy files. The ZIP format leaves many freedoms (compression, gaps, overlaps,
-comments, two headers that contradict each other), each of which has been used to fool a reader. This module
-writes one layout with no freedom left: members stored back to back from byte 0, a directory, an end record.
+An .npz file is a ZIP archive of .npy files. The ZIP format allows compression, gaps, overlaps, comments, and two
+headers that contradict each other. Each of these has been used to mislead a reader. This module writes one fixed
+layout: members stored back to back from byte 0, a directory, an end record.
 
-Reading takes names, sizes and checksums from the file, renders what the writer would have written for them,
-and compares. So every byte of a file either follows from the others, or is covered by a checksum. What is
-written here opens with `numpy.load(path, allow_pickle=False)`.
+The reader takes names, sizes and checksums from the file, renders the bytes that the writer would have written for
+them, and compares. So every byte of a file either follows from the others or is covered by a checksum.
+`numpy.load(path, allow_pickle=False)` opens these files.
 
 Source: APPNOTE.TXT 6.3.3 of PKWARE (sections 4.3.7, 4.3.12, 4.3.16); the .npy format 1.0 of NumPy.
 """
@@ -27,7 +27,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 DTYPES = ("<f4", "<f8", "<i8", "|u1")
-"""float32, float64, int64 and uint8: what a member may hold."""
+"""The types of arrays that a member may hold: float32, float64, int64 and uint8."""
 
 MAX_MEMBERS = 4096
 MAX_NAME_BYTES = 200
@@ -51,12 +51,12 @@ _CHUNK = 1 << 20
 
 
 class NpzError(Exception):
-    """The bytes are not what the writer would have written; the text says where."""
+    """The bytes are not what the writer would have written; the message says where."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One array as the directory declares it: where its .npy file starts, how long it is, and its CRC-32."""
+    """One array as the directory declares it: the start of its .npy file, its size in bytes, and its CRC-32."""
 
     name: str
     start: int
@@ -78,16 +78,16 @@ def canonical(array: npt.ArrayLike) -> Array:
 
 
 def write_npz(file: BinaryIO, arrays: Mapping[str, npt.ArrayLike]) -> None:
-    """Write named arrays, in their order, from the file's position on (which must be 0).
+    """Write named arrays in their order to a file whose position is 0.
 
     Raises:
-        ValueError: a name, a type or the number of arrays is outside what `read_directory` accepts.
+        ValueError: `read_directory` would not accept a name, a type or the number of arrays.
     """
     if not 1 <= len(arrays) <= MAX_MEMBERS:
         raise ValueError(f"cannot store {len(arrays)} arrays, 1 to {MAX_MEMBERS} is possible")
     members, offset = [], 0
     for name, given in arrays.items():
-        if not _is_plain(name):
+        if not _is_safe_name(name):
             raise ValueError(f"cannot store an array under the name {name!r}")
         array = canonical(given)
         header, data = _npy_header(array.dtype.str, array.shape), _bytes_of(array)
@@ -103,7 +103,7 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, npt.ArrayLike]) -> None:
 
 
 def read_directory(file: BufferedIOBase, size: int) -> list[Member]:
-    """Read and prove the list of members; allocates in proportion to their number, not to what they declare.
+    """Read and check the list of members; the memory it takes depends on their number, not on the sizes they declare.
 
     Args:
         file: open for reading, at any position.
@@ -137,7 +137,7 @@ def read_directory(file: BufferedIOBase, size: int) -> list[Member]:
 
 
 def read_array(file: BufferedIOBase, member: Member) -> Array:
-    """Read one array; allocates only once its header, type and shape agree with the member's proven size.
+    """Read one array; allocates it only after its header, type and shape match the member's checked size.
 
     Raises:
         NpzError: header or contents are not what the directory says.
@@ -148,7 +148,10 @@ def read_array(file: BufferedIOBase, member: Member) -> Array:
     dtype, shape, header = _parse_npy_header(file, member)
     try:
         array: Array = np.empty(shape, dtype)
-    except (ValueError, MemoryError) as error:  # (0, 9999999999, 9999999999) has no data, yet is no array
+    except (
+        ValueError,
+        MemoryError,
+    ) as error:  # such as (0, 9999999999, 9999999999): no data, but an impossible array
         raise NpzError(f"its member {member.name!r} has the impossible shape {shape}") from error
     crc = crc32(header)
     view = _bytes_of(array)
@@ -163,9 +166,9 @@ def read_array(file: BufferedIOBase, member: Member) -> Array:
 
 
 def hash_arrays(arrays: Mapping[str, npt.ArrayLike]) -> str:
-    """Return the SHA-256 of named arrays in hexadecimal, whatever their order in the mapping and in memory.
+    """Return the SHA-256 of named arrays in hexadecimal; their order in the mapping and in memory does not matter.
 
-    For each name in sorted order: the name, a zero byte, the .npy header (type and shape), the data.
+    It covers, for each name in sorted order: the name, a zero byte, the .npy header (type and shape), the data.
     """
     digest = sha256()
     for name in sorted(arrays):
@@ -181,15 +184,15 @@ def _local_header(member: Member) -> bytes:
 
 
 def _directory(members: list[Member], offset: int) -> bytes:
-    parts = []
+    entries = []
     for m in members:
         name = m.name.encode("ascii") + b".npy"
         sizes = (m.crc, m.size, m.size, len(name))
-        parts.append(
+        entries.append(
             _ENTRY.pack(b"PK\1\2", _MADE_ON_UNIX, _COMMON, *sizes, 0, 0, 0, 0, _RW_R_R, m.start) + name
         )
-    entries = b"".join(parts)
-    return entries + _END.pack(b"PK\5\6", 0, 0, len(members), len(members), len(entries), offset, 0)
+    directory = b"".join(entries)
+    return directory + _END.pack(b"PK\5\6", 0, 0, len(members), len(members), len(directory), offset, 0)
 
 
 def _parse_entries(entries: bytes, count: int) -> Iterator[Member]:
@@ -203,7 +206,7 @@ def _parse_entries(entries: bytes, count: int) -> Iterator[Member]:
         raw = entries[position : position + length]
         position += length
         name = raw.decode("ascii", errors="replace")
-        if not name.endswith(".npy") or not _is_plain(name[:-4]):
+        if not name.endswith(".npy") or not _is_safe_name(name[:-4]):
             raise NpzError(f"it has a member called {name[:MAX_NAME_BYTES]!r}")
         yield Member(name[:-4], start, stored, crc)
 
@@ -215,7 +218,7 @@ def _npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
 
 
 def _parse_npy_header(file: BufferedIOBase, member: Member) -> tuple[str, tuple[int, ...], bytes]:
-    """Read the .npy header at the file's position; return type, shape and its bytes, all proven."""
+    """Read and check the .npy header at the file's position; return its type, its shape and its bytes."""
     wrong = NpzError(f"its member {member.name!r} is not an array of a known kind")
     prefix = file.read(min(len(_NPY_PREFIX) + 2, member.size))
     if not prefix.startswith(_NPY_PREFIX) or len(prefix) != len(_NPY_PREFIX) + 2:
@@ -243,7 +246,7 @@ def _bytes_of(array: Array) -> memoryview:
     return array.reshape(-1).view(np.uint8).data
 
 
-def _is_plain(name: str) -> bool:
+def _is_safe_name(name: str) -> bool:
     return (
         len(name) <= MAX_NAME_BYTES and re.fullmatch(r"[A-Za-z0-9_]+([./-][A-Za-z0-9_]+)*", name) is not None
     )

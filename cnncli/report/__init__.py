@@ -1,4 +1,4 @@
-"""Pictures of a run and of a data set; matplotlib is imported when the first one is drawn."""
+"""Draws pictures of a run and of a data set; matplotlib is imported when the first one is drawn."""
 
 from cnncli.report.confusion import draw_confusion
 from cnncli.report.curves import draw_curves

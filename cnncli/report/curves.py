@@ -1,4 +1,4 @@
-"""Draws how a training went: loss and accuracy against epochs."""
+"""Draws the loss and the accuracy of a training run over its epochs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,14 +20,14 @@ def draw_curves(
 ) -> Path:
     """Draw the rows of a metrics.csv as two panels and mark the best epoch.
 
-    The accuracy axis is stretched towards 100 %, by the logarithm of the error: from 99.0 to 99.5 % is as
-    far as from 98 to 99 %, because each halves the mistakes.
+    The accuracy axis has a log scale of the error: the distance from 99.0 to 99.5 % is the same as from 98 to 99 %,
+    because both halve the number of mistakes.
 
     Args:
         rows: dicts with epoch, train_loss, train_accuracy, val_loss, val_accuracy (None without validation).
         path: the PNG to write.
         title: the name of the run.
-        best_epoch: the epoch whose weights were kept; None marks nothing.
+        best_epoch: the epoch whose weights are kept; None for no mark.
 
     Raises:
         ValueError: there are no rows.
@@ -41,29 +41,29 @@ def draw_curves(
     loss.set_ylim(bottom=0)
     loss.legend(frameon=False, fontsize=9, loc="upper right")
     _draw_panel(accuracy, rows, "accuracy", 100.0, best_epoch)
-    _stretch(accuracy)
+    _use_error_scale(accuracy)
     return save_png(figure, path)
 
 
 def _draw_panel(
-    axes: "Axes", rows: Sequence[Mapping[str, Any]], what: str, scale: float, best_epoch: int | None
+    axes: "Axes", rows: Sequence[Mapping[str, Any]], quantity: str, scale: float, best_epoch: int | None
 ) -> None:
     from matplotlib.ticker import MaxNLocator
 
     epochs = [row["epoch"] for row in rows]
     dot = "o" if len(rows) <= 30 else None
-    heading = "cross-entropy loss" if what == "loss" else "accuracy, %"
-    for part, label, colour in (("train", "training", TRAIN), ("val", "validation", VALIDATION)):
-        values = [row.get(f"{part}_{what}") for row in rows]
+    heading = "cross-entropy loss" if quantity == "loss" else "accuracy, % (log scale)"
+    for split, label, colour in (("train", "training", TRAIN), ("val", "validation", VALIDATION)):
+        values = [row.get(f"{split}_{quantity}") for row in rows]
         scaled = [value * scale for value in values if value is not None]
         if len(scaled) < len(rows):
             continue
         axes.plot(epochs, scaled, color=colour, marker=dot, markersize=3.5, linewidth=1.6, label=label)
-        if best_epoch is not None and best_epoch in epochs and part == "val":
+        if best_epoch is not None and best_epoch in epochs and split == "val":
             best = scaled[epochs.index(best_epoch)]
             axes.axvline(best_epoch, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
             axes.plot([best_epoch], [best], "o", markersize=9, markerfacecolor="none", markeredgecolor=colour)
-            figure = f"{best:.2f} %" if what == "accuracy" else f"{best:.4f}"
+            figure = f"{best:.2f} %" if quantity == "accuracy" else f"{best:.4f}"
             axes.set_title(f"best epoch {best_epoch}: {figure}", loc="right", fontsize=10, color=colour)
     axes.set_title(heading, loc="left", fontsize=10, color=INK)
     axes.set_xlabel("epoch", color=INK)
@@ -74,7 +74,7 @@ def _draw_panel(
     quiet_axes(axes)
 
 
-def _stretch(axes: "Axes") -> None:
+def _use_error_scale(axes: "Axes") -> None:
     """Scale a percent axis by -log(error), with ticks at round percentages."""
     from matplotlib.ticker import MaxNLocator
 
@@ -92,7 +92,7 @@ def _stretch(axes: "Axes") -> None:
 
 
 def _to_error_scale(percent: FloatArray) -> FloatArray:
-    height: FloatArray = -np.log(np.maximum(100.02 - percent, 0.02))  # 0.02 keeps 100 % on the paper
+    height: FloatArray = -np.log(np.maximum(100.02 - percent, 0.02))  # 0.02 keeps 100 % at a finite height
     return height
 
 

@@ -1,6 +1,6 @@
-"""How every picture of a report is begun and ended: no pyplot, no global state, an atomic write.
+"""Creates and saves the figures of all pictures, without pyplot or global state, and with an atomic write.
 
-matplotlib is imported inside the functions, so that only who draws waits for it.
+matplotlib is imported inside the functions, so that only drawing pays for its import.
 """
 
 import warnings
@@ -25,23 +25,25 @@ _TITLE_INCHES = 0.4
 
 
 def new_figure(width: float, height: float, title: str = "") -> "Figure":
-    """Return an empty figure of that many inches, drawn by Agg whatever the user's backend is."""
+    """Return an empty figure of this size in inches; Agg draws it, whatever backend the user has chosen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=120, facecolor="white")
     FigureCanvasAgg(figure)
     if title:
-        figure.suptitle(plain(title), fontsize=13, color=INK, y=1 - 0.5 * _TITLE_INCHES / height, va="center")
+        figure.suptitle(
+            without_formulas(title), fontsize=13, color=INK, y=1 - 0.5 * _TITLE_INCHES / height, va="center"
+        )
     return figure
 
 
 def place_axes(
     figure: "Figure", *, left: float, right: float, top: float, bottom: float, columns: int = 1
 ) -> "list[Axes]":
-    """Return a row of axes with these margins in inches; a title takes its own room above the top margin.
+    """Return a row of axes with these margins in inches; a title gets extra space above the top margin.
 
-    Placing by hand is five times faster than letting matplotlib find out how wide every label is.
+    Fixed margins are five times faster than matplotlib's layout, which measures every label.
     """
     width, height = figure.get_size_inches()
     top += _TITLE_INCHES if figure.get_suptitle() else 0.0
@@ -60,7 +62,7 @@ def place_axes(
 
 
 def quiet_axes(axes: "Axes") -> None:
-    """Take away what carries no data: the upper and right frame, dark ticks."""
+    """Remove what carries no data: the upper and right frame, and dark ticks."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -69,31 +71,33 @@ def quiet_axes(axes: "Axes") -> None:
 
 
 def without_frame(axes: "Axes") -> None:
-    """Take away the frame and the marks of the ticks, and keep their labels."""
+    """Remove the frame and the tick marks, and keep the tick labels."""
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(length=0, colors=INK)
 
 
 def label_inches(names: "list[str] | tuple[str, ...]", points: float) -> float:
-    """Return roughly how wide the longest name is when it is written in that size."""
+    """Return the approximate width in inches of the longest name in this font size."""
     return max((len(name) for name in names), default=0) * points * 0.62 / 72
 
 
-def plain(text: str) -> str:
-    """Return the text with dollar signs escaped: a name like `a$b$` is not a formula."""
+def without_formulas(text: str) -> str:
+    """Return the text with dollar signs escaped, because matplotlib reads `a$b$` as a formula."""
     return text.replace("$", r"\$")
 
 
 def save_png(figure: "Figure", path: Path) -> Path:
-    """Write the figure as PNG, whole or not at all, and return the path.
+    """Write the figure as PNG in one atomic write, and return the path.
 
     Raises:
         StorageError: the file cannot be written.
     """
     buffer = BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # a box is drawn in its place
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing from", UserWarning
+        )  # matplotlib draws a box instead
         figure.savefig(buffer, format="png", metadata={"Software": "cnncli"})
     write_bytes_atomic(path, buffer.getvalue())
     return path

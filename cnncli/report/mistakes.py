@@ -1,4 +1,4 @@
-"""Draws the mistakes a network was surest of: they show what it does not understand, and wrong labels too."""
+"""Draws the most confident mistakes of a network: they show its weaknesses, and wrong labels in the data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnncli.report.figures import FAINT, INK, RIGHT, WRONG, new_figure, place_axes, plain, save_png
+from cnncli.report.figures import FAINT, INK, RIGHT, WRONG, new_figure, place_axes, save_png, without_formulas
 from cnncli.types import ByteArray, FloatArray, IntArray
 
 
@@ -15,11 +15,11 @@ class Mistake:
     """One wrong answer.
 
     Attributes:
-        index: the position in the set.
+        index: the position of the image in the set.
         label: the true class.
-        predicted: the class that was answered.
-        confidence: the probability it was given.
-        label_probability: the probability the true class was given.
+        predicted: the predicted class.
+        confidence: the probability of the predicted class.
+        label_probability: the probability of the true class.
     """
 
     index: int
@@ -30,7 +30,7 @@ class Mistake:
 
 
 def find_mistakes(probabilities: FloatArray, labels: IntArray, count: int = 24) -> list[Mistake]:
-    """Return the wrong answers with the highest probability, the surest first.
+    """Return the wrong answers with the highest confidence, the most confident first.
 
     Args:
         probabilities: (N, K).
@@ -43,7 +43,7 @@ def find_mistakes(probabilities: FloatArray, labels: IntArray, count: int = 24) 
     """
     predicted = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
-    surest = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:count]
+    most_confident = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:count]
     return [
         Mistake(
             index=int(i),
@@ -52,7 +52,7 @@ def find_mistakes(probabilities: FloatArray, labels: IntArray, count: int = 24) 
             confidence=float(probabilities[i, predicted[i]]),
             label_probability=float(probabilities[i, labels[i]]),
         )
-        for i in surest
+        for i in most_confident
     ]
 
 
@@ -65,15 +65,15 @@ def draw_mistakes(
     title: str = "",
     columns: int = 8,
 ) -> Path:
-    """Draw a gallery: each picture with what was answered, how surely, and what it is.
+    """Draw a gallery: each image with the predicted class, the true class, and the probability of both.
 
     Args:
-        mistakes: from `find_mistakes`; may be empty, then the picture says so.
-        images: (N, H, W) or (N, H, W, C), uint8, the set the indices speak of.
+        mistakes: from `find_mistakes`; may be empty, and then the picture says so.
+        images: (N, H, W) or (N, H, W, C), uint8, the set that the indices refer to.
         classes: the K names.
         path: the PNG to write.
-        title: what was measured on what.
-        columns: pictures in a row at most.
+        title: the run and the images.
+        columns: the maximum number of images in a row.
 
     Raises:
         StorageError: the file cannot be written.
@@ -81,15 +81,15 @@ def draw_mistakes(
     columns = min(columns, max(len(mistakes), 4))
     rows = max(-(-len(mistakes) // columns), 1)
     height, width = images.shape[1:3]
-    tile_h, tile_w = 1.35 * height, 1.25 * width  # a picture and its captions' room, in pixels
+    tile_h, tile_w = 1.35 * height, 1.25 * width  # an image and the space for its captions, in pixels
     figure = new_figure(1.35 * columns, 1.5 * rows * height / width + 0.5, title)
     if not mistakes:
         figure.text(0.5, 0.4, "no mistakes", ha="center", va="center", fontsize=14, color=INK)
         return save_png(figure, path)
     (axes,) = place_axes(figure, left=0, right=0, top=0.05, bottom=0.05)
     axes.set_axis_off()
-    for place, mistake in enumerate(mistakes):
-        row, column = divmod(place, columns)
+    for number, mistake in enumerate(mistakes):
+        row, column = divmod(number, columns)
         middle, top = (column + 0.5) * tile_w, row * tile_h + 0.15 * height
         axes.imshow(
             images[mistake.index],
@@ -99,10 +99,10 @@ def draw_mistakes(
             vmax=255,
             interpolation="nearest",
         )
-        answer, label = plain(classes[mistake.predicted]), plain(classes[mistake.label])
+        answer, label = without_formulas(classes[mistake.predicted]), without_formulas(classes[mistake.label])
         captions = (
             (top, f"{answer}  {mistake.confidence:.1%}", 9, WRONG, "bottom"),
-            (top + 1.07 * height, f"is {label}  {mistake.label_probability:.1%}", 8, RIGHT, "center"),
+            (top + 1.07 * height, f"true: {label}  {mistake.label_probability:.1%}", 8, RIGHT, "center"),
             (top + 0.92 * height, f"#{mistake.index}", 5.5, FAINT, "center"),
         )
         for y, text, points, colour, va in captions:

@@ -1,4 +1,4 @@
-"""Run folders: taking a name, finding a run again, and the files in it."""
+"""Run folders: how one is created and found, and the files in it."""
 
 from cnncli.runs.folder import KILLED, Run
 from cnncli.runs.lookup import create_run, find_run, latest_finished, list_runs

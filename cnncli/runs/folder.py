@@ -1,4 +1,4 @@
-"""What is in a run folder, and what its run.json says."""
+"""Knows the files of a run folder, and reads and writes its run.json."""
 
 import json
 import os
@@ -18,16 +18,17 @@ from cnncli.storage import remove_abandoned, storing, write_text_atomic
 
 STATUSES = ("running", "done", "failed", "interrupted")
 KILLED = "interrupted (killed)"
-"""The status of a run that says it is running while its process is gone."""
+"""The status of a run whose run.json says "running" while its process no longer exists."""
 
-ALL_PARTS = ("run.json", "config.yaml", "checkpoint")
+CONTENTS = ("run.json", "config.yaml", "checkpoint")
+"""What a complete run folder has."""
 
 _MAX_INFO_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder; see docs for what is in it.
+    """A run folder and the paths of its files.
 
     Args:
         path: the folder.
@@ -72,7 +73,7 @@ class Run:
         return self.path / "eval"
 
     def read_info(self) -> dict[str, Any]:
-        """Return what run.json says, {} when there is none.
+        """Return the content of run.json, {} when there is no such file.
 
         Raises:
             RunError: it is not a JSON object.
@@ -92,20 +93,19 @@ class Run:
         return info
 
     def write_info(self, **fields: Any) -> dict[str, Any]:
-        """Set fields of run.json, keep its others, and return them all.
+        """Set fields of run.json, keep the others, and return them all.
 
-        With status="running" the process that says so is noted too, so that a run whose process was killed is
-        not taken for one under way for ever.
+        With status="running" the identity of this process is stored too, so that `status` can tell when it was killed.
 
         Raises:
-            StorageError: the disk is full, ...; the file is as it was.
+            StorageError: the file cannot be written, for example on a full disk; it is unchanged.
         """
         info = {**self.read_info(), **fields}
         if "status" in fields:
             info.pop("process", None)
             if fields["status"] == "running":
                 info["process"] = process_identity()
-        text = json.dumps(info, indent=2, ensure_ascii=False, default=_plain)
+        text = json.dumps(info, indent=2, ensure_ascii=False, default=_to_json_value)
         write_text_atomic(self.info_path, text.encode("utf-8", errors="replace").decode() + "\n")
         return info
 
@@ -123,21 +123,21 @@ class Run:
             return KILLED
         return str(status)
 
-    def missing(self, parts: Iterable[str] = ALL_PARTS) -> list[str]:
-        """Return those of the parts (of ALL_PARTS) that the folder lacks."""
+    def missing(self, needed: Iterable[str] = CONTENTS) -> list[str]:
+        """Return what the folder lacks of what is needed; the words are those of CONTENTS."""
         present = {
             "run.json": self.info_path.is_file(),
             "config.yaml": self.config_path.is_file(),
             "checkpoint": self.best_path.is_file() or self.last_path.is_file(),
         }
-        return [part for part in parts if not present[part]]
+        return [name for name in needed if not present[name]]
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from training this run for the length of a `with` block.
+        """Prevent other processes from training this run during a `with` block.
 
         Raises:
-            RunError: another process does already; names it.
+            RunError: another process trains it; the message names the process.
         """
         path = self.path / ".lock"
         try:
@@ -156,7 +156,7 @@ class Run:
             locks.release(held)
 
     def read_metrics(self) -> list[Row]:
-        """Return the rows of metrics.csv, [] when there is none; raises RunError."""
+        """Return the rows of metrics.csv, [] when there is no such file; raises RunError."""
         return read_rows(self.metrics_path)
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
@@ -164,15 +164,15 @@ class Run:
         append_row(self.metrics_path, row)
 
     def rewrite_metrics(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Replace all rows of metrics.csv, whole or not at all; raises StorageError."""
+        """Replace all rows of metrics.csv in one atomic write; raises StorageError."""
         rewrite_rows(self.metrics_path, rows)
 
     def truncate_metrics(self, after_epoch: int) -> list[Row]:
-        """Drop the rows of later epochs from metrics.csv; return those that are left."""
+        """Remove the rows after an epoch from metrics.csv, and return the remaining rows."""
         return truncate_rows(self.metrics_path, after_epoch)
 
     def clear(self) -> None:
-        """Remove what an earlier training of this name left; files that are not ours stay."""
+        """Remove the files of an earlier run of this name; other files in the folder stay."""
         for path in (self.info_path, self.config_path, self.metrics_path, self.curves_path):
             path.unlink(missing_ok=True)
         for path in (self.best_path, self.last_path):
@@ -182,7 +182,7 @@ class Run:
                 path.unlink()
 
 
-def _plain(value: object) -> object:
+def _to_json_value(value: object) -> object:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, os.PathLike):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cnncli.errors import RunError, StorageError, UsageError, did_you_mean
-from cnncli.runs.folder import ALL_PARTS, Run
+from cnncli.runs.folder import CONTENTS, Run
 from cnncli.storage import make_folder, storing, take_folder
 
 _MAX_NAME = 100
@@ -58,7 +58,7 @@ def list_runs(runs_dir: str | os.PathLike[str] = "runs") -> list[Run]:
         except (FileNotFoundError, NotADirectoryError):
             return []
     runs = [Run(parent / name) for name in names if not name.startswith(".")]
-    return sorted((run for run in runs if len(run.missing()) < len(ALL_PARTS)), key=_age)
+    return sorted((run for run in runs if len(run.missing()) < len(CONTENTS)), key=_age)
 
 
 def latest_finished(runs_dir: str | os.PathLike[str] = "runs") -> Run | None:
@@ -69,13 +69,13 @@ def latest_finished(runs_dir: str | os.PathLike[str] = "runs") -> Run | None:
     return None
 
 
-def find_run(text: str, runs_dir: str | os.PathLike[str] = "runs", needs: Sequence[str] = ALL_PARTS) -> Run:
+def find_run(text: str, runs_dir: str | os.PathLike[str] = "runs", needs: Sequence[str] = CONTENTS) -> Run:
     """Find the run that a user means.
 
     Args:
         text: a name, a path, the beginning of one name only, or "latest".
         runs_dir: where names are looked up.
-        needs: what the folder must have, of ALL_PARTS.
+        needs: what the folder must have, of CONTENTS.
 
     Raises:
         RunError: there is no such run, there are several, or it lacks something.

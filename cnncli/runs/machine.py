@@ -1,4 +1,4 @@
-"""What a run notes about the machine and the process it ran in, so that its figures can be judged later."""
+"""Records the machine and the process of a run, so that its figures can be judged later."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ from cnncli._version import __version__
 
 
 def machine_facts() -> dict[str, Any]:
-    """Return what run.json says about software, hardware and command line; takes some 10 ms, for `git`."""
+    """Return what run.json stores about software, hardware and command line; takes about 10 ms, because of `git`."""
     return {
         "command_line": list(sys.argv),
         "cnncli": __version__,
@@ -32,14 +32,14 @@ def machine_facts() -> dict[str, Any]:
 
 
 def usable_cpus() -> int:
-    """Return how many processors this process may run on (a container or `taskset` may allow fewer)."""
+    """Return how many processors this process may use; a container or `taskset` may allow fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def blas_name() -> str:
-    """Return the library that multiplies matrices for NumPy, such as "openblas 0.3.30 (Haswell)"."""
+    """Return the library that NumPy multiplies matrices with, such as "openblas 0.3.30 (Haswell)"."""
     from threadpoolctl import threadpool_info
 
     for library in threadpool_info():
@@ -51,7 +51,7 @@ def blas_name() -> str:
 
 
 def git_commit(folder: Path | None = None) -> str | None:
-    """Return the commit checked out in a folder (by default the working directory), None outside of git."""
+    """Return the commit checked out in a folder (default: the working directory), None outside of a git repository."""
     try:
         answer = subprocess.run(
             ["git", "rev-parse", "HEAD"],
@@ -68,16 +68,16 @@ def git_commit(folder: Path | None = None) -> str | None:
 
 
 def process_identity() -> dict[str, Any]:
-    """Return what tells this process from every other, also from a later one that gets its number."""
+    """Return what identifies this process, even when a later process gets the same process number."""
     pid = os.getpid()
     return {"pid": pid, "start": _start_time(pid), "boot": _boot_id(), "host": socket.gethostname()}
 
 
 def is_alive(identity: dict[str, Any]) -> bool:
-    """Tell whether the process of a `process_identity` still runs; True when it cannot be known.
+    """Tell whether the process of a `process_identity` still runs; True when that is unknown.
 
-    It cannot be known for a process of another machine. A number that was given to another process since
-    then, or that is from before the last start of this machine, does not count.
+    It is unknown for a process of another machine. A process from before the last start of this machine, or one whose
+    number now belongs to another process, no longer runs.
     """
     pid = identity.get("pid")
     if identity.get("host") != socket.gethostname() or not isinstance(pid, int) or pid <= 0:
@@ -85,7 +85,7 @@ def is_alive(identity: dict[str, Any]) -> bool:
     if identity.get("boot") != _boot_id():
         return False
     if os.name != "posix":
-        return True  # there, os.kill is no question but an order
+        return True  # on Windows, os.kill(pid, 0) would end the process
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -105,7 +105,7 @@ def _boot_id() -> str | None:
 
 
 def _start_time(pid: int) -> int | None:
-    """Return a process's start in clock ticks since the machine started, or None when that is not told.
+    """Return a process's start in clock ticks since the machine started, or None when it is unknown.
 
     Source: field 22 of /proc/<pid>/stat, proc_pid_stat(5).
     """
@@ -113,9 +113,8 @@ def _start_time(pid: int) -> int | None:
         text = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    after_name = text[
-        text.rfind(b")") + 1 :
-    ].split()  # the name may hold spaces and brackets; field 3 follows
+    # The name in brackets may itself contain spaces and brackets; field 3 follows the last bracket.
+    after_name = text[text.rfind(b")") + 1 :].split()
     if after_name[:1] == [b"Z"]:
-        return -1  # dead, and not yet collected by its parent
+        return -1  # a zombie: ended, but its parent has not waited for it yet
     return int(after_name[19])

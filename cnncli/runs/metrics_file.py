@@ -1,4 +1,4 @@
-"""metrics.csv: one header, one row an epoch, and neither a doubled nor a lost row after a crash."""
+"""Reads and writes metrics.csv: one row per epoch, and after a crash no row is doubled or lost."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -27,47 +27,47 @@ class Row(TypedDict):
 COLUMNS = tuple(Row.__annotations__)
 
 _HEADER = ",".join(COLUMNS)
-_WHOLE = {"epoch", "step"}
+_INTEGERS = {"epoch", "step"}
 _MAY_BE_EMPTY = {"val_loss", "val_accuracy"}
 _NUMBER = re.compile(r"-?(inf|[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?)|nan")
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Add one row and flush it to the disk; the header goes before the first one.
+    """Append one row and flush it to the disk; a new file gets the header first.
 
-    What a writer killed in the middle of a line left behind is removed first.
+    A partial last line, left by a killed writer, is removed before.
 
     Args:
         path: metrics.csv.
-        row: a value for each of COLUMNS; further keys are ignored.
+        row: a value for each of COLUMNS; other keys are ignored.
 
     Raises:
-        StorageError: the disk is full, ...; the file is as it was.
+        StorageError: the file cannot be written, for example on a full disk; it is unchanged.
     """
     line = _line(row)
     content = _read(path)
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) != len(content):
-        write_bytes_atomic(path, whole)
-    append_durably(path, (line if whole else f"{_HEADER}\n{line}").encode())
+    complete = content[: content.rfind(b"\n") + 1]
+    if len(complete) != len(content):
+        write_bytes_atomic(path, complete)
+    append_durably(path, (line if complete else f"{_HEADER}\n{line}").encode())
 
 
 def rewrite_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Replace all rows, whole or not at all; raises StorageError."""
+    """Replace all rows in one atomic write; raises StorageError."""
     write_bytes_atomic(path, (_HEADER + "\n" + "".join(map(_line, rows))).encode())
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read all whole rows; a last line without its line end was cut by a crash, and is left out.
+    """Read all complete rows; a last line without a line end was cut by a crash, and is ignored.
 
     Raises:
-        RunError: the header or a line is not what `append_row` writes; names file and line.
+        RunError: the header or a line is not what `append_row` writes; the message names file and line.
     """
     content = _read(path)
     text = content[: content.rfind(b"\n") + 1].decode("ascii", errors="replace")
     rows: list[Row] = []
     for number, line in enumerate(text.split("\n")[:-1], start=1):
-        line = line.removesuffix("\r")  # as a spreadsheet may save it
+        line = line.removesuffix("\r")  # a spreadsheet may save it with CRLF
         if number == 1:
             if line != _HEADER:
                 raise RunError(f"{path}:1: expected the header {_HEADER}, found {line!r:.120}")
@@ -82,7 +82,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def truncate_rows(path: Path, after_epoch: int) -> list[Row]:
-    """Drop the rows of later epochs than this, whole or not at all; return the rows that are left."""
+    """Remove the rows after an epoch in one atomic write, and return the remaining rows."""
     rows = [row for row in read_rows(path) if row["epoch"] <= after_epoch]
     rewrite_rows(path, rows)
     return rows
@@ -93,10 +93,10 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _text(name: str, value: Any) -> str:
-    """Write a number so that reading it gives every bit back."""
+    """Return a number as text that reads back to the same bits."""
     if value is None and name in _MAY_BE_EMPTY:
         return ""
-    return str(int(value)) if name in _WHOLE else repr(float(value))
+    return str(int(value)) if name in _INTEGERS else repr(float(value))
 
 
 def _parse(line: str) -> Row | None:
@@ -105,7 +105,7 @@ def _parse(line: str) -> Row | None:
         return None
     row: dict[str, Any] = {}
     for name, text in zip(COLUMNS, fields, strict=True):
-        if name in _WHOLE:
+        if name in _INTEGERS:
             if not re.fullmatch("[0-9]{1,18}", text):
                 return None
             row[name] = int(text)

@@ -544,14 +544,14 @@ def test_a_disk_that_fills_up_at_any_write_leaves_the_old_checkpoint(
 
     path = tmp_path / "last.npz"
     path.write_bytes(data)
-    create = storage._create_temporary
+    create = storage.create_temporary
     writes_left = [0]
 
     def create_failing(target: Path) -> Any:
         temporary, file = create(target)
         return temporary, FailingFile(file, writes_left)
 
-    monkeypatch.setattr(storage, "_create_temporary", create_failing)
+    monkeypatch.setattr(storage, "create_temporary", create_failing)
     newer = Checkpoint(checkpoint.network, meta={**META, "epoch": 3})
     for write in range(1, 1000):
         writes_left[0] = write
