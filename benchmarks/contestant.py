@@ -49,10 +49,11 @@ def ours(job: dict[str, Any]) -> Step:
     if job["what"] == "train":
         optimizer = make_optimizer("adam", {}, network.parameters)
         batches = Batches(images, labels, batch_size=batch, seed=1, drop_last=True)
+        settings = engine.StepSettings(1e-3)
         places = ((epoch, step) for epoch in count(1) for step in range(len(batches)))
 
         def train() -> None:
-            executor.train_batch(batches, optimizer, 1e-3, key=(0, *next(places)))
+            executor.train_batch(batches, optimizer, settings, key=(0, *next(places)))
 
         return train
 

@@ -29,11 +29,12 @@ def steps_alone(count: int, batch: int) -> float:
     rng = np.random.default_rng(1)
     x, labels = rng.random((batch, 1, 28, 28), dtype=np.float32), rng.integers(0, 10, batch)
     rule = make_optimizer("adam", {}, network.parameters)
+    settings = engine.StepSettings(1e-3)
     with engine.compile(network, batch_size=batch) as executor:
-        executor.train_step(x, labels, rule, 1e-3, key=(0, 1, 0))
+        executor.train_step(x, labels, rule, settings, key=(0, 1, 0))
         start = time.perf_counter()
         for step in range(count):
-            executor.train_step(x, labels, rule, 1e-3, key=(0, 1, step))
+            executor.train_step(x, labels, rule, settings, key=(0, 1, step))
         return time.perf_counter() - start
 
 

@@ -14,7 +14,7 @@ def main() -> None:
     job = {"what": "train", "model": layers_of("mnist.yaml"), "shape": (1, 28, 28), "batch": 128}
     jobs = torch_jobs(job) if has_torch() else {}
     jobs["cnncli"] = {**job, "side": "ours"}
-    jobs["cnncli, threads"] = {**job, "side": "ours", "options": {"team": "threads"}}
+    jobs["cnncli, threads"] = {**job, "side": "ours", "options": {"pool": "threads"}}
     jobs["cnncli, one worker"] = {**job, "side": "ours", "options": {"workers": 1}}
     table = compare(jobs, options.rounds, BASELINE)
     show("training, 421,642 parameters, batch 128, Adam", table, BASELINE)

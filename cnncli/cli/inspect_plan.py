@@ -6,7 +6,7 @@ from pathlib import Path
 from cnncli.cli.chosen_network import build
 from cnncli.cli.console import note, out, percent, print_json, table
 from cnncli.config.load import load_config
-from cnncli.engine.describe import describe
+from cnncli.engine.plan_table import plan_table
 from cnncli.errors import UsageError
 
 _WIDE = 120  # columns of a terminal; a narrower one has no room for sentences
@@ -20,7 +20,9 @@ def show_plan(name: str, data_dir: Path | None, *, as_json: bool) -> None:
     """
     config = load_config(name, [] if data_dir is None else [f"data.dir={data_dir}"])
     note(f"config {config.origin.source}")
-    rows = describe(build(config), batch_size=config.train.batch_size) if config.engine.kind == "fast" else []
+    rows = (
+        plan_table(build(config), batch_size=config.train.batch_size) if config.engine.kind == "fast" else []
+    )
     if not rows:
         raise UsageError(f"{name} is run by the plain layers, one after the other; there is no plan")
     if as_json:
@@ -34,7 +36,7 @@ def show_plan(name: str, data_dir: Path | None, *, as_json: bool) -> None:
         cells = [
             row.layers or row.pattern,
             row.kernel,
-            str(row.images) if row.kernel else "",
+            str(row.micro_batch) if row.kernel else "",
             "" if row.forward is None else percent(row.forward),
             "" if row.backward is None or not row.kernel else percent(row.backward),
         ]

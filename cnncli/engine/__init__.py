@@ -1,15 +1,15 @@
-"""The one door to running a network: `compile(network)` gives an executor, fast or plain."""
+"""The entry point for running a network: `compile(network)` returns an executor, fast or plain."""
 
 from typing import TYPE_CHECKING, Literal
 
-from cnncli.engine.executor import BatchResult, Executor
+from cnncli.engine.executor import BatchResult, Executor, StepSettings
 from cnncli.engine.plain import PlainExecutor
 
 if TYPE_CHECKING:
     from cnncli.engine.profile import Clock
     from cnncli.nn.network import Network
 
-__all__ = ["BatchResult", "Executor", "PlainExecutor", "compile"]
+__all__ = ["BatchResult", "Executor", "PlainExecutor", "StepSettings", "compile"]
 
 
 def compile(
@@ -19,32 +19,30 @@ def compile(
     batch_size: int = 128,
     workers: int | Literal["auto"] = "auto",
     shards: int | None = None,
-    team: Literal["auto", "threads", "processes"] = "auto",
+    pool: Literal["auto", "threads", "processes"] = "auto",
     clock: "Clock | None" = None,
 ) -> Executor:
-    """Return an executor of the network; it reads and writes the network's own parameters.
+    """Return an executor of the network, which reads and writes the network's own parameters.
 
     Args:
-        network: what to run; the fast executor takes float32 networks.
+        network: what to run.
         kind: "plain" calls the layers one by one; "fast" runs a compiled plan.
-        batch_size: the largest batch that training will hand in.
-        workers: how many shards of a batch run at once; "auto" takes the machine's cores.
-        shards: into how many a batch is cut; the weights of a training depend on it, and not on `workers`.
-            None for a number that suits the machine's cores.
-        team: what the workers are; "auto" takes processes where they are faster than threads.
-        clock: takes the times of a plan's steps, or of the plain layers.
+        batch_size: the largest batch of the training run.
+        workers: how many workers run the shards of a batch; "auto" for the number of cores.
+        shards: the number of shards of a batch, on which the trained weights depend; they do not depend on
+            `workers`. None for a number that suits the machine's cores.
+        pool: what the workers are; "auto" takes processes where they are faster than threads.
+        clock: measures the parts of every training step.
 
     Returns:
-        an executor; the plain one also where the network is not float32, or has a layer that looks at other samples
-        of the batch and for which there is no kernel.
+        an executor; the plain one also where no plan can run the network: it is not float32, or a layer without a
+        kernel looks at other samples of the batch.
     """
-    if kind == "plain" or network.dtype != "float32":
-        return PlainExecutor(network, clock=clock)
-    from cnncli.engine.parallel.caller import FastExecutor, suits
+    if kind == "fast":
+        from cnncli.engine.parallel.caller import FastExecutor, can_compile
 
-    if not suits(network):
-        return PlainExecutor(network, clock=clock)
-
-    return FastExecutor(
-        network, batch_size=batch_size, workers=workers, shards=shards, kind=team, clock=clock
-    )
+        if can_compile(network):
+            return FastExecutor(
+                network, batch_size=batch_size, workers=workers, shards=shards, pool=pool, clock=clock
+            )
+    return PlainExecutor(network, clock=clock)

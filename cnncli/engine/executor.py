@@ -1,5 +1,6 @@
-"""What every executor of a network promises, whatever runs it."""
+"""The interface that every executor of a network implements, and the checks that all of them share."""
 
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.errors import DivergenceError, ModelError
+from cnncli.optim.clipping import clip_gradients
 from cnncli.types import FloatArray, IntArray, Shape
 
 if TYPE_CHECKING:
@@ -15,16 +17,31 @@ if TYPE_CHECKING:
     from cnncli.optim.optimizers import Optimizer
 
 Key = tuple[int, int, int]
-"""(seed, epoch, step): the place in a training that every random draw of a batch is a pure function of."""
+"""(seed, epoch, step): every random draw for a batch is a pure function of these three."""
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """The settings of one training step.
+
+    Attributes:
+        learning_rate: of this step.
+        label_smoothing: the share of every target that is spread evenly over the classes.
+        max_gradient_norm: the largest L2 norm of the whole gradient, which is scaled down to it; None for no limit.
+    """
+
+    learning_rate: float
+    label_smoothing: float = 0.0
+    max_gradient_norm: float | None = None
 
 
 class BatchResult(NamedTuple):
-    """What one batch gave.
+    """The result of one batch.
 
     Attributes:
         loss: the mean loss over the batch.
-        correct: how many samples had their label as the highest logit.
-        gradient_norm: the L2 norm of the whole gradient before clipping; None when nothing asked for it.
+        correct: the number of samples whose highest logit is that of their label.
+        gradient_norm: the L2 norm of the whole gradient before clipping; None without clipping.
     """
 
     loss: float
@@ -33,9 +50,9 @@ class BatchResult(NamedTuple):
 
 
 class BatchSource(Protocol):
-    """Batches that workers read by themselves, each its own part of one: `cnncli.batches.batches.Batches`.
+    """Batches that the workers prepare themselves, each its own part: `cnncli.batches.batches.Batches`.
 
-    Workers may have copies of it, so once it is in use, nothing of it may change.
+    Worker processes have copies of it, so it must not change once it is in use.
     """
 
     labels: IntArray
@@ -46,14 +63,17 @@ class BatchSource(Protocol):
         """The shape (C, H, W) of one image."""
 
     def size(self, step: int) -> int:
-        """Return how many images a step of an epoch has, 0 where there is no such step."""
+        """Return the number of images in a step of an epoch, 0 if there is no such step."""
 
     def write(self, epoch: int, step: int, part: slice, x: FloatArray, y: npt.NDArray[np.int64]) -> None:
-        """Write a part of a batch to x (part, C, H, W) and y (part,), the same as in the whole, but for rounding."""
+        """Write a part of a batch to x (part, C, H, W) and y (part,).
+
+        Every image is the same, up to rounding, as if the whole batch were written at once.
+        """
 
 
 class Executor(Protocol):
-    """Runs one network: the plain layers, or a compiled plan with the same parameters."""
+    """Runs one network, by its plain layers or by a compiled plan over the same parameters."""
 
     @property
     def network(self) -> "Network":
@@ -65,44 +85,36 @@ class Executor(Protocol):
     def loss_and_gradients(
         self, x: FloatArray, labels: IntArray, *, key: Key = (0, 1, 0), label_smoothing: float = 0.0
     ) -> BatchResult:
-        """Run forward and backward in training mode; the gradients are left in `network.parameters.grads`."""
+        """Run forward and backward in training mode; the gradients are left in `network.parameters.grads`.
+
+        Args:
+            x: (N, C, H, W), normalized.
+            labels: (N,), class numbers.
+            key: (seed, epoch, step), which names the random streams of dropout.
+            label_smoothing: the share of every target that is spread evenly over the classes.
+        """
 
     def train_step(
-        self,
-        x: FloatArray,
-        labels: IntArray,
-        optimizer: "Optimizer",
-        learning_rate: float,
-        *,
-        key: Key,
-        label_smoothing: float = 0.0,
-        max_gradient_norm: float | None = None,
+        self, x: FloatArray, labels: IntArray, optimizer: "Optimizer", settings: StepSettings, *, key: Key
     ) -> BatchResult:
         """Run one batch and update the parameters.
 
         Raises:
-            DivergenceError: the loss or a gradient is not finite; the parameters are as they were.
+            DivergenceError: the loss or a gradient is not finite; the parameters are unchanged.
         """
 
     def train_batch(
-        self,
-        batches: BatchSource,
-        optimizer: "Optimizer",
-        learning_rate: float,
-        *,
-        key: Key,
-        label_smoothing: float = 0.0,
-        max_gradient_norm: float | None = None,
+        self, batches: BatchSource, optimizer: "Optimizer", settings: StepSettings, *, key: Key
     ) -> BatchResult:
-        """Do what `train_step` does, on the batch that key names; every worker prepares its part of it.
+        """Do the same as `train_step` for the batch that key names; every worker prepares its part of it.
 
         Raises:
-            DivergenceError: the loss or a gradient is not finite; the parameters are as they were.
+            DivergenceError: the loss or a gradient is not finite; the parameters are unchanged.
             ModelError: the images or labels do not fit the network.
         """
 
     def close(self) -> None:
-        """Give back workers and memory; the network stays usable."""
+        """Release workers and memory; the network stays usable."""
 
     def __enter__(self) -> Self: ...
 
@@ -119,8 +131,8 @@ DIVERGENCE_HINT = (
 def check_finite(loss: float, parameters: "FlatParameters") -> None:
     """Raise DivergenceError when the loss or a gradient is not a finite number, naming the tensor.
 
-    One dot product looks at every gradient; only when it is not finite are the tensors searched one by one,
-    from the last layer to the first, the way a bad value travels in the backward pass.
+    One dot product covers all gradients. Only when it is not finite are the tensors searched one by one, from the
+    last layer to the first, as a bad value travels in the backward pass.
     """
     if not np.isfinite(loss):
         raise DivergenceError(f"the loss is {loss}", hint=DIVERGENCE_HINT, tensor="loss")
@@ -131,7 +143,23 @@ def check_finite(loss: float, parameters: "FlatParameters") -> None:
             raise DivergenceError(f"the gradient of {name} is not finite", hint=DIVERGENCE_HINT, tensor=name)
 
 
-def images_of(batches: BatchSource, step: int) -> int:
+def update_parameters(
+    parameters: "FlatParameters", optimizer: "Optimizer", settings: StepSettings, result: BatchResult
+) -> BatchResult:
+    """Clip the gradients in `parameters.grads`, move all parameters, and return the result with the gradient norm.
+
+    Raises:
+        DivergenceError: the loss or a gradient is not finite; the parameters are unchanged.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        check_finite(result.loss, parameters)
+    limit = settings.max_gradient_norm
+    norm = None if limit is None else clip_gradients(parameters.grads, limit)
+    optimizer.step(settings.learning_rate)
+    return result._replace(gradient_norm=norm)
+
+
+def images_in_step(batches: BatchSource, step: int) -> int:
     """Return how many images a step has; raise ModelError when it has none."""
     count = batches.size(step)
     if count < 1:

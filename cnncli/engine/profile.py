@@ -1,24 +1,23 @@
-"""Where the time of a step goes: a clock that every kernel stops, and one that costs nothing."""
+"""Measures the time that each part of a training step takes.
+
+The caller and worker 0, which is the same process, run the lines of this file.
+"""
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from cnncli.engine.kernels.kernel import Kernel
-
+from typing import Protocol
 
 WAITING = "waiting for the other shards"
-"""What a shard does at a meeting; where one worker runs all shards, it runs the others meanwhile."""
+"""The time of a shard at a barrier. A worker that runs several shards runs the others in this time."""
 
 
 class Clock(Protocol):
-    """Takes the time between `start` or the last `stop`, and the next `stop`."""
+    """Measures the time from `start`, or from the last `stop`, to the next `stop`."""
 
     def start(self) -> None:
         """Begin to measure."""
 
-    def stop(self, what: "Kernel | str", *, backward: bool = False) -> None:
-        """Add the time since the last call to one step's sum."""
+    def stop(self, part: str, *, backward: bool = False) -> None:
+        """Add the time since the last `start` or `stop` to one part of the step."""
 
 
 class NoClock:
@@ -27,12 +26,12 @@ class NoClock:
     def start(self) -> None:
         """Do nothing."""
 
-    def stop(self, what: "Kernel | str", *, backward: bool = False) -> None:
+    def stop(self, part: str, *, backward: bool = False) -> None:
         """Do nothing."""
 
 
 class StepClock:
-    """Sums up seconds by step: the kernel's class and the layers it covers, or a name such as "optimizer"."""
+    """Adds up seconds for each part of a step: the layers that a kernel covers, or a name such as "optimizer"."""
 
     def __init__(self) -> None:
         self.seconds: dict[tuple[str, str], float] = {}
@@ -42,10 +41,9 @@ class StepClock:
         """Begin to measure."""
         self._last = perf_counter()
 
-    def stop(self, what: "Kernel | str", *, backward: bool = False) -> None:
-        """Add the time since the last call to one step's sum."""
+    def stop(self, part: str, *, backward: bool = False) -> None:
+        """Add the time since the last `start` or `stop` to one part of the step."""
         now = perf_counter()
-        name = what if isinstance(what, str) else " ".join(node.name for node in what.nodes)
-        key = (name, "backward" if backward else "forward")
+        key = (part, "backward" if backward else "forward")
         self.seconds[key] = self.seconds.get(key, 0.0) + now - self._last
         self._last = now

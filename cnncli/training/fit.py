@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnncli.batches.batches import Batches
+from cnncli.engine.executor import StepSettings
 from cnncli.errors import DivergenceError
 from cnncli.optim.averaging import ExponentialAverage
 from cnncli.optim.optimizers import Optimizer
@@ -283,10 +284,8 @@ def fit(
                 loss, correct, norm = executor.train_batch(
                     batches,
                     optimizer,
-                    learning_rate,
+                    StepSettings(learning_rate, label_smoothing, clip_norm),
                     key=(seed, state.epoch, state.step),
-                    label_smoothing=label_smoothing,
-                    max_gradient_norm=clip_norm,
                 )
             except DivergenceError as error:
                 where = f"epoch {state.epoch}, step {state.step + 1} of {steps}"

@@ -103,7 +103,7 @@ def with_fixed_shards(config: "Config") -> "Config":
     """Return a config with a number in place of `engine.shards: auto`, for a resume on another machine."""
     if config.engine.kind == "plain" or config.engine.shards != "auto":
         return config
-    from cnncli.engine.parallel.caller import default_shards
+    from cnncli.engine.parallel.cores import default_shards
 
     return config.with_overrides([f"engine.shards={default_shards()}"])
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cnncli.engine.parallel.worker_pool import can_fork
+from cnncli.engine.parallel.cores import can_fork
 
 
 @pytest.fixture

@@ -79,17 +79,17 @@ class SameMasks:
 def _mask(executor, index, shape, images):
     shards = []
     for shard in range(min(executor.shards, images)):
-        _, plan = executor._plans[shard, True]
+        plan = executor.plan(images, shard)
         whole = np.empty((plan.images, *shape))
-        for lane in plan.lanes():
-            for kernel in lane.kernels:
+        for group in plan.micro_batches():
+            for kernel in group.kernels:
                 if isinstance(kernel, DropoutKernel) and kernel.nodes[0].index == index:
-                    for slot in range(lane.slots):
+                    for slot in range(group.slots):
                         kept = np.empty(kernel.shape, bool)
                         for own, view in matching_columns(
                             kernel.workload.layout(kernel.kept[slot], kernel.shape), single_block(kept)
                         ):
                             view[...] = own
-                        whole[lane.rows(slot)] = kept.transpose(2, 3, 0, 1) if kept.ndim == 4 else kept
+                        whole[group.rows(slot)] = kept.transpose(2, 3, 0, 1) if kept.ndim == 4 else kept
         shards.append(whole)
     return np.concatenate(shards)

@@ -8,6 +8,7 @@ import pytest
 import cnncli.engine as engine
 from cnncli.batches.augment import make_augmentation
 from cnncli.batches.batches import Batches
+from cnncli.engine.executor import StepSettings
 from cnncli.engine.parallel.caller import FastExecutor
 from cnncli.engine.plain import PlainExecutor
 from cnncli.errors import DataError, DivergenceError, ModelError
@@ -52,7 +53,7 @@ def distance_after_20_steps(name, seed):
         for step in range(20):
             images = 19 if step % 5 == 4 else 32  # a ragged batch now and then
             x, labels = batch(shape, images, 10, seed=100 * seed + step)
-            executor.train_step(x, labels, ours, 1e-2, key=(7, 1, step))
+            executor.train_step(x, labels, ours, StepSettings(1e-2), key=(7, 1, step))
             exact.loss_and_gradients(x.astype(np.float64), labels, rng=SameMasks(executor, images))
             theirs.step(1e-2)
     for key, buffer in fast.buffers.items():
@@ -79,7 +80,7 @@ def test_adam_takes_the_same_course_for_the_reference_network():
     with FastExecutor(fast, batch_size=32, workers=1) as executor:
         for step in range(20):
             x, labels = batch((1, 28, 28), 32, 10, seed=step)
-            executor.train_step(x, labels, ours, 1e-3, key=(7, 1, step))
+            executor.train_step(x, labels, ours, StepSettings(1e-3), key=(7, 1, step))
             exact.loss_and_gradients(x.astype(np.float64), labels, rng=SameMasks(executor, 32))
             theirs.step(1e-3)
     # Adam divides tiny gradients by themselves, so the sign of noise counts fully: the way gone is compared.
@@ -95,9 +96,7 @@ def trained(name, steps=6, *, optimizer="adam", **options):
         for step in range(steps):
             x, labels = batch(shape, 21 if step == 3 else 32, 10, seed=step)
             norm = 0.5 if step % 2 else None
-            result = executor.train_step(
-                x, labels, rule, 1e-3, key=(3, 1, step), label_smoothing=0.1, max_gradient_norm=norm
-            )
+            result = executor.train_step(x, labels, rule, StepSettings(1e-3, 0.1, norm), key=(3, 1, step))
             losses.append(result.loss)
         logits = executor.forward(batch(shape, 40, 10)[0])
     digest = hashlib.sha256(network.parameters.values.tobytes())
@@ -109,16 +108,16 @@ def trained(name, steps=6, *, optimizer="adam", **options):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_weights_do_not_depend_on_the_workers(name):
     alone = trained(name, shards=4, workers=1)
-    assert trained(name, shards=4, workers=2, kind="threads") == alone
-    assert trained(name, shards=4, workers=3, kind="threads") == alone
-    assert trained(name, shards=4, workers=4, kind="threads") == alone
+    assert trained(name, shards=4, workers=2, pool="threads") == alone
+    assert trained(name, shards=4, workers=3, pool="threads") == alone
+    assert trained(name, shards=4, workers=4, pool="threads") == alone
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_weights_do_not_depend_on_whether_workers_are_processes(name, forks):
     alone = trained(name, shards=4, workers=1, optimizer="adamw")
-    assert trained(name, shards=4, workers=2, kind="processes", optimizer="adamw") == alone
-    assert trained(name, shards=4, workers=4, kind="processes", optimizer="adamw") == alone
+    assert trained(name, shards=4, workers=2, pool="processes", optimizer="adamw") == alone
+    assert trained(name, shards=4, workers=4, pool="processes", optimizer="adamw") == alone
 
 
 def test_a_small_last_batch_may_leave_shards_and_workers_without_images():
@@ -126,7 +125,7 @@ def test_a_small_last_batch_may_leave_shards_and_workers_without_images():
     other = build_network(BLOCKS, (3, 16, 15), rng=np.random.default_rng(5))
     x, labels = batch((3, 16, 15), 2, 10)
     with (
-        FastExecutor(network, shards=4, workers=4, kind="threads") as four,
+        FastExecutor(network, shards=4, workers=4, pool="threads") as four,
         FastExecutor(other, shards=4, workers=1) as one,
     ):
         assert four.loss_and_gradients(x, labels) == one.loss_and_gradients(x, labels)
@@ -177,16 +176,16 @@ def test_divergence_is_told_before_the_parameters_are_touched(workers):
     rule = make_optimizer("adam", {}, network.parameters)
     x, labels = batch((1, 28, 28), 32, 10)
     with FastExecutor(network, workers=workers, shards=2) as executor:
-        executor.train_step(x, labels, rule, 1e-3, key=(0, 1, 0))
+        executor.train_step(x, labels, rule, StepSettings(1e-3), key=(0, 1, 0))
         before = network.parameters.values.copy()
         x[30, 0, 5, 5] = np.nan
         with pytest.raises(DivergenceError) as caught:
-            executor.train_step(x, labels, rule, 1e-3, key=(0, 1, 1))
+            executor.train_step(x, labels, rule, StepSettings(1e-3), key=(0, 1, 1))
         assert caught.value.tensor == "loss"
         assert np.array_equal(network.parameters.values, before)
         assert rule.step_count == 1
         x[30, 0, 5, 5] = 0
-        executor.train_step(x, labels, rule, 1e-3, key=(0, 1, 1))
+        executor.train_step(x, labels, rule, StepSettings(1e-3), key=(0, 1, 1))
     assert rule.step_count == 2
 
 
@@ -203,7 +202,7 @@ def test_a_gradient_whose_square_overflows_is_no_divergence():
     for net, executor in ((network, FastExecutor(network, workers=1)), (plain, PlainExecutor(plain))):
         rule = make_optimizer("sgd", {}, net.parameters)
         with executor:
-            executor.train_step(x, labels, rule, 1e-26, key=(0, 1, 0))
+            executor.train_step(x, labels, rule, StepSettings(1e-26), key=(0, 1, 0))
         assert rule.step_count == 1
     assert np.allclose(network.parameters.values, plain.parameters.values)
     assert np.abs(network.parameters.values).max() > 0.01
@@ -225,8 +224,8 @@ def test_a_batch_larger_than_announced_is_taken():
     x, labels = batch((1, 28, 28), 1100, 10)
     with FastExecutor(network, batch_size=8, workers=1) as executor:
         rule = make_optimizer("sgd", {}, network.parameters)
-        executor.train_step(x[:8], labels[:8], rule, 0.01, key=(0, 1, 0))
-        assert executor.train_step(x, labels, rule, 0.01, key=(0, 1, 1)).loss > 0
+        executor.train_step(x[:8], labels[:8], rule, StepSettings(0.01), key=(0, 1, 0))
+        assert executor.train_step(x, labels, rule, StepSettings(0.01), key=(0, 1, 1)).loss > 0
         assert executor.forward(x).shape == (1100, 10)
 
 
@@ -316,8 +315,8 @@ EVERY_WAY = pytest.mark.parametrize(
     [
         {"kind": "plain"},
         {"workers": 1},
-        {"workers": 2, "team": "threads"},
-        {"workers": 2, "team": "processes"},
+        {"workers": 2, "pool": "threads"},
+        {"workers": 2, "pool": "processes"},
     ],
     ids=str,
 )
@@ -337,9 +336,9 @@ def test_a_batch_that_the_workers_prepare_gives_what_the_same_arrays_give(option
         for epoch in (1, 2):
             for step in range(3):
                 key = (1, epoch, step)
-                told = one.train_batch(source, rules[0], 1e-2, key=key, max_gradient_norm=clip)
+                told = one.train_batch(source, rules[0], StepSettings(1e-2, max_gradient_norm=clip), key=key)
                 expected = other.train_step(
-                    *source.whole(epoch, step), rules[1], 1e-2, key=key, max_gradient_norm=clip
+                    *source.whole(epoch, step), rules[1], StepSettings(1e-2, max_gradient_norm=clip), key=key
                 )
                 assert told == expected
             one.forward(source.whole(1, 0)[0])  # what an evaluation leaves behind does no harm
@@ -361,11 +360,11 @@ def test_other_batches_and_plain_arrays_may_follow(options):
         rules = [make_optimizer("adam", {}, n.parameters) for n in (ours, theirs)]
         for step in range(2):
             for source in sources:
-                one.train_batch(source, rules[0], 1e-2, key=(1, 1, step))
+                one.train_batch(source, rules[0], StepSettings(1e-2), key=(1, 1, step))
                 x, labels = source.whole(1, step)
-                other.train_step(x, labels, rules[1], 1e-2, key=(1, 1, step))
+                other.train_step(x, labels, rules[1], StepSettings(1e-2), key=(1, 1, step))
             for executor, rule in ((one, rules[0]), (other, rules[1])):
-                executor.train_step(x, labels, rule, 1e-2, key=(2, 1, step))
+                executor.train_step(x, labels, rule, StepSettings(1e-2), key=(2, 1, step))
         assert np.array_equal(ours.parameters.values, theirs.parameters.values)
 
 
@@ -378,9 +377,9 @@ def test_batches_that_do_not_fit_are_refused_and_nothing_changes(options):
     with engine.compile(network, batch_size=8, **options) as executor:
         for wrong in (Numbered((1, 16, 15)), Numbered(shape, classes=11), Numbered(shape, sizes=(0,))):
             with pytest.raises(ModelError):
-                executor.train_batch(wrong, rule, 1e-2, key=(1, 1, 0))
+                executor.train_batch(wrong, rule, StepSettings(1e-2), key=(1, 1, 0))
         assert np.array_equal(network.parameters.values, before)
-        assert executor.train_batch(Numbered(shape), rule, 1e-2, key=(1, 1, 0)).loss > 0
+        assert executor.train_batch(Numbered(shape), rule, StepSettings(1e-2), key=(1, 1, 0)).loss > 0
 
 
 def test_augmented_batches_train_to_the_same_bits_whoever_prepares_them():
@@ -388,7 +387,7 @@ def test_augmented_batches_train_to_the_same_bits_whoever_prepares_them():
     augment = make_augmentation([(kind, {}) for kind in ("affine", "elastic", "erase", "noise")])
     model, shape = NETWORKS["blocks"]
     found = []
-    for options in ({"workers": 1}, {"workers": 2, "team": "threads"}, {"workers": 2, "team": "processes"}):
+    for options in ({"workers": 1}, {"workers": 2, "pool": "threads"}, {"workers": 2, "pool": "processes"}):
         network = build_network(model, shape, rng=np.random.default_rng(0))
         rule = make_optimizer("adam", {}, network.parameters)
         batches = Batches(
@@ -397,9 +396,9 @@ def test_augmented_batches_train_to_the_same_bits_whoever_prepares_them():
         with engine.compile(network, batch_size=14, shards=4, **options) as executor:
             for epoch in (1, 2):
                 for step in range(len(batches)):
-                    executor.train_batch(batches, rule, 1e-2, key=(1, epoch, step))
+                    executor.train_batch(batches, rule, StepSettings(1e-2), key=(1, epoch, step))
             with pytest.raises(ModelError, match="no step 4"):
-                executor.train_batch(batches, rule, 1e-2, key=(1, 1, len(batches)))
+                executor.train_batch(batches, rule, StepSettings(1e-2), key=(1, 1, len(batches)))
         found.append(network.parameters.values.copy())
     assert np.array_equal(found[0], found[1])
     assert np.array_equal(found[0], found[2])
@@ -412,12 +411,12 @@ def test_every_shard_prepares_its_own_images_once():
     source = Numbered(shape)
     with engine.compile(network, batch_size=8, workers=1, shards=2) as executor:
         for step in range(3):
-            executor.train_batch(source, rule, 1e-2, key=(1, 1, step))
+            executor.train_batch(source, rule, StepSettings(1e-2), key=(1, 1, step))
     assert source.parts == [slice(0, 4), slice(4, 8)] * 2 + [slice(0, 3), slice(3, 5)]
 
 
 @pytest.mark.parametrize(
-    "options", [{"workers": 1}, {"workers": 2, "team": "threads"}, {"workers": 2}], ids=str
+    "options", [{"workers": 1}, {"workers": 2, "pool": "threads"}, {"workers": 2}], ids=str
 )
 def test_an_error_while_preparing_ends_the_step_and_the_next_one_is_right(options):
     class Failing(Numbered):
@@ -434,10 +433,10 @@ def test_an_error_while_preparing_ends_the_step_and_the_next_one_is_right(option
         engine.compile(theirs, batch_size=8, **options) as other,
     ):
         rules = [make_optimizer("adam", {}, n.parameters) for n in (ours, theirs)]
-        one.train_batch(source, rules[0], 1e-2, key=(1, 1, 0))
+        one.train_batch(source, rules[0], StepSettings(1e-2), key=(1, 1, 0))
         with pytest.raises(DataError, match="cannot be had"):
-            one.train_batch(source, rules[0], 1e-2, key=(1, 1, 1))
-        one.train_batch(source, rules[0], 1e-2, key=(1, 1, 2))
+            one.train_batch(source, rules[0], StepSettings(1e-2), key=(1, 1, 1))
+        one.train_batch(source, rules[0], StepSettings(1e-2), key=(1, 1, 2))
         for step in (0, 2):
-            other.train_batch(source, rules[1], 1e-2, key=(1, 1, step))
+            other.train_batch(source, rules[1], StepSettings(1e-2), key=(1, 1, step))
         assert np.array_equal(ours.parameters.values, theirs.parameters.values)

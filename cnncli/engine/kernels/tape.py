@@ -25,10 +25,21 @@ class Tape:
     """Recorded calls, in the order in which they are replayed. All methods but `replay` record one call."""
 
     def __init__(self) -> None:
-        self._calls: list[Callable[[], object]] = []
+        self._calls: list[partial[object]] = []
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    def lines(self) -> list[str]:
+        """Return every recorded call as a line of text, with the shapes of its arrays.
+
+        Example:
+            >>> tape = Tape()
+            >>> tape.matmul(np.ones((784, 9)), np.ones((9, 32)), out=np.ones((784, 32)))
+            >>> tape.lines()
+            ['matmul (784, 9) @ (9, 32) -> (784, 32)']
+        """
+        return [_line(call) for call in self._calls]
 
     def replay(self) -> None:
         """Make all recorded calls."""
@@ -85,3 +96,36 @@ class Tape:
     def matmul(self, a: Array, b: Array, out: Array) -> None:
         """out = a @ b."""
         self.record(np.matmul, a, b, out)
+
+
+_SIGNS = {
+    "matmul": " @ ",
+    "add": " + ",
+    "subtract": " - ",
+    "multiply": " * ",
+    "greater": " > ",
+    "equal": " == ",
+}
+
+
+def _line(call: "partial[object]") -> str:
+    """Return one call as text."""
+    function, arguments = call.func, [_text(value) for value in (*call.args, *call.keywords.values())]
+    owner, name = getattr(function, "__self__", None), function.__name__
+    if isinstance(function, np.ufunc):
+        return f"{name} {_SIGNS.get(name, ', ').join(arguments[:-1])} -> {arguments[-1]}"
+    if function is np.copyto:
+        return f"copy {arguments[1]} -> {arguments[0]}"
+    if isinstance(owner, np.ndarray):
+        return f"{name} {', '.join(arguments)} -> {owner.shape}"
+    return f"{function.__qualname__} {', '.join(arguments)}".rstrip()
+
+
+def _text(value: object) -> str:
+    """Return an argument as text: the shape of an array, the shapes of a layout, a number as it is."""
+    if isinstance(value, np.ndarray):
+        return str(value.shape)
+    if isinstance(value, tuple):  # a layout, or one array of it with the columns that it holds
+        arrays = [value.array] if hasattr(value, "array") else value
+        return " and ".join(_text(array) for array in arrays)
+    return str(value) if isinstance(value, int | float | np.generic) else type(value).__name__

@@ -1,19 +1,29 @@
-"""Where the shards of a batch leave their BatchNorm sums for each other, and the place of each one there."""
+"""Adds up the BatchNorm sums of all shards, so that every shard gets the statistics of the whole batch.
 
-from collections.abc import Mapping
+Every worker runs the lines of this file, on a table that all of them share.
+"""
+
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
-from cnncli.engine.kernels.batchnorm import BatchNormKernel, Sums
+from cnncli.engine.kernels.batchnorm import BatchNormKernel, Sums, merge_sums, sums_size
+from cnncli.nn.layers import BatchNorm
+from cnncli.nn.network import Network
+
+
+def reduced_sizes(network: Network) -> dict[int, int]:
+    """Return how many numbers a shard publishes for each BatchNorm, by its position in the network."""
+    return {i: sums_size(layer) for i, layer in enumerate(network.layers) if isinstance(layer, BatchNorm)}
 
 
 class AllReduce:
-    """Where shards leave their BatchNorm sums for each other.
+    """The table in which shards publish their BatchNorm sums.
 
-    Forward and backward have places of their own: a shard that is ahead may already publish the next sums while
-    another still reads the last ones, but never gets further ahead than that.
+    The forward and the backward pass have separate rows: a shard that is ahead may publish its next sums while another
+    still reads the last ones. The barrier of every all-reduce keeps it from getting further ahead than that.
 
     Args:
-        table: (2, shards, numbers), shared by all shards.
+        table: (2, shards, numbers): forward and backward; each shard writes its own rows.
         sizes: how many numbers each layer publishes, by its position in the network.
     """
 
@@ -25,25 +35,27 @@ class AllReduce:
             self.slices[index] = slice(start, start + size)
             start += size
 
-    def publish(self, shard: int, norm: BatchNormKernel, sums: Sums, *, backward: bool) -> None:
-        """Leave a shard's sums for one layer."""
-        self.table[int(backward), shard, self.slices[norm.nodes[0].index]] = sums
-
-    def collect(self, shards: int, norm: BatchNormKernel, *, backward: bool) -> list[Sums]:
-        """Return the sums of the first `shards` shards for one layer."""
-        return list(self.table[int(backward), :shards, self.slices[norm.nodes[0].index]])
-
 
 @dataclass(frozen=True)
 class Rank:
-    """A shard's place among the shards of a batch.
+    """One shard's position among the shards of a batch.
 
     Attributes:
-        meeting: where they leave their sums.
-        shard: the number of this one; shard 0 keeps the running statistics.
-        shards: how many the batch is cut into.
+        all_reduce: the table that the shards share.
+        shard: the number of this one; shard 0 updates the running statistics.
+        shards: the number of shards of the batch.
     """
 
-    meeting: AllReduce
+    all_reduce: AllReduce
     shard: int
     shards: int
+
+    def add_up(self, norm: BatchNormKernel, own: Sums, *, backward: bool) -> Generator[None, None, Sums]:
+        """Publish this shard's sums for one layer and return the sums of all shards, added in the order of the shards.
+
+        Yields once, at the barrier where every shard has published its sums.
+        """
+        published = self.all_reduce.table[int(backward), :, self.all_reduce.slices[norm.nodes[0].index]]
+        published[self.shard] = own
+        yield
+        return merge_sums(list(published[: self.shards]))

@@ -1,4 +1,4 @@
-"""Turns a network into the nodes that kernels cover; for inference, BatchNorm is folded into the layer in front."""
+"""Turns a network into the nodes that kernels cover; in inference, BatchNorm is folded into the layer before it."""
 
 from cnncli.engine.kernels.node import Node
 from cnncli.nn.layers import BatchNorm, Conv2D, Linear
@@ -8,7 +8,7 @@ from cnncli.nn.network import Network
 def nodes_of(network: Network, *, training: bool) -> list[Node]:
     """Return the network's layers as nodes.
 
-    In inference, Dropout is left out and a BatchNorm right behind a convolution or a dense layer is folded into it.
+    In inference, Dropout is left out, and a BatchNorm directly after a convolution or a dense layer is folded into it.
     """
     nodes: list[Node] = []
     shape = network.input_shape

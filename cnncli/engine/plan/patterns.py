@@ -1,4 +1,4 @@
-"""The table of kernels, tried from the top: the first that matches runs the layers it covers."""
+"""The table of kernels. It is tried from the top: the first kernel that matches runs the layers it covers."""
 
 from collections.abc import Sequence
 
@@ -47,7 +47,7 @@ PATTERNS: tuple[type[Kernel], ...] = (
 
 
 def match(nodes: Sequence[Node], workload: Workload) -> tuple[type[Kernel], int]:
-    """Return the first kernel that matches the head of `nodes`, and how many of them it covers."""
+    """Return the first kernel of the table that matches the first nodes, and how many of them it covers."""
     for kernel in PATTERNS:
         count = kernel.match(nodes, workload)
         if count:
@@ -56,10 +56,10 @@ def match(nodes: Sequence[Node], workload: Workload) -> tuple[type[Kernel], int]
 
 
 def read_image_major(nodes: Sequence[Node]) -> bool:
-    """Return whether these layers, up to the first that is not elementwise, end in one that reads image by image."""
+    """Return whether the first layer here that is not elementwise reads its input image by image."""
     for position, node in enumerate(nodes):
         if suits_winograd_rows(node):
-            return not covers_pool(nodes[position:])  # with a pool behind, another kernel takes it
+            return not covers_pool(nodes[position:])  # with a pool after it, another kernel runs it
         if not isinstance(node.layer, BatchNorm | Dropout | LeakyReLU | ReLU | Sigmoid | Tanh):
             return False
     return False

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-import cnncli.engine.plan.micro_batches as sizes_module
+import cnncli.engine.plan.micro_batch_sizes as sizes_module
 from cnncli.engine.parallel.caller import FastExecutor
-from cnncli.engine.plan.micro_batches import micro_batches
+from cnncli.engine.plan.micro_batch_sizes import micro_batch_sizes
 from cnncli.engine.plan.nodes import nodes_of
 from cnncli.engine.plan.shard_plan import ShardPlan
 from cnncli.engine.profile import NoClock
@@ -53,7 +53,7 @@ def test_stages_of_different_sizes_match_the_plain_layers(name, images, workspac
         x, labels = batch(shape, images, exact.output_shape[0], seed=seed)
         with FastExecutor(fast, batch_size=images, workers=1, shards=2) as executor:
             result = executor.loss_and_gradients(x, labels)
-            sizes = [stage.lanes[0].images for stage in executor.training_plan(images).stages]
+            sizes = [stage.micro_batches[0].images for stage in executor.plan(images).stages]
             wide = margin(exact, x.astype(np.float64), SameMasks(executor, images)) > 2e-6
             exact.load_state(state)
             loss, _ = exact.loss_and_gradients(x.astype(np.float64), labels, rng=SameMasks(executor, images))
@@ -82,7 +82,7 @@ def stages_of(model, shape):
 @pytest.mark.parametrize("images", [1, 2, 11, 24, 32, 44, 64, 128, 500])
 def test_a_later_stage_takes_a_multiple_and_no_micro_batch_is_cut(images):
     model = [conv(32, 3), BN, RELU, POOL, conv(16, 3), BN, POOL, conv(16, 3), BN, RELU]
-    sizes = micro_batches(stages_of(model, (1, 28, 28)), images)
+    sizes = micro_batch_sizes(stages_of(model, (1, 28, 28)), images)
     assert len(sizes) == 4
     for size, following in itertools.pairwise(sizes):
         assert following % size == 0
@@ -93,9 +93,9 @@ def test_a_later_stage_takes_a_multiple_and_no_micro_batch_is_cut(images):
 
 def test_small_images_go_in_larger_micro_batches():
     model = [conv(32, 3), BN, RELU, POOL, conv(32, 3), BN, POOL, conv(32, 3), BN, RELU, POOL]
-    sizes = micro_batches(stages_of(model, (1, 28, 28)), 64)
+    sizes = micro_batch_sizes(stages_of(model, (1, 28, 28)), 64)
     assert sizes[0] < sizes[-1]
-    assert micro_batches([], 64) == []
+    assert micro_batch_sizes([], 64) == []
 
 
 @pytest.mark.parametrize("images", [3, 10, 17])
@@ -105,11 +105,11 @@ def test_every_image_is_in_one_slot_of_every_stage(images, monkeypatch):
     x = np.zeros((images, 2, 17, 15), np.float32)
     plan = ShardPlan(network, x, training=True, clock=NoClock())
     for stage in plan.stages:
-        rows = [lane.rows(slot) for lane in stage.lanes for slot in range(lane.slots)]
+        rows = [group.rows(slot) for group in stage.micro_batches for slot in range(group.slots)]
         assert [i for part in rows for i in range(part.start, part.stop)] == list(range(images))
         for part in rows:
-            lane, slot = stage.holding(part)
-            assert lane.rows(slot) == part
+            group, slot = stage.find(part)
+            assert group.rows(slot) == part
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,6 @@ def test_every_image_is_in_one_slot_of_every_stage(images, monkeypatch):
 def test_images_lie_as_the_convolution_behind_reads_them(model, image_major):
     network = build_network(model, (2, 17, 15), rng=np.random.default_rng(0))
     plan = ShardPlan(network, np.zeros((4, 2, 17, 15), np.float32), training=True, clock=NoClock())
-    kernels = {type(k).__name__: k for lane in plan.lanes() for k in lane.kernels}
+    kernels = {type(k).__name__: k for group in plan.micro_batches() for k in group.kernels}
     for name, expected in image_major.items():
         assert kernels[name].workload.image_major is expected, name

@@ -1,0 +1,90 @@
+"""Workers in forked processes, which do not wait for each other at Python's global lock as threads do.
+
+Processes share the arrays that `SharedMemory` allocated before the fork, and read their task from a small block of
+shared memory. Each method says who runs it: the caller, or a worker. A worker ends at once when its caller is gone: it
+holds the reading end of a pipe whose writing end only the caller has. The caller notices within half a second when a
+worker is gone.
+"""
+
+import atexit
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+import warnings
+from typing import Any
+
+from cnncli.engine.parallel.cores import available_cores
+from cnncli.engine.parallel.worker_pool import SPINS, WorkerFunction, WorkerPool
+
+_PATIENT_SPINS = (
+    3_000  # where every worker has a core and a lock of its own: waking up takes longer than these
+)
+
+
+class ProcessPool(WorkerPool):
+    """Workers in forked processes, which are forked here: what they share has to be in `SharedMemory` before."""
+
+    def __init__(self, workers: int, function: WorkerFunction) -> None:
+        self._processes: dict[int, Any] = {}
+        self._caller = os.getpid()
+        self._lifeline, self._held = (
+            os.pipe()
+        )  # nothing is ever written; only the caller holds the writing end
+        super().__init__(workers, function)
+        os.close(self._lifeline)
+        # Runs before multiprocessing's own exit handler, which would wait for workers that ignore SIGTERM.
+        atexit.register(self.close)
+
+    def _patience(self) -> int:
+        return _PATIENT_SPINS if available_cores() >= self.workers else SPINS
+
+    def _launch(self, worker: int) -> None:
+        process = multiprocessing.get_context("fork").Process(
+            target=self._work, args=(worker,), name=f"cnn-worker-{worker}", daemon=True
+        )
+        with warnings.catch_warnings():
+            # Python warns about forking a process that has threads. These are OpenBLAS's, which handles a fork.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
+        self._processes[worker] = process
+
+    def _work(self, worker: int) -> None:
+        """In a worker: the main function of its process."""
+        # Ctrl-C and SIGTERM may be sent to the whole group; the caller decides when to stop.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        gc.freeze()
+        os.close(self._held)
+        threading.Thread(target=self._end_with_the_caller, name="cnn-lifeline", daemon=True).start()
+        self._serve(worker)
+        os._exit(0)
+
+    def _end_with_the_caller(self) -> None:
+        """In a worker: end the process as soon as the caller is gone."""
+        os.read(self._lifeline, 1)  # returns when no process has the other end open
+        os._exit(1)
+
+    def _alive(self, worker: int) -> bool:
+        return bool(self._processes[worker].is_alive())
+
+    def _caller_alive(self) -> bool:
+        return os.getppid() == self._caller
+
+    def close(self) -> None:
+        """In the caller: stop the workers; one that does not react is killed."""
+        if os.getpid() != self._caller:
+            return
+        if any(process.is_alive() for process in self._processes.values()):
+            super().close()
+        self._closed = True
+        atexit.unregister(self.close)
+        for process in self._processes.values():
+            process.join(2)
+            if process.is_alive():
+                process.kill()
+                process.join()
+        if self._processes:
+            os.close(self._held)
+        self._processes = {}

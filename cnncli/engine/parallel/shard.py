@@ -1,0 +1,193 @@
+"""Runs the shards of a batch: forward and backward pass, the sum of the gradients, and a slice of the update.
+
+Every worker runs the lines of this file, each for its own shards. Worker 0 is the calling process; the others are
+forked processes or threads. A forked worker has its own copy of every object here. It shares only the arrays that
+`shared_memory.py` lists, and learns what to do from the `Task`.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from cnncli.engine.executor import BatchSource, Key, StepSettings
+from cnncli.engine.kernels.kernel import LayerGenerators
+from cnncli.engine.parallel.shared_memory import SharedArrays
+from cnncli.engine.plan.all_reduce import Rank
+from cnncli.engine.plan.shard_plan import ShardPlan, no_generators
+from cnncli.engine.profile import WAITING, Clock, NoClock
+from cnncli.nn.network import Network
+from cnncli.optim.optimizers import Optimizer
+from cnncli.randomness import stream
+from cnncli.types import FloatArray
+
+_CHUNK = 32_768  # numbers that are summed and updated at once: they stay in the second-level cache
+_BUFFER = 512
+"""Elements. NumPy copies strided operands into buffers where the inner run is shorter than half of one. With its
+default of 8,192, operations on slices of images take up to three times as long as without any copy."""
+
+
+class Task(NamedTuple):
+    """What every worker does next.
+
+    Attributes:
+        kind: "forward" for inference, "gradients" for forward and backward, "step" for these and the update,
+            "batch" for a step on a batch that the shards prepare themselves.
+        images: the number of images of the batch.
+        key: (seed, epoch, step), for dropout and the batch.
+        settings: of the step.
+        step_count: the optimizer's, after this step.
+    """
+
+    kind: Literal["forward", "gradients", "step", "batch"]
+    images: int
+    key: Key = (0, 1, 0)
+    settings: StepSettings = StepSettings(0.0)
+    step_count: int = 0
+
+
+class ShardRunner:
+    """Runs the shards of any worker.
+
+    The caller makes it and sets `optimizer` and `batches` before it forks the workers.
+
+    Args:
+        network: whose parameters are read and moved.
+        arrays: shared with the caller and the other workers.
+        shards: the number of shards of a batch; a batch with fewer images has one shard for each image.
+        workers: the number of workers.
+        clock: measures the first shard's training steps.
+    """
+
+    def __init__(
+        self, network: Network, arrays: SharedArrays, *, shards: int, workers: int, clock: Clock
+    ) -> None:
+        self.network, self.arrays, self.shards, self.workers = network, arrays, shards, workers
+        self.optimizer: Optimizer | None = None
+        self.batches: BatchSource | None = None
+        self.plans: dict[tuple[int, bool], tuple[slice, ShardPlan]] = {}
+        self._clock = clock
+        parameters = network.parameters
+        self._gradients_by_name = [
+            {
+                name: row[where].reshape(parameters.named[name].shape)
+                for name, where in parameters.slices.items()
+            }
+            for row in arrays.shard_gradients
+        ]
+
+    def active(self, images: int) -> int:
+        """Return the number of shards of a batch of so many images."""
+        return min(self.shards, images)
+
+    def run(self, worker: int, task: Task) -> Iterator[None]:
+        """Run all shards of one worker; yields at every barrier, with all of them there."""
+        # The loss reports a diverging batch, so NumPy need not warn about it.
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.setbufsize(_BUFFER)
+            shards = range(worker, self.active(task.images), self.workers)
+            running = [self._run_shard(shard, task) for shard in shards]
+            while all([next(shard, "finished") is None for shard in running]):
+                yield
+
+    def plan(self, shard: int, images: int, *, training: bool) -> ShardPlan:
+        """Return a shard's plan for a batch of so many images.
+
+        A shard keeps two plans, the last one for training and the last one for inference.
+        """
+        rows = shard_slice(images, self.active(images), shard)
+        planned_rows, plan = self.plans.get((shard, training), (None, None))
+        if plan is None or planned_rows != rows:
+            self.plans.pop((shard, training), None)  # releases its memory before the new plan takes any
+            clock = self._clock if training and shard == 0 else NoClock()
+            plan = ShardPlan(self.network, self.arrays.x[rows], training=training, clock=clock)
+            self.plans[shard, training] = rows, plan
+        return plan
+
+    def _run_shard(self, shard: int, task: Task) -> Iterator[None]:
+        """Run one shard's part of a task; yields at every barrier."""
+        arrays, active = self.arrays, self.active(task.images)
+        rows = shard_slice(task.images, active, shard)
+        rank = Rank(arrays.all_reduce, shard, active)
+        plan = self.plan(shard, task.images, training=task.kind != "forward")
+        if task.kind == "forward":
+            yield from plan.forward(no_generators, rank)
+            arrays.logits[rows] = plan.logits
+            return
+        if task.kind == "batch":
+            assert self.batches is not None
+            _, epoch, step = task.key
+            self.batches.write(epoch, step, rows, arrays.x[rows], arrays.labels[rows])
+            plan.clock.stop("prepare the batch")
+        yield from plan.forward(dropout_generators(task.key, shard), rank)
+        loss, correct = plan.loss(arrays.labels[rows], task.images, task.settings.label_smoothing)
+        plan.clock.stop("loss")
+        yield from plan.backward(rank)
+        plan.collect(self._gradients_by_name[shard])
+        gradients = arrays.shard_gradients[shard]
+        arrays.losses[shard], arrays.correct[shard] = loss, correct
+        arrays.squared_norms[shard] = np.dot(gradients, gradients)
+        plan.clock.stop("sum gradients, optimizer")
+        yield  # after this barrier, the gradients of all shards are there
+        plan.clock.stop(WAITING)
+        part = shard_slice(self.network.parameters.size, active, shard)
+        if task.kind == "gradients":
+            sum_gradients(arrays, active, part, self.network.parameters.grads)
+        elif arrays.all_finite(active):
+            yield from self._update(task, shard, part, active)
+        plan.clock.stop("sum gradients, optimizer")
+
+    def _update(self, task: Task, shard: int, part: slice, active: int) -> Iterator[None]:
+        """Sum this slice of the shards' gradients and move the same slice of the parameters."""
+        arrays, optimizer, settings = self.arrays, self.optimizer, task.settings
+        values, gradients = self.network.parameters.values, self.network.parameters.grads
+        assert optimizer is not None
+        optimizer.step_count = task.step_count
+        if settings.max_gradient_norm is not None:
+            sum_gradients(arrays, active, part, gradients)
+            total = gradients[part]
+            arrays.squared_slice_norms[shard] = np.dot(total, total)
+            yield  # after this barrier, the norm of the whole gradient is known
+            norm = float(np.sqrt(arrays.squared_slice_norms[:active].sum()))
+            if norm > settings.max_gradient_norm:
+                total *= np.float32(settings.max_gradient_norm / (norm + 1e-6))
+            optimizer.apply(values, gradients, settings.learning_rate, part.start, part.stop)
+            return
+        for start in range(part.start, part.stop, _CHUNK):
+            chunk = slice(start, min(start + _CHUNK, part.stop))
+            sum_gradients(arrays, active, chunk, gradients)
+            optimizer.apply(values, gradients, settings.learning_rate, chunk.start, chunk.stop)
+
+
+def shard_slice(count: int, shards: int, shard: int) -> slice:
+    """Return one shard's slice of `count` images or parameters: as even as possible, the larger slices first."""
+    size, rest = divmod(count, shards)
+    start = shard * size + min(shard, rest)
+    return slice(start, start + size + (shard < rest))
+
+
+def sum_gradients(arrays: SharedArrays, active: int, part: slice, out: FloatArray) -> None:
+    """Write the sum of a slice of the shards' gradients into the same slice of `out` (P,).
+
+    The shards are added in their order, so that the sum does not depend on the workers.
+    """
+    rows, total = arrays.shard_gradients[:active, part], out[part]
+    if active == 1:
+        total[...] = rows[0]
+        return
+    np.add(rows[0], rows[1], out=total)
+    for row in rows[2:]:
+        np.add(total, row, out=total)
+
+
+def dropout_generators(key: Key, shard: int) -> LayerGenerators:
+    """Return a function from a layer's index to the generator of its dropout in this step and shard."""
+    seed, epoch, step = key
+    generators: dict[int, np.random.Generator] = {}
+
+    def generator(layer: int) -> np.random.Generator:
+        if layer not in generators:
+            generators[layer] = stream(seed, "dropout", epoch, step, layer, shard)
+        return generators[layer]
+
+    return generator
