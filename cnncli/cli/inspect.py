@@ -13,6 +13,7 @@ EXAMPLES = """
   cnn inspect                            the reference network, layer by layer
   cnn inspect mnist.yaml                 the network of a config
   cnn inspect mnist.yaml --plan          how the engine runs it, and where the time goes
+  cnn inspect mnist.yaml --plan --calls  the same, with every recorded NumPy call
   cnn inspect run-3                      what became of a run
   cnn inspect mnist --save sheet.png     counts for each class, and a sheet of samples
   cnn inspect digit.png                  what the network would see
@@ -40,7 +41,11 @@ def inspect(
     ] = None,
     plan: Annotated[
         bool,
-        typer.Option("--plan", help="The steps of a config's training, each with its share of the time."),
+        typer.Option("--plan", help="The kernels that run a config's training step, each with its time."),
+    ] = False,
+    calls: Annotated[
+        bool,
+        typer.Option("--calls", help="With --plan: the recorded NumPy calls of each kernel, with shapes."),
     ] = False,
     data_dir: DataDir = None,
     runs_dir: RunsDir = Path("runs"),
@@ -56,13 +61,15 @@ def inspect(
         raise UsageError(f"--save draws a data set or a picture, and {name} is a {kind}")
     if plan and kind != "config":
         raise UsageError(f"--plan explains a config, and {name} is a {kind}")
+    if calls and not plan:
+        raise UsageError("--calls adds to --plan", f"write: cnn inspect {name} --plan --calls")
     if kind in ("config", "run"):
         from cnncli.cli import inspect_network
 
         if plan:
             from cnncli.cli import inspect_plan
 
-            inspect_plan.show_plan(name, data_dir, as_json=json)
+            inspect_plan.show_plan(name, data_dir, calls=calls, as_json=json)
         elif kind == "config":
             inspect_network.show_config(name, data_dir, as_json=json)
         else:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cnncli.engine.parallel.caller import FastExecutor
 from cnncli.engine.plan_table import plan_table
 from cnncli.nn.build import build_network
 
@@ -28,6 +29,28 @@ def test_the_plan_covers_every_layer_once_and_all_of_the_time():
     assert abs(sum(shares) - 1) < 1e-6
     assert all(share >= 0 for share in shares)
     assert all(np.array_equal(array, before[name]) for name, array in network.state().items())
+
+
+def test_times_are_shares_of_a_step():
+    network = build_network(MODEL, (1, 14, 14), rng=np.random.default_rng(0))
+    rows = plan_table(network, batch_size=20)
+    times = [(row.forward, row.forward_ms) for row in rows] + [(r.backward, r.backward_ms) for r in rows]
+    total = sum(ms for _, ms in times if ms is not None)
+    assert all(ms is None or abs(share - ms / total) < 1e-9 for share, ms in times)
+
+
+def test_every_slot_records_the_same_calls():
+    for shape, rows in (((1, 14, 14), 20), ((1, 28, 28), 300)):
+        network = build_network(MODEL, shape, rng=np.random.default_rng(0))
+        with FastExecutor(network, batch_size=rows, workers=1, shards=2) as executor:
+            plan = executor.plan(rows)
+        for stage in plan.stages:
+            for recordings in (stage.entry, stage.forward, stage.backward):
+                for kernel in {id(r.kernel): r.kernel for r in recordings}.values():
+                    tapes = [recording.tape for recording in recordings if recording.kernel is kernel]
+                    names = [line.split()[0] for tape in tapes for line in tape.lines()]
+                    slots = kernel.workload.slots
+                    assert names == names[: len(names) // slots] * slots, type(kernel).__name__
 
 
 def test_without_steps_nothing_is_measured():
