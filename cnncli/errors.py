@@ -51,12 +51,12 @@ class ModelError(UsageError):
     Args:
         message: names the layer, its input shape and the value found.
         hint: what to do about it, or None.
-        place: the position of the layer in the list (from 0) and, where there is one, the option's name.
+        key_path: the position of the layer in the list (from 0) and, where there is one, the option's name.
     """
 
-    def __init__(self, message: str, hint: str | None = None, place: tuple[int | str, ...] = ()) -> None:
+    def __init__(self, message: str, hint: str | None = None, key_path: tuple[int | str, ...] = ()) -> None:
         super().__init__(message, hint)
-        self.place = place
+        self.key_path = key_path
 
 
 class DataError(CnnError):

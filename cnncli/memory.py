@@ -1,4 +1,4 @@
-"""How much memory this process may still take, so that a model too large is refused instead of killed."""
+"""The memory that this process may still allocate, so that too large a model is refused before it is killed."""
 
 import os
 import sys
@@ -6,14 +6,13 @@ from pathlib import Path
 
 
 def available_bytes(root: Path = Path("/")) -> int:
-    """Return how many bytes can be allocated before the machine swaps or a container ends the process.
+    """Return how many bytes can be allocated before the machine swaps or a container kills the process.
 
-    The smallest of what the kernel calls available and of what each control group around this process
-    leaves; where a system tells neither, its physical memory; where it tells nothing at all, a number no
-    model reaches.
+    This is the smallest of the kernel's estimate and of what is left in each control group of the process. A system
+    with neither reports its physical memory. If that is unknown too, the result is larger than any model.
 
     Args:
-        root: where `proc` and `sys` are mounted.
+        root: the folder where `proc` and `sys` are mounted.
     """
     figures = [figure for figure in (_kernel(root), *_control_groups(root)) if figure is not None]
     if not figures:
@@ -22,7 +21,7 @@ def available_bytes(root: Path = Path("/")) -> int:
 
 
 def _kernel(root: Path) -> int | None:
-    """MemAvailable of /proc/meminfo, which counts the caches the kernel would give back."""
+    """Return MemAvailable of /proc/meminfo, which includes caches that the kernel can free."""
     for line in _read(root / "proc/meminfo").splitlines():
         name, _, rest = line.partition(":")
         if name == "MemAvailable":
@@ -31,7 +30,7 @@ def _kernel(root: Path) -> int | None:
 
 
 def _control_groups(root: Path) -> list[int | None]:
-    """What is left in every memory group from this process's own up to the root, for versions 2 and 1."""
+    """Return what is left in each memory control group of this process, from its own to the root (versions 1 and 2)."""
     left: list[int | None] = []
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
@@ -43,15 +42,15 @@ def _control_groups(root: Path) -> list[int | None]:
         else:
             continue
         group = top / path.strip("/")
-        # inside a container the path may be the host's, which does not exist here: then its parents are tried
+        # In a container this may be a path of the host, which does not exist here. Then its parents are tried.
         left += [_left_in(folder, *names) for folder in (group, *group.parents) if folder.is_relative_to(top)]
     return left
 
 
 def _left_in(group: Path, limit_name: str, usage_name: str, cache_name: str) -> int | None:
-    """Limit minus use, where file pages that would simply be dropped do not count as used."""
+    """Return limit minus usage. File pages that the kernel can drop do not count as used."""
     limit, usage = _read(group / limit_name).strip(), _read(group / usage_name).strip()
-    if not (limit.isdigit() and usage.isdigit()):  # no such group, or "max": no limit
+    if not (limit.isdigit() and usage.isdigit()):  # no such group, or "max", which means no limit
         return None
     droppable = 0
     for line in _read(group / "memory.stat").splitlines():
@@ -62,7 +61,7 @@ def _left_in(group: Path, limit_name: str, usage_name: str, cache_name: str) -> 
 
 
 def _physical() -> int:
-    """The machine's whole memory, or a number no model reaches where even that is unknown."""
+    """Return the physical memory of the machine, or the largest integer when it is unknown."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

@@ -1,7 +1,7 @@
-"""Random streams named by their place, so that a resumed run draws exactly what the uninterrupted one drew.
+"""Random generators that are a function of the seed, a purpose and counters such as epoch and step.
 
-Nothing here has state that would have to be saved: the generator for the shuffle of epoch 3, or for the dropout
-of step 17, is a pure function of the seed and of that place.
+A resumed run therefore draws the same numbers as an uninterrupted one, and no generator state is saved: the generator
+for the shuffle of epoch 3 depends on nothing but the seed, "shuffle" and 3.
 """
 
 from zlib import crc32
@@ -9,17 +9,17 @@ from zlib import crc32
 import numpy as np
 
 
-def stream(seed: int, purpose: str, *place: int) -> np.random.Generator:
-    """Return the generator for one purpose at one place.
+def stream(seed: int, purpose: str, *counters: int) -> np.random.Generator:
+    """Return the generator for one purpose at one point of a run.
 
     Args:
         seed: the run's seed, not negative.
         purpose: what is drawn: "init", "split", "shuffle", "augment", "dropout", ...
-        place: where in the run: usually epoch and step, each not negative.
+        counters: usually epoch and step, not negative.
 
     Example:
         >>> bool(stream(42, "shuffle", 3).random() == stream(42, "shuffle", 3).random())
         True
     """
-    sequence = np.random.SeedSequence(seed, spawn_key=(crc32(purpose.encode()), *place))
+    sequence = np.random.SeedSequence(seed, spawn_key=(crc32(purpose.encode()), *counters))
     return np.random.Generator(np.random.SFC64(sequence))

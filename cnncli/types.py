@@ -1,4 +1,4 @@
-"""The array types that signatures speak of; imported from anywhere, imports nothing of ours."""
+"""The array types used in signatures. Every module may import this one."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.floating[Any]]
-"""float32 by default, float64 where a check needs it."""
+"""float32 by default, float64 where a test needs it."""
 
 IntArray = npt.NDArray[np.integer[Any]]
 ByteArray = npt.NDArray[np.uint8]

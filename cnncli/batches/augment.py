@@ -16,26 +16,32 @@ import numpy as np
 
 from cnncli.batches.draws import Draws
 from cnncli.batches.warp import warp
-from cnncli.errors import ModelError, did_you_mean
+from cnncli.options import full_names, inside, integer, look_up, real
 from cnncli.types import FloatArray
 
 
 @dataclass(frozen=True)
-class Option:
-    """One number an augmentation takes: its default and the range that makes sense."""
+class Range:
+    """The default and the limits of one option."""
 
     default: float
     low: float
     high: float
     whole: bool = False
 
+    def checked(self, name: str, value: object) -> float:
+        """Return the value, or raise a ModelError when it is outside the range."""
+        if self.whole:
+            return integer(name, value, at_least=int(self.low), at_most=int(self.high))
+        return real(name, value, at_least=self.low, at_most=self.high)
+
 
 @dataclass(frozen=True)
-class Entry:
-    """An augmentation as the table knows it; its first option is the one meant by `rotate: 10`."""
+class Transform:
+    """An entry of the table of augmentations. `rotate: 10` sets its first option."""
 
     apply: Callable[..., FloatArray]
-    options: dict[str, Option]
+    options: dict[str, Range]
 
 
 def _between(rng: Draws, limit: float, count: int) -> FloatArray:
@@ -172,19 +178,21 @@ def noise(images: FloatArray, rng: Draws, *, std: float) -> FloatArray:
     return np.clip(noisy, 0, 1, out=noisy)
 
 
-_ANGLE = Option(10, 0, 180)
-_SHIFT = Option(2, 0, 1000)
-_FACTOR = Option(0.1, 0, 0.9)
+_ANGLE = Range(10, 0, 180)
+_SHIFT = Range(2, 0, 1000)
+_FACTOR = Range(0.1, 0, 0.9)
 
-AUGMENTATIONS: dict[str, Entry] = {
-    "shift": Entry(shift, {"pixels": Option(2, 0, 1000, whole=True)}),
-    "rotate": Entry(rotate, {"degrees": _ANGLE}),
-    "zoom": Entry(zoom, {"factor": _FACTOR}),
-    "shear": Entry(shear, {"degrees": Option(10, 0, 80)}),
-    "affine": Entry(affine, {"degrees": _ANGLE, "zoom": _FACTOR, "shift": _SHIFT, "shear": Option(0, 0, 80)}),
-    "elastic": Entry(elastic, {"alpha": Option(34, 0, 10_000), "sigma": Option(4, 0.1, 1000)}),
-    "erase": Entry(erase, {"size": Option(8, 0, 1000, whole=True)}),
-    "noise": Entry(noise, {"std": Option(0.1, 0, 10)}),
+AUGMENTATIONS: dict[str, Transform] = {
+    "shift": Transform(shift, {"pixels": Range(2, 0, 1000, whole=True)}),
+    "rotate": Transform(rotate, {"degrees": _ANGLE}),
+    "zoom": Transform(zoom, {"factor": _FACTOR}),
+    "shear": Transform(shear, {"degrees": Range(10, 0, 80)}),
+    "affine": Transform(
+        affine, {"degrees": _ANGLE, "zoom": _FACTOR, "shift": _SHIFT, "shear": Range(0, 0, 80)}
+    ),
+    "elastic": Transform(elastic, {"alpha": Range(34, 0, 10_000), "sigma": Range(4, 0.1, 1000)}),
+    "erase": Transform(erase, {"size": Range(8, 0, 1000, whole=True)}),
+    "noise": Transform(noise, {"std": Range(0.1, 0, 10)}),
 }
 
 
@@ -201,7 +209,7 @@ def make_augmentation(
         The chain, or None when there is nothing to do.
 
     Raises:
-        ModelError: a name or an option is not known, or a value is out of range; `place` is (index, option).
+        ModelError: a name or an option is unknown, or a value is out of range. The key path is (index, option).
 
     Example:
         >>> augment = make_augmentation([("rotate", {"degrees": 15}), ("noise", {"_": 0.05})])
@@ -223,33 +231,12 @@ def make_augmentation(
 def _checked(
     index: int, kind: str, options: Mapping[str, object]
 ) -> tuple[Callable[..., FloatArray], dict[str, float]]:
-    """Return the function and its complete options, or say which one is wrong."""
-    here = f"augmentation {index + 1}"
-    if kind not in AUGMENTATIONS:
-        raise ModelError(
-            f"{here}: unknown augmentation '{kind}'", did_you_mean(kind, list(AUGMENTATIONS)), (index,)
-        )
-    entry = AUGMENTATIONS[kind]
-    known = list(entry.options)
-    chosen = {name: option.default for name, option in entry.options.items()}
-    for given, value in options.items():
-        name = known[0] if given == "_" else given
-        if name not in entry.options:
-            raise ModelError(
-                f"{here} ({kind}): unknown option '{name}'", did_you_mean(name, known), (index, name)
-            )
-        if name != given and name in options:
-            raise ModelError(f"{here} ({kind}): {name} is given twice", place=(index, name))
-        chosen[name] = _number(value, entry.options[name], f"{here} ({kind}): {name}", (index, given))
-    return entry.apply, chosen
-
-
-def _number(value: object, option: Option, what: str, place: tuple[int | str, ...]) -> float:
-    """Return a value that is a number within the option's range."""
-    kind = "a whole number" if option.whole else "a number"
-    right = isinstance(value, int if option.whole else (int, float)) and not isinstance(value, bool)
-    if not (right and option.low <= value <= option.high):  # type: ignore[operator]
-        raise ModelError(
-            f"{what}: expected {kind} from {option.low:g} to {option.high:g}, found {value!r}", place=place
-        )
-    return value  # type: ignore[return-value]
+    """Return the function of an augmentation and all its options."""
+    with inside(f"augmentation {index + 1}", index):
+        transform = look_up(AUGMENTATIONS, "augmentation", kind, key_path=())
+    with inside(f"augmentation {index + 1} ({kind})", index):
+        given = full_names(kind, options, transform.options, main=next(iter(transform.options)))
+        return transform.apply, {
+            name: allowed.checked(name, given.get(name, allowed.default))
+            for name, allowed in transform.options.items()
+        }

@@ -21,21 +21,21 @@ from pydantic import (
 )
 
 from cnncli.config.errors import Origin, Problem, to_config_error
-from cnncli.config.layers import (
-    MAIN_OPTION,
-    LayerSpec,
+from cnncli.config.list_entries import (
+    ListEntry,
     Options,
-    read_layer,
+    read_entry,
     read_option,
     read_options,
     read_text,
-    write_layer,
+    write_entry,
 )
 from cnncli.config.overrides import apply_override
 from cnncli.config.values import KeyPath, is_list
 from cnncli.config.yaml_reader import MAX_INTEGER
 from cnncli.config.yaml_writer import write_yaml
 from cnncli.errors import ConfigError, ModelError
+from cnncli.options import MAIN_OPTION
 from cnncli.types import MeanStd
 
 
@@ -54,7 +54,7 @@ def _auto_or_up_to(most: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _not_empty(layers: tuple[LayerSpec, ...]) -> tuple[LayerSpec, ...]:
+def _not_empty(layers: tuple[ListEntry, ...]) -> tuple[ListEntry, ...]:
     if not layers:
         raise ValueError
     return layers
@@ -67,7 +67,7 @@ def _by_name(value: object) -> object:
 
 Text = Annotated[str, PlainValidator(read_text)]
 OptionValue = Annotated[Any, PlainValidator(read_option)]
-Layers = tuple[Annotated[LayerSpec, PlainValidator(read_layer)], ...]
+Entries = tuple[Annotated[ListEntry, PlainValidator(read_entry)], ...]
 
 
 class Section(BaseModel):
@@ -114,7 +114,7 @@ class DataConfig(Section):
     )
     limit: int | None = Field(default=None, ge=1, le=10**9, description="a whole number from 1 up, or null")
     normalize: NormalizeConfig | None = Field(default=None, description="{mean: ..., std: ...}, or null")
-    augment: Layers = Field(default=(), strict=False, description="a list of augmentations")
+    augment: Entries = Field(default=(), strict=False, description="a list of augmentations")
 
     @property
     def mean_std(self) -> MeanStd | None:
@@ -214,7 +214,9 @@ class Config(Section):
 
     seed: int = Field(default=42, ge=0, le=MAX_INTEGER, description="a whole number from 0 to 2^63 - 1")
     data: DataConfig = Field(default=DataConfig(), description="a mapping: what is trained on")
-    model: Annotated[Layers, AfterValidator(_not_empty)] = Field(strict=False, description="a list of layers")
+    model: Annotated[Entries, AfterValidator(_not_empty)] = Field(
+        strict=False, description="a list of layers"
+    )
     train: TrainConfig = Field(default=TrainConfig(), description="a mapping: how it is trained")
     engine: EngineConfig = Field(default=EngineConfig(), description="a mapping: how it is computed")
     _origin: Origin = PrivateAttr(default_factory=Origin)
@@ -283,11 +285,11 @@ class Config(Section):
             error: from building the network, the augmentations, the optimizer, the schedule or the average.
             section: the part of the config that was built: "model", "data.augment", "train.optimizer", ...
         """
-        key_path: KeyPath = (*section.split("."), *error.place)
+        key_path: KeyPath = (*section.split("."), *error.key_path)
         entries = {"model": self.model, "data.augment": self.data.augment}.get(section)
         if entries is None:
             return self.error(key_path, error.message, error.hint)
-        match error.place:
+        match error.key_path:
             case (int(position), *options) if 0 <= position < len(entries):
                 inside = [option for option in options if option != MAIN_OPTION]
                 key_path = (*section.split("."), position, entries[position].kind, *inside)
@@ -302,8 +304,8 @@ def _entries(section: BaseModel) -> Iterator[tuple[str, object]]:
 
 
 def _to_plain(value: object) -> object:
-    if isinstance(value, LayerSpec):
-        return write_layer(value)
+    if isinstance(value, ListEntry):
+        return write_entry(value)
     if isinstance(value, BaseModel):
         return {name: _to_plain(entry) for name, entry in _entries(value)}
     return [_to_plain(entry) for entry in value] if is_list(value) else value

@@ -18,6 +18,7 @@ from cnncli.engine.executor import (
     update_parameters,
 )
 from cnncli.engine.profile import Clock, NoClock
+from cnncli.nn.layers import Mode
 from cnncli.nn.losses import cross_entropy
 from cnncli.randomness import stream
 from cnncli.types import FloatArray, IntArray
@@ -43,7 +44,7 @@ class PlainExecutor:
 
     def forward(self, x: FloatArray) -> FloatArray:
         """Return the logits (N, K) of x (N, C, H, W) in evaluation mode."""
-        return self._network.forward(self._cast(x), training=False)
+        return self._network.forward(self._cast(x))
 
     def loss_and_gradients(
         self, x: FloatArray, labels: IntArray, *, key: Key = (0, 1, 0), label_smoothing: float = 0.0
@@ -96,9 +97,10 @@ class PlainExecutor:
     ) -> tuple[float, FloatArray]:
         """Do the same as `Network.loss_and_gradients`, and measure the time of every layer."""
         layers = list(zip(self._network.names, self._network.layers, strict=True))
+        mode = Mode(training=True, rng=rng)
         self._clock.start()
         for name, layer in layers:
-            x = layer.forward(x, training=True, rng=rng)
+            x = layer.forward(x, mode)
             self._clock.stop(name)
         loss, dy = cross_entropy(x, labels, label_smoothing)
         self._clock.stop("loss")

@@ -1,7 +1,8 @@
-"""The readable network: every forward and backward pass in plain NumPy, and the oracle of the engine."""
+"""The readable network: every forward and backward pass in plain NumPy. The engine is tested against it."""
 
 from .build import build_network
 from .layers import (
+    INFERENCE,
     LAYERS,
     AvgPool2D,
     BatchNorm,
@@ -13,6 +14,7 @@ from .layers import (
     LeakyReLU,
     Linear,
     MaxPool2D,
+    Mode,
     ReLU,
     Sigmoid,
     Tanh,
@@ -23,6 +25,7 @@ from .parameters import FlatParameters, Parameter
 from .summary import LayerRow, Totals, summarize, totals
 
 __all__ = [
+    "INFERENCE",
     "LAYERS",
     "AvgPool2D",
     "BatchNorm",
@@ -36,6 +39,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "MaxPool2D",
+    "Mode",
     "Network",
     "Parameter",
     "ReLU",

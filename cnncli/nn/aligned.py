@@ -1,7 +1,7 @@
-"""Arrays that start at a multiple of 64 bytes: a cache line, and the widest vector register.
+"""Arrays that start at a multiple of 64 bytes, the size of a cache line and of the widest vector register.
 
-NumPy's own arrays start at a multiple of 16. A 512-bit load from such an array always spans two cache lines, which
-halves the speed of every pass over an array in the cache on processors that load 512 bits at once.
+NumPy's own arrays start at a multiple of 16 bytes. A 512-bit load from such an array spans two cache lines. On
+processors with 512-bit loads this halves the speed of every pass over an array in the cache.
 """
 
 import math
@@ -14,7 +14,7 @@ ALIGNMENT = 64  # bytes
 
 
 def aligned_empty(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return an array that nothing has been written to."""
+    """Return an uninitialized array."""
     return _inside(np.empty, shape, dtype)
 
 

@@ -1,4 +1,4 @@
-"""From the layer list of a config to a network, refusing what cannot be built before memory is taken."""
+"""Builds a network from the layer list of a config. What cannot be built is refused before memory is allocated."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.errors import ModelError, did_you_mean
+from cnncli.errors import ModelError
 from cnncli.memory import available_bytes
+from cnncli.options import inside, look_up
 from cnncli.types import Shape
 
 from .layers import LAYERS, Layer
-from .network import Network, layer_names, located
+from .network import Network, layer_names
 
-VECTORS = 5  # values, gradients, where weight decay applies, and the two moments of Adam
+VECTORS = 5  # vectors with one value per parameter: values, gradients, decay mask, the two moments of Adam
 
 LayerSpec = tuple[str, Mapping[str, Any]] | Mapping[str, Mapping[str, Any]]
-"""(kind, options), or {kind: options} as `Network.spec` writes it."""
+"""One layer: (kind, options), or {kind: options} as `Network.spec` returns it."""
 
 
 def build_network(
@@ -27,16 +28,16 @@ def build_network(
     rng: np.random.Generator,
     dtype: npt.DTypeLike = np.float32,
 ) -> Network:
-    """Build the network a layer list describes, each layer sized by what the one before it gives.
+    """Build the network that a layer list describes. The input size of each layer follows from the layer before it.
 
     Args:
         model: the layer list of a config, or what `Network.spec` returns.
         input_shape: of one sample, usually (C, H, W).
-        rng: where the start weights are drawn from.
+        rng: the generator for the initial weights.
         dtype: float32, or float64 for checks.
 
     Raises:
-        ModelError: names the layer, its input shape and the value found; its `place` is (index, option).
+        ModelError: names the layer, its input shape and the value found. Its key path is (index, option).
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -51,28 +52,24 @@ def build_network(
     layers: list[Layer] = []
     memory = _Memory(np.dtype(dtype).itemsize)
     for index, ((kind, options), name) in enumerate(zip(pairs, names, strict=True)):
-        if kind not in LAYERS:
-            hint = did_you_mean(str(kind), list(LAYERS))
-            raise ModelError(f"layer {index + 1}: unknown layer '{kind}'", hint, place=(index,))
-        try:
-            layer = LAYERS[kind].from_options(options, shape, rng=rng, dtype=dtype, place=(index,))
+        with inside(f"layer {index + 1}", index):
+            layer_class = look_up(LAYERS, "layer", kind, key_path=())
+        with inside(f"layer {index + 1} ({name})", index):
+            layer = layer_class.from_options(options, shape, rng=rng, dtype=dtype)
             shape = layer.output_shape(shape)
             memory.add(layer, shape)
-        except ModelError as error:
-            raise located(error, index, name) from None
         layers.append(layer)
     if len(shape) != 1:
         raise ModelError(
-            f"layer {len(layers)} ({names[-1]}): the last layer must give one number for each class, "
-            f"not {shape}",
+            f"layer {len(layers)} ({names[-1]}): the last layer must have one output per class, not {shape}",
             "end the list with flatten (or globalavgpool) and linear",
-            place=(len(layers) - 1,),
+            key_path=(len(layers) - 1,),
         )
     return Network(layers, input_shape, dtype)
 
 
 class _Memory:
-    """Refuses a model that cannot be trained on this machine, while it still is nothing but shapes."""
+    """Refuses a model that does not fit into memory, from its shapes alone."""
 
     def __init__(self, itemsize: int) -> None:
         self.itemsize = itemsize
@@ -84,7 +81,7 @@ class _Memory:
         """Count one more layer.
 
         Raises:
-            ModelError: when the layers so far are too many numbers.
+            ModelError: the layers so far do not fit into memory.
         """
         self.parameters += sum(parameter.size for parameter in layer.parameters.values())
         self.activations += prod(output_shape)
@@ -98,7 +95,7 @@ class _Memory:
         needed = self.activations * self.itemsize
         if needed > self.available:
             raise ModelError(
-                f"with this layer one image fills {_gigabytes(needed)} on its way through the model, "
+                f"with this layer the activations of one image take {_gigabytes(needed)}, "
                 f"and {_gigabytes(self.available)} are available",
                 "use less padding, fewer filters or larger strides",
             )

@@ -1,7 +1,9 @@
-"""Where weights start, so that signals neither fade nor explode through the depth; biases start at zero.
+"""Initial weights, scaled so that activations neither vanish nor explode in a deep network. Biases start at zero.
 
-Numbers are drawn in float32 whatever the network's dtype, so that a float64 network starts from the very
-weights of its float32 twin and the two can be compared.
+The weights are drawn in float32 for every dtype of the network, so that a float64 network starts from the same
+weights as a float32 network and the two can be compared.
+
+Derivation: docs/backward-passes.md#he-initialization.
 """
 
 from collections.abc import Callable
@@ -15,13 +17,13 @@ from cnncli.types import FloatArray, Shape
 def he_normal(
     shape: Shape, fan_in: int, fan_out: int, rng: np.random.Generator, dtype: npt.DTypeLike = np.float32
 ) -> FloatArray:
-    """Draw from a normal distribution with std = sqrt(2 / fan_in): right before a ReLU.
+    """Draw from a normal distribution with standard deviation sqrt(2 / fan_in), which suits a ReLU.
 
     Args:
         shape: of the weight.
-        fan_in: how many inputs each output sums over: C·KH·KW for a convolution.
-        fan_out: not looked at; here so that all initializers are called alike.
-        rng: where the numbers come from.
+        fan_in: the number of inputs that each output sums over: C·KH·KW for a convolution.
+        fan_out: not used; all initializers have the same signature.
+        rng: the generator.
         dtype: of the result.
 
     Source: He et al., Delving Deep into Rectifiers (2015), section 2.2.
@@ -34,13 +36,13 @@ def he_normal(
 def glorot_uniform(
     shape: Shape, fan_in: int, fan_out: int, rng: np.random.Generator, dtype: npt.DTypeLike = np.float32
 ) -> FloatArray:
-    """Draw uniformly from ±sqrt(6 / (fan_in + fan_out)): right before a tanh or a sigmoid.
+    """Draw uniformly from ±sqrt(6 / (fan_in + fan_out)), which suits a tanh or a sigmoid.
 
     Args:
         shape: of the weight.
-        fan_in: how many inputs each output sums over: C·KH·KW for a convolution.
-        fan_out: how many outputs each input goes into: F·KH·KW for a convolution.
-        rng: where the numbers come from.
+        fan_in: the number of inputs that each output sums over: C·KH·KW for a convolution.
+        fan_out: the number of outputs that each input contributes to: F·KH·KW for a convolution.
+        rng: the generator.
         dtype: of the result.
 
     Source: Glorot and Bengio, Understanding the Difficulty of Training Deep Feedforward Neural Networks

@@ -1,4 +1,9 @@
-"""From logits to a loss and its gradient. N batch, K classes."""
+"""The loss and its gradient with respect to the logits.
+
+Derivation: docs/backward-passes.md#softmax-and-cross-entropy.
+
+N batch, K classes.
+"""
 
 import numpy as np
 
@@ -7,7 +12,7 @@ from cnncli.types import FloatArray, IntArray
 
 
 def log_softmax(logits: FloatArray) -> FloatArray:
-    """Return log(softmax(logits)) without ever taking the logarithm of a probability that rounded to zero.
+    """Return log(softmax(logits)) without computing the logarithm of a probability that was rounded to zero.
 
         log_softmax(z)ₖ = z'ₖ − log(sum over j of exp(z'ⱼ)),  with z' = z − max(z)
 
@@ -17,14 +22,14 @@ def log_softmax(logits: FloatArray) -> FloatArray:
     Returns:
         (N, K), finite for finite logits of any size.
     """
-    with np.errstate(invalid="ignore"):  # a logit that is not finite gives nan, which the caller reports
+    with np.errstate(invalid="ignore"):  # a logit that is not finite gives NaN, which the caller reports
         shifted: FloatArray = logits - logits.max(axis=1, keepdims=True)
         shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return shifted
 
 
 def softmax(logits: FloatArray) -> FloatArray:
-    """Return the probabilities (N, K) that belong to logits (N, K): exp(zₖ) / sum over j of exp(zⱼ)."""
+    """Return the probabilities (N, K) of logits (N, K): exp(zₖ) / sum over j of exp(zⱼ)."""
     with np.errstate(invalid="ignore"):
         exponentials: FloatArray = np.exp(logits - logits.max(axis=1, keepdims=True))
         exponentials /= exponentials.sum(axis=1, keepdims=True)
@@ -42,14 +47,14 @@ def cross_entropy(
 
     Args:
         logits: (N, K).
-        labels: (N,), whole numbers from 0 to K − 1.
+        labels: (N,), integers from 0 to K − 1.
         label_smoothing: s, from 0 to 1.
 
     Returns:
         The loss, and dlogits (N, K) in the dtype of the logits.
 
     Raises:
-        ModelError: when a label has no logit.
+        ModelError: a label is outside 0 to K − 1.
 
     Source: label smoothing: Szegedy et al., Rethinking the Inception Architecture (2015), section 7.
     """
@@ -73,5 +78,10 @@ def cross_entropy(
 
 
 def accuracy(logits: FloatArray, labels: IntArray) -> float:
-    """Return the share, from 0 to 1, of samples whose largest logit (N, K) is at their label (N,)."""
+    """Return the share, from 0 to 1, of samples whose largest logit is that of their label.
+
+    Args:
+        logits: (N, K).
+        labels: (N,).
+    """
     return float((logits.argmax(axis=1) == labels).mean())

@@ -1,4 +1,4 @@
-"""A network: layers one after the other, and their parameters as one vector."""
+"""A network: a sequence of layers, with all their parameters in one vector."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,29 +7,30 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.errors import CheckpointError, ModelError
+from cnncli.options import inside
 from cnncli.types import FloatArray, IntArray, Shape
 
-from .layers import Layer
+from .layers import Layer, Mode
 from .losses import cross_entropy, softmax
 from .parameters import FlatParameters, Parameter
 
 
 class Network:
-    """Layers one after the other.
+    """A sequence of layers.
 
     Args:
-        layers: from the input to the logits; each object once.
+        layers: from the input to the logits. An object must not appear twice.
         input_shape: of one sample: (C, H, W) or (features,).
-        dtype: of a network without parameters; others have that of their parameters.
+        dtype: of a network without parameters. Otherwise the dtype is that of the parameters.
 
     Attributes:
         names: kind and running number of each layer: conv1, relu1, maxpool1, conv2, ...
         shapes: the output shape of each layer, for one sample.
         parameters: all parameters, under names such as "conv1.weight", as views into one vector.
-        buffers: what is not learnt but belongs to the network, such as "batchnorm1.running_mean".
+        buffers: arrays that are not learned, under names such as "batchnorm1.running_mean".
 
     Raises:
-        ModelError: when a layer cannot take what the one before it gives.
+        ModelError: a layer does not accept the output shape of the layer before it.
 
     Example:
         >>> from cnncli.nn.layers import Flatten, Linear
@@ -48,10 +49,8 @@ class Network:
         self.shapes: list[Shape] = []
         shape = self.input_shape
         for index, (name, layer) in enumerate(zip(self.names, self.layers, strict=True)):
-            try:
+            with inside(f"layer {index + 1} ({name})", index):
                 shape = layer.output_shape(shape)
-            except ModelError as error:
-                raise located(error, index, name) from None
             self.shapes.append(shape)
         self.output_shape: Shape = shape
         named: dict[str, Parameter] = {}
@@ -73,17 +72,18 @@ class Network:
         """Return the logits (N, *output_shape) of x (N, *input_shape).
 
         Args:
-            x: a batch; brought to the network's dtype.
-            training: behave as in training, and keep what `backward` needs.
-            rng: where dropout draws from.
-            keep: keep what `backward` needs in evaluation too.
+            x: a batch. It is converted to the network's dtype.
+            training: run dropout and batch normalization as in training, and keep what `backward` needs.
+            rng: the generator of dropout.
+            keep: keep what `backward` needs, also outside training.
         """
+        mode = Mode(training, rng, keep)
         x = np.asarray(x, self.dtype)
         if x.shape[1:] != self.input_shape:
             raise ModelError(f"the network takes samples of shape {self.input_shape}, not {x.shape[1:]}")
-        with np.errstate(over="ignore", invalid="ignore"):  # a diverging loss is reported once, by its reader
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller reports a loss that is not finite
             for layer in self.layers:
-                x = layer.forward(x, training=training, rng=rng, keep=keep)
+                x = layer.forward(x, mode)
         return x
 
     def backward(self, dlogits: FloatArray) -> FloatArray:
@@ -93,7 +93,7 @@ class Network:
             dlogits: (N, *output_shape).
 
         Returns:
-            (N, *input_shape).
+            dx, (N, *input_shape).
         """
         with np.errstate(over="ignore", invalid="ignore"):
             for layer in reversed(self.layers):
@@ -108,12 +108,12 @@ class Network:
         rng: np.random.Generator | None = None,
         label_smoothing: float = 0.0,
     ) -> tuple[float, FloatArray]:
-        """Return the mean loss of a batch and its logits; the gradients are left in `parameters.grads`.
+        """Return the mean loss of a batch and its logits, and write the gradients to `parameters.grads`.
 
         Args:
             x: (N, *input_shape).
             labels: (N,), from 0 to K − 1.
-            rng: where dropout draws from.
+            rng: the generator of dropout.
             label_smoothing: see `cross_entropy`.
         """
         logits = self.forward(x, training=True, rng=rng)
@@ -126,7 +126,7 @@ class Network:
         return softmax(self.forward(x))
 
     def get_num_parameters(self) -> int:
-        """Return how many numbers the network learns."""
+        """Return the number of trainable values."""
         return self.parameters.size
 
     def state(self) -> dict[str, FloatArray]:
@@ -134,10 +134,10 @@ class Network:
         return {name: array.copy() for name, array in self._arrays().items()}
 
     def load_state(self, state: Mapping[str, FloatArray]) -> None:
-        """Copy a state into this network, all of it or nothing.
+        """Copy a state into this network. If any array does not fit, nothing changes.
 
         Raises:
-            CheckpointError: when names are missing, unknown or have another shape, each said in a sentence.
+            CheckpointError: names are missing or unknown, or arrays have another shape; one sentence for each.
         """
         own = self._arrays()
         missing = [name for name in own if name not in state]
@@ -171,7 +171,7 @@ class Network:
             array[...] = state[name]
 
     def spec(self) -> list[dict[str, dict[str, object]]]:
-        """Return the layer list as a config says it: one {kind: options} for each layer."""
+        """Return the layer list as in a config: one {kind: options} per layer."""
         return [{layer.kind: layer.options()} for layer in self.layers]
 
     def _arrays(self) -> dict[str, FloatArray]:
@@ -179,16 +179,10 @@ class Network:
 
 
 def layer_names(kinds: Sequence[str]) -> tuple[str, ...]:
-    """Return kind and running number within the kind: conv1, relu1, conv2, ..."""
+    """Return the kind of each layer with a running number per kind: conv1, relu1, conv2, ..."""
     seen: Counter[str] = Counter()
     names = []
     for kind in kinds:
         seen[kind] += 1
         names.append(f"{kind}{seen[kind]}")
     return tuple(names)
-
-
-def located(error: ModelError, index: int, name: str) -> ModelError:
-    """Return the error with the layer in front of its message: "layer 4 (maxpool2): ...", counted from 1."""
-    place = error.place if error.place[:1] == (index,) else (index, *error.place)
-    return ModelError(f"layer {index + 1} ({name}): {error.message}", error.hint, place)

@@ -1,5 +1,6 @@
-"""The numbers a network learns: one named parameter each, all of them views into one flat vector."""
+"""Trainable parameters: named arrays that are views into one flat vector."""
 
+import math
 from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any
@@ -12,14 +13,14 @@ from cnncli.types import FloatArray, Shape
 
 
 class Parameter:
-    """An array a layer learns, with its gradient.
+    """A trainable array and its gradient.
 
-    Assigning to `value` or `grad` copies into the array and never rebinds it, so that a view handed out once
-    (to an optimizer, to another process) stays valid.
+    Assigning to `value` or `grad` copies into the array and never replaces it. A view that an optimizer or another
+    process holds therefore stays valid.
 
     Args:
-        value: the start value, copied.
-        decay: whether weight decay applies (not to biases and to BatchNorm's gamma and beta).
+        value: the initial value, which is copied.
+        decay: whether weight decay applies. It does not apply to biases and to gamma and beta of BatchNorm.
 
     Example:
         >>> p = Parameter(np.zeros(2, np.float32))
@@ -42,14 +43,14 @@ class Parameter:
     def drawn(
         cls, shape: Shape, dtype: npt.DTypeLike, draw: Callable[[], FloatArray], decay: bool = True
     ) -> "Parameter":
-        """Return a parameter that takes memory only when its value is first looked at.
+        """Return a parameter that allocates its memory when its value is first used.
 
-        So the size of a whole model is known, and can be refused, before any of it is allocated.
+        The size of a whole model is therefore known, and can be refused, before anything is allocated.
 
         Args:
-            shape: the shape `draw` will give.
-            dtype: the dtype `draw` will give.
-            draw: called at most once.
+            shape: of the array that `draw` returns.
+            dtype: of the array that `draw` returns.
+            draw: returns the initial value. It is called at most once.
             decay: whether weight decay applies.
         """
         parameter = cls.__new__(cls)
@@ -59,13 +60,8 @@ class Parameter:
 
     @property
     def size(self) -> int:
-        """How many numbers it has."""
-        size = 1
-        for (
-            length
-        ) in self.shape:  # not np.prod: it would wrap around for a shape that is refused for its size
-            size *= length
-        return size
+        """The number of values."""
+        return math.prod(self.shape)
 
     @property
     def value(self) -> FloatArray:
@@ -95,32 +91,31 @@ class Parameter:
         np.copyto(into, new, casting="same_kind")
 
     def twin(self) -> "Parameter":
-        """Return a parameter with the same value array and a gradient of its own."""
+        """Return a parameter that shares the value array and has a gradient of its own."""
         twin = copy(self)
         twin._value, twin._draw, twin._grad = self.value, None, None
         return twin
 
     def _bind(self, value_view: FloatArray, grad_view: FloatArray) -> None:
-        """Move into memory that an owner provides: copy the content there and use it from now on."""
+        """Copy the content into memory that an owner provides, and use that memory from now on."""
         value_view[...] = self.value if self._draw is None else self._draw()
         grad_view[...] = 0 if self._grad is None else self._grad
         self._draw, self._value, self._grad = None, value_view, grad_view
 
 
 class FlatParameters:
-    """All parameters of a network as named views into one flat vector, their gradients into another.
+    """All parameters of a network as named views into one flat vector, and their gradients as views into another.
 
-    An optimizer is then a few vector operations, a sum over workers is one sum, and a checkpoint is one name
-    for each view.
+    An optimizer step is then a few vector operations, and the sum of gradients over workers is one sum.
 
     Args:
-        named: the parameters in the order in which they are packed, without gaps.
-        dtype: of a network without parameters; others have that of their parameters.
+        named: the parameters, in the order in which they are packed without gaps.
+        dtype: of a network without parameters. Otherwise the dtype is that of the parameters.
 
     Attributes:
-        values, grads: vectors of `size` numbers that start on a 64-byte boundary.
-        slices: where each parameter lies in them.
-        decay: 1 where weight decay applies, 0 elsewhere, as a vector of the same size.
+        values, grads: vectors of length `size` that start on a 64-byte boundary.
+        slices: the slice of each parameter in them.
+        decay: a vector of length `size`: 1 where weight decay applies, 0 elsewhere.
     """
 
     def __init__(self, named: Mapping[str, Parameter], dtype: npt.DTypeLike | None = None) -> None:
@@ -143,14 +138,14 @@ class FlatParameters:
         self.move_to(aligned_zeros(self.size, self.dtype), aligned_zeros(self.size, self.dtype))
 
     def move_to(self, values: FloatArray, grads: FloatArray) -> None:
-        """Copy everything into these two vectors and rebind every view to them (say, to shared memory).
+        """Copy everything into these two vectors and rebind every view to them, for example in shared memory.
 
         Args:
             values: (size,) of this dtype, contiguous.
             grads: the same.
 
         Raises:
-            ValueError: when a vector has another shape or dtype, or gaps.
+            ValueError: a vector has another shape or dtype, or is not contiguous.
         """
         for vector in (values, grads):
             if vector.shape != (self.size,) or vector.dtype != self.dtype or not vector.flags.c_contiguous:
@@ -164,7 +159,7 @@ class FlatParameters:
         self.values, self.grads = values, grads
 
     def __getstate__(self) -> dict[str, object]:
-        # a copy or a pickle of a view is no view: only the parameters travel, and are packed again on arrival
+        # A copy or a pickle of a view is not a view: only the parameters are copied, and packed again in the copy.
         return {"named": self.named, "dtype": self.dtype}
 
     def __setstate__(self, state: dict[str, object]) -> None:

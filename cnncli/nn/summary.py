@@ -1,12 +1,12 @@
-"""What `cnn inspect` says about a network: one row a layer, for one sample."""
+"""The table of `cnn inspect`: one row per layer, with shapes, parameters and costs for one sample."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from cnncli.options import Pair
 from cnncli.types import Shape
 
-from .checks import Pair
 from .network import Network
 
 
@@ -18,12 +18,12 @@ class LayerRow:
         name: kind and running number.
         kind: as in a config.
         output_shape: without the batch axis.
-        parameters: how many numbers it learns.
-        share: that number as a share of the network's, from 0 to 1.
-        multiply_adds: multiplications (each with its addition) for one sample.
-        activation_bytes: the size of its output for one sample.
-        receptive_field: (height, width) in pixels of the network's input that one output position sees,
-            borders not regarded; None once it sees the whole image.
+        parameters: the number of trainable values.
+        share: that number as a share of all parameters of the network, from 0 to 1.
+        multiply_adds: for one sample.
+        activation_bytes: the size of the output for one sample.
+        receptive_field: (height, width) in pixels of the part of the network's input that one output position
+            depends on, without regard to the borders. None when it depends on the whole image.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Totals:
     """The sums over all layers.
 
     Attributes:
-        parameters: how many numbers the network learns.
+        parameters: the number of trainable values.
         multiply_adds: for one sample.
         activation_bytes: the outputs of all layers for one sample.
     """
@@ -52,16 +52,15 @@ class Totals:
 
 
 def summarize(network: Network) -> list[LayerRow]:
-    """Return one row for each layer.
+    """Return one row per layer.
 
-    The receptive field starts at 1 pixel and grows with each layer by (kernel − 1) · (product of the strides
-    before it).
+    The receptive field is derived in docs/backward-passes.md#the-receptive-field.
     """
     rows = []
-    everything = max(network.get_num_parameters(), 1)
+    all_parameters = max(network.get_num_parameters(), 1)
     input_shape = network.input_shape
     field: Pair | None = (1, 1) if len(input_shape) == 3 else None
-    step = (1, 1)  # how many input pixels apart two neighbouring positions are
+    step = (1, 1)  # the distance of two neighboring positions, in pixels of the input
     for name, layer, output_shape in zip(network.names, network.layers, network.shapes, strict=True):
         window = layer.window()
         if window is None or field is None:
@@ -79,7 +78,7 @@ def summarize(network: Network) -> list[LayerRow]:
                 kind=layer.kind,
                 output_shape=output_shape,
                 parameters=parameters,
-                share=parameters / everything,
+                share=parameters / all_parameters,
                 multiply_adds=layer.multiply_adds(input_shape),
                 activation_bytes=prod(output_shape) * network.dtype.itemsize,
                 receptive_field=field,

@@ -1,4 +1,4 @@
-"""How parameters move: optimizers, learning-rate schedules, gradient clipping, weight averaging."""
+"""The update of the parameters: optimizers, learning-rate schedules, gradient clipping, weight averaging."""
 
 from cnncli.optim.averaging import AVERAGES, ExponentialAverage, make_average
 from cnncli.optim.clipping import clip_gradients

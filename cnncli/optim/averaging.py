@@ -1,4 +1,4 @@
-"""Weight averaging: the mean of the recent weights often does better than the last ones themselves."""
+"""Weight averaging: the mean of recent weights is often more accurate than the last weights."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnncli.optim.optimizers import CHUNK, check_arrays
-from cnncli.optim.options import check_names, look_up, number
+from cnncli.options import build_entry, real
 from cnncli.types import FloatArray
 
 if TYPE_CHECKING:
@@ -19,18 +19,18 @@ class ExponentialAverage:
 
     average += (1 - d) · (value - average),   d = min(decay, (1 + n) / (10 + n)) at the n-th update
 
-    The smaller d of the first updates lets the average forget the random start quickly.
+    d is smaller in the first updates, so that the initial weights soon have no influence.
 
     Args:
-        network: whose parameters and buffers are followed.
-        decay: how much of the average stays at each update; 0.999 looks back about 1,000 steps.
+        network: the network whose parameters and buffers are averaged.
+        decay: the share of the average that each update keeps. 0.999 averages over about 1,000 steps.
 
-    Source: Polyak and Juditsky, 1992; the growing decay as in the moving average of TensorFlow 1.
+    Source: Polyak and Juditsky, 1992. The growing decay is that of the moving average in TensorFlow 1.
     """
 
     def __init__(self, network: "Network", *, decay: float = 0.999) -> None:
         self.network = network
-        self.decay = number("decay", decay, at_least=0, below=1)
+        self.decay = real("decay", decay, at_least=0, below=1)
         self.update_count = 0
         self.values: FloatArray = network.parameters.values.copy()
         self.buffers: dict[str, FloatArray] = {
@@ -38,7 +38,7 @@ class ExponentialAverage:
         }
 
     def update(self) -> None:
-        """Take in the network's present weights and buffers."""
+        """Add the network's current weights and buffers to the average."""
         self.update_count += 1
         keep = min(self.decay, (1 + self.update_count) / (10 + self.update_count))
         current = self.network.parameters.values
@@ -52,7 +52,7 @@ class ExponentialAverage:
 
     @contextmanager
     def applied(self, network: "Network") -> Iterator[None]:
-        """Give the network the averaged weights for the length of a `with` block, then its own again."""
+        """Let the network have the averaged weights inside a `with` block, and its own weights afterwards."""
         own_values = network.parameters.values.copy()
         own_buffers = {name: buffer.copy() for name, buffer in network.buffers.items()}
         self._write(network, self.values, self.buffers)
@@ -68,7 +68,7 @@ class ExponentialAverage:
             network.buffers[name][...] = buffer
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Return copies under the network's own names, and the update count as a 0-d array."""
+        """Return copies under the names of the network, and the update count as a 0-d array."""
         flat = self.network.parameters
         arrays: dict[str, np.ndarray[Any, Any]] = {
             name: self.values[flat.slices[name]].reshape(parameter.value.shape).copy()
@@ -79,10 +79,10 @@ class ExponentialAverage:
         return arrays
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Take over a saved average, in place.
+        """Load a saved average in place.
 
         Raises:
-            CheckpointError: arrays are missing, left over or of another shape; nothing was changed.
+            CheckpointError: arrays are missing, not expected or of another shape. Nothing is changed then.
         """
         check_arrays("the average", {name: array.shape for name, array in self.state_dict().items()}, arrays)
         flat = self.network.parameters
@@ -100,13 +100,11 @@ def make_average(name: str, options: Mapping[str, Any], network: "Network") -> E
     """Build an average by its name in a config.
 
     Raises:
-        ModelError: an unknown name, option or value; the place is (option,).
+        ModelError: the name, an option or a value is not valid. The key path is (option,).
     """
-    build = look_up(AVERAGES, "average", name)
-    check_names(f"average {name}", build, options)
-    return build(network, **options)
+    return build_entry(AVERAGES, "average", name, options, network)
 
 
 def averaged_weights(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the network's part of a saved average: everything but the update count."""
+    """Return the arrays of a saved average that belong to the network: all but the update count."""
     return {name: array for name, array in arrays.items() if name != "update_count"}

@@ -1,22 +1,21 @@
-"""Keeps one wild batch from throwing the weights away: the gradient is shortened, its direction kept."""
+"""Gradient clipping: limits the length of the gradient and keeps its direction, so that no step is too large."""
 
 import math
 
 import numpy as np
 
+from cnncli.optim.optimizers import CHUNK
 from cnncli.types import FloatArray
-
-_CHUNK = 32_768
 
 
 def clip_gradients(grads: FloatArray, max_norm: float) -> float:
-    """Scale the flat gradient in place so that its L2 norm is at most `max_norm`; return the norm it had.
+    """Scale the flat gradient in place so that its L2 norm is at most `max_norm`; return the norm before.
 
     grads *= min(1, max_norm / (norm + 1e-6))
 
     Args:
         grads: (P,), all gradients in one vector.
-        max_norm: the longest allowed gradient, greater than 0.
+        max_norm: the largest norm allowed, above 0.
 
     Example:
         >>> grads = np.array([3.0, 4.0])
@@ -34,9 +33,9 @@ def clip_gradients(grads: FloatArray, max_norm: float) -> float:
 
 
 def gradient_norm(grads: FloatArray) -> float:
-    """Return the L2 norm of a flat vector, summed in float64, so that it cannot overflow."""
+    """Return the L2 norm of a flat vector, summed in float64 so that it does not overflow."""
     total = 0.0
-    for start in range(0, grads.size, _CHUNK):
-        chunk = grads[start : start + _CHUNK].astype(np.float64)
+    for start in range(0, grads.size, CHUNK):
+        chunk = grads[start : start + CHUNK].astype(np.float64)
         total += float(np.dot(chunk, chunk))
     return math.sqrt(total)

@@ -1,4 +1,7 @@
-"""Optimizers: how a gradient moves the weights, on one flat vector and in chunks that stay in cache."""
+"""Optimizers: the update of the weights by the gradient, on one flat vector, in chunks that fit into the cache.
+
+Derivation: docs/backward-passes.md#adam.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -8,45 +11,45 @@ import numpy as np
 
 from cnncli.errors import CheckpointError, ModelError
 from cnncli.nn.aligned import aligned_empty, aligned_zeros
-from cnncli.optim.options import check_names, flag, look_up, number
+from cnncli.options import build_entry, flag, real
 from cnncli.types import FloatArray
 
 if TYPE_CHECKING:
     from cnncli.nn.parameters import FlatParameters
 
-CHUNK = 32_768  # elements: five float32 chunks of this size fit the usual second-level cache
+CHUNK = 32_768  # elements: five float32 chunks of this size fit into a typical second-level cache
 
 Allocate = Callable[[int, np.dtype[Any]], FloatArray]
 
 
 class Optimizer(ABC):
-    """Owns the state of one training: flat vectors beside the flat parameter vector, and a step count.
+    """Owns the state of one training run: flat vectors of the same length as the parameters, and a step count.
 
-    A step is `advance()` once, then `apply(...)` on every element, in any slices and from any threads: each
-    element is treated alike, so slices give the same bits as the whole.
+    A step is one call of `advance()`, then `apply(...)` on every element, in any slices and from any threads. Each
+    element is updated by itself, so slices give the same bits as one call for the whole vector.
 
     Args:
-        parameters: whose values are moved and whose gradients are read.
-        state: the names of the vectors it keeps beside the parameters.
-        weight_decay: pulls weights towards zero; biases, gammas and betas are spared.
+        parameters: their values are updated, their gradients are read.
+        state: the names of the state vectors.
+        weight_decay: pulls weights towards zero; it does not apply to biases, gammas and betas.
     """
 
     def __init__(
         self, parameters: "FlatParameters", state: tuple[str, ...] = (), *, weight_decay: float = 0.0
     ) -> None:
         self.parameters = parameters
-        self.weight_decay = number("weight_decay", weight_decay, at_least=0)
+        self.weight_decay = real("weight_decay", weight_decay, at_least=0)
         self.step_count = 0
         dtype = parameters.values.dtype
         self.state: dict[str, FloatArray] = {name: aligned_zeros(parameters.size, dtype) for name in state}
 
     def step(self, learning_rate: float) -> None:
-        """Move all parameters by their gradients."""
+        """Update all parameters by their gradients."""
         self.advance()
         self.apply(self.parameters.values, self.parameters.grads, learning_rate)
 
     def advance(self) -> None:
-        """Count one more step; call it once before the slices of that step are applied."""
+        """Count one more step. Call it once per step, before `apply`."""
         self.step_count += 1
 
     def apply(
@@ -57,18 +60,18 @@ class Optimizer(ABC):
         start: int = 0,
         stop: int | None = None,
     ) -> None:
-        """Move values[start:stop] in place.
+        """Update values[start:stop] in place.
 
         Args:
             values: (P,), the whole parameter vector.
-            grads: (P,), the whole gradient vector; it is only read.
+            grads: (P,), the whole gradient vector. It is not changed.
             learning_rate: of this step.
             start: the first element.
             stop: one past the last element; None for the end.
         """
         stop = values.size if stop is None else stop
         size = min(CHUNK, max(stop - start, 0))
-        # own to this call: threads may share self
+        # Scratch memory belongs to this call, because threads share self.
         a, b = aligned_empty(size, values.dtype), aligned_empty(size, values.dtype)
         for low in range(start, stop, CHUNK):
             part = slice(low, min(low + CHUNK, stop))
@@ -79,10 +82,10 @@ class Optimizer(ABC):
     def _update(
         self, p: FloatArray, g: FloatArray, learning_rate: float, part: slice, a: FloatArray, b: FloatArray
     ) -> None:
-        """Move the chunk p by its gradient g; a and b are scratch of the same length, `part` is its place."""
+        """Update the chunk p by its gradient g. a and b are scratch of the same length; `part` is the chunk's slice."""
 
     def _decayed(self, p: FloatArray, g: FloatArray, part: slice, out: FloatArray) -> FloatArray:
-        """Return g + weight_decay · p, written to `out`, or g itself when there is no decay."""
+        """Return g + weight_decay · p, written to `out`, or g itself without weight decay."""
         if self.weight_decay == 0:
             return g
         np.multiply(p, self.parameters.decay[part], out=out)
@@ -91,11 +94,11 @@ class Optimizer(ABC):
         return out
 
     def move_to(self, allocate: Allocate) -> None:
-        """Move the state vectors into memory given by `allocate(size, dtype)`, for example shared memory."""
+        """Move the state vectors into memory that `allocate(size, dtype)` returns, for example shared memory."""
         for name, vector in self.state.items():
-            home = allocate(vector.size, vector.dtype)
-            home[...] = vector
-            self.state[name] = home
+            moved = allocate(vector.size, vector.dtype)
+            moved[...] = vector
+            self.state[name] = moved
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return copies of the state vectors, and the step count as a 0-d array."""
@@ -104,10 +107,10 @@ class Optimizer(ABC):
         return copies
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Take over a saved state, in place.
+        """Load a saved state in place.
 
         Raises:
-            CheckpointError: arrays are missing, left over or of another shape; nothing was changed.
+            CheckpointError: arrays are missing, not expected or of another shape. Nothing is changed then.
         """
         expected: dict[str, tuple[int, ...]] = {name: vector.shape for name, vector in self.state.items()}
         expected["step_count"] = ()
@@ -118,16 +121,16 @@ class Optimizer(ABC):
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum as PyTorch counts it.
+    """Stochastic gradient descent with the momentum formula of PyTorch.
 
     g  = grad + weight_decay · p
     v  = momentum · v + g
     p -= lr · v                       (nesterov: p -= lr · (g + momentum · v))
 
     Args:
-        parameters: what is trained.
-        momentum: 0 for none; 0.9 is usual.
-        nesterov: look ahead along the momentum.
+        parameters: the parameters to train.
+        momentum: 0 for none; 0.9 is common.
+        nesterov: use the gradient plus the next momentum step.
         weight_decay: L2 strength.
 
     Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.
@@ -141,10 +144,10 @@ class SGD(Optimizer):
         nesterov: bool = False,
         weight_decay: float = 0.0,
     ) -> None:
-        self.momentum = number("momentum", momentum, at_least=0, below=1)
+        self.momentum = real("momentum", momentum, at_least=0, below=1)
         self.nesterov = flag("nesterov", nesterov)
         if self.nesterov and self.momentum == 0:
-            raise ModelError("nesterov: needs a momentum above 0", place=("nesterov",))
+            raise ModelError("nesterov: needs a momentum above 0", key_path=("nesterov",))
         super().__init__(parameters, ("momentum",) if self.momentum else (), weight_decay=weight_decay)
 
     def _update(
@@ -166,18 +169,18 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adam: momentum divided by the running size of the gradient, both corrected for starting at zero.
+    """Adam: the mean of recent gradients divided by the root of their mean square, both corrected for the start at 0.
 
     m  = beta1 · m + (1 - beta1) · g
     v  = beta2 · v + (1 - beta2) · g²
     p -= lr · (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
 
-    Weight decay is L2: added to the gradient, as in the paper; see AdamW.
+    Weight decay is L2 regularization, added to the gradient as in the paper. See AdamW for the alternative.
 
     Args:
-        parameters: what is trained.
-        betas: how long the two averages remember.
-        eps: keeps the division finite.
+        parameters: the parameters to train.
+        betas: the decay of the two averages.
+        eps: avoids a division by zero.
         weight_decay: L2 strength.
 
     Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015.
@@ -192,10 +195,10 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         if not isinstance(betas, tuple | list) or len(betas) != 2:
-            raise ModelError(f"betas: expected two numbers, found {betas!r}", place=("betas",))
-        self.beta1 = number("betas", betas[0], at_least=0, below=1)
-        self.beta2 = number("betas", betas[1], at_least=0, below=1)
-        self.eps = number("eps", eps, above=0)
+            raise ModelError(f"betas: expected two numbers, found {betas!r}", key_path=("betas",))
+        self.beta1 = real("betas", betas[0], at_least=0, below=1)
+        self.beta2 = real("betas", betas[1], at_least=0, below=1)
+        self.eps = real("eps", eps, above=0)
         super().__init__(parameters, ("first_moment", "second_moment"), weight_decay=weight_decay)
 
     def _update(
@@ -214,7 +217,7 @@ class Adam(Optimizer):
         np.multiply(g, g, out=b)
         b *= 1 - self.beta2
         v += b
-        # sqrt(v / c2) + eps = (sqrt(v) + eps · sqrt(c2)) / sqrt(c2): a scalar instead of one more pass.
+        # sqrt(v / c2) + eps = (sqrt(v) + eps · sqrt(c2)) / sqrt(c2): a scalar factor instead of one more pass.
         c1, c2 = 1 - self.beta1**self.step_count, 1 - self.beta2**self.step_count
         np.sqrt(v, out=b)
         b += self.eps * c2**0.5
@@ -224,7 +227,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay: p *= 1 - lr · weight_decay, before the step and outside the averages.
+    """Adam with decoupled weight decay: p *= 1 - lr · weight_decay before the step, not part of the averages.
 
     Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
     """
@@ -257,15 +260,13 @@ def make_optimizer(name: str, options: Mapping[str, Any], parameters: "FlatParam
 
     Args:
         name: "sgd", "adam", "adamw".
-        options: its keyword arguments; the learning rate is not one of them, each step is given its own.
-        parameters: what is trained.
+        options: its keyword arguments. The learning rate is not one of them: it is an argument of each step.
+        parameters: the parameters to train.
 
     Raises:
-        ModelError: an unknown name, option or value; the place is (option,).
+        ModelError: the name, an option or a value is not valid. The key path is (option,).
     """
-    build = look_up(OPTIMIZERS, "optimizer", name)
-    check_names(f"optimizer {name}", build, options)
-    return build(parameters, **options)
+    return build_entry(OPTIMIZERS, "optimizer", name, options, parameters)
 
 
 def check_arrays(
@@ -274,7 +275,7 @@ def check_arrays(
     """Compare saved arrays with the expected names and shapes.
 
     Raises:
-        CheckpointError: one sentence each for missing, extra and misshapen arrays.
+        CheckpointError: names or shapes differ; one sentence each for missing, unexpected and misshapen arrays.
     """
     missing = [name for name in expected if name not in found]
     extra = [name for name in found if name not in expected]

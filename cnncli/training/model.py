@@ -125,7 +125,7 @@ def _check_size(spec: Spec, shape: Shape, saved: Checkpoint, path: Path) -> None
     for kind, options in spec:
         if kind not in LAYERS:
             return  # build_network reports it
-        layer = LAYERS[kind].from_options(options, shape, rng=rng, dtype=np.float32, place=())
+        layer = LAYERS[kind].from_options(options, shape, rng=rng, dtype=np.float32)
         shape = layer.output_shape(shape)
         declared += sum(prod(parameter.shape) for parameter in layer.parameters.values())
         if declared > held:

@@ -254,7 +254,7 @@ def test_an_underscore_means_the_first_option():
     ("kind", "options", "message", "hint", "place"),
     [
         ("rotat", {}, "augmentation 2: unknown augmentation 'rotat'", "did you mean 'rotate'?", (1,)),
-        ("affine", {"degree": 1}, "unknown option 'degree'", "did you mean 'degrees'?", (1, "degree")),
+        ("affine", {"degree": 1}, "affine has no option 'degree'", "did you mean 'degrees'?", (1, "degree")),
         (
             "rotate",
             {"degrees": "many"},
@@ -266,7 +266,7 @@ def test_an_underscore_means_the_first_option():
         ("rotate", {"degrees": True}, "found True", None, (1, "degrees")),
         ("noise", {"std": float("nan")}, "found nan", None, (1, "std")),
         ("shift", {"pixels": 1.5}, "expected a whole number", None, (1, "pixels")),
-        ("rotate", {"_": []}, r"degrees: expected a number .* found \[\]", None, (1, "_")),
+        ("rotate", {"_": []}, r"degrees: expected a number .* found \[\]", None, (1, "degrees")),
         ("elastic", {"sigma": 0}, "sigma: expected a number from 0.1", None, (1, "sigma")),
     ],
 )
@@ -274,9 +274,9 @@ def test_a_wrong_name_or_value_is_named_with_its_place(kind, options, message, h
     with pytest.raises(ModelError, match=message) as failure:
         make_augmentation([("noise", {}), (kind, options)])
     assert failure.value.hint == hint
-    assert failure.value.place == place
+    assert failure.value.key_path == place
 
 
 def test_a_value_given_twice_is_refused():
-    with pytest.raises(ModelError, match="degrees is given twice"):
+    with pytest.raises(ModelError, match="the option 'degrees' is given twice"):
         make_augmentation([("rotate", {"_": 3, "degrees": 4})])

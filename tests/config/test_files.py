@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cnncli.config.files import find_config
-from cnncli.config.layers import LayerSpec
+from cnncli.config.list_entries import ListEntry
 from cnncli.config.load import load_config
 from cnncli.errors import ConfigError
 
@@ -26,7 +26,7 @@ def test_a_path_comes_before_the_configs_folder_and_that_before_what_ships(empty
     assert find_config("mnist.yaml") == find_config("mnist") == Path("configs/mnist.yaml")
     (empty_folder / "mnist.yaml").write_text("model: [tanh]\n")
     assert find_config("mnist.yaml") == Path("mnist.yaml")
-    assert load_config("mnist.yaml", ["seed=3"]).model == (LayerSpec("tanh", {}),)
+    assert load_config("mnist.yaml", ["seed=3"]).model == (ListEntry("tanh", {}),)
 
 
 def test_the_file_that_was_found_is_the_one_that_errors_name(empty_folder: Path) -> None:
@@ -77,5 +77,5 @@ def test_a_file_too_large_is_not_read_to_its_end(empty_folder: Path) -> None:
 
 
 def test_finding_a_config_and_knowing_a_layer_need_no_pydantic() -> None:
-    code = "import sys, cnncli.config.files, cnncli.config.layers; sys.exit('pydantic' in sys.modules)"
+    code = "import sys, cnncli.config.files, cnncli.config.list_entries; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

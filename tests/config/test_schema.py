@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cnncli.config.layers import LayerSpec
+from cnncli.config.list_entries import ListEntry
 from cnncli.config.load import parse_config
 from cnncli.config.schema import Config, OptimizerConfig
 from cnncli.errors import ConfigError, ModelError
@@ -45,10 +45,10 @@ def test_every_value_arrives_with_its_type() -> None:
     config = parse()
     assert config.seed == 7
     assert config.data.validation == 0.1
-    assert config.data.augment == (LayerSpec("shift", {}), LayerSpec("rotate", {"_": 10}))
-    assert config.model[0] == LayerSpec("conv", {"filters": 32, "kernel": 3, "padding": (1, 1)})
-    assert config.model[1] == LayerSpec("relu", {})
-    assert config.model[2] == LayerSpec("maxpool", {"_": 2})
+    assert config.data.augment == (ListEntry("shift", {}), ListEntry("rotate", {"_": 10}))
+    assert config.model[0] == ListEntry("conv", {"filters": 32, "kernel": 3, "padding": (1, 1)})
+    assert config.model[1] == ListEntry("relu", {})
+    assert config.model[2] == ListEntry("maxpool", {"_": 2})
     assert config.train.optimizer.name == "adam"
     assert config.train.optimizer.lr == 0.001
     assert config.train.optimizer.options == {"betas": (0.7, 0.9)}
@@ -81,13 +81,13 @@ def test_normalize_is_a_pair_too() -> None:
 
 
 def test_an_entry_with_nothing_after_its_colon_has_no_options() -> None:
-    assert parse("model:\n  - relu:\n").model == (LayerSpec("relu", {}),)
+    assert parse("model:\n  - relu:\n").model == (ListEntry("relu", {}),)
 
 
 def test_overrides_are_applied_in_order_and_the_last_wins() -> None:
     config = parse(TEXT, "train.epochs=2", "model.-1.linear=47", "model.5=relu", "train.epochs=3")
     assert config.train.epochs == 3
-    assert config.model[4:] == (LayerSpec("linear", {"_": 47}), LayerSpec("relu", {}))
+    assert config.model[4:] == (ListEntry("linear", {"_": 47}), ListEntry("relu", {}))
 
 
 def test_a_copy_with_overrides_leaves_the_config_alone() -> None:
@@ -104,29 +104,29 @@ def test_a_copy_with_overrides_leaves_the_config_alone() -> None:
 
 def test_a_model_error_gets_the_line_of_its_layer_or_option() -> None:
     config = parse()
-    error = config.model_error(ModelError("layer 1 (conv1): no", "a hint", place=(0, "kernel")))
+    error = config.model_error(ModelError("layer 1 (conv1): no", "a hint", key_path=(0, "kernel")))
     assert isinstance(error, ConfigError)
     assert (error.message, error.hint) == ("mnist.yaml:4: layer 1 (conv1): no", "a hint")
-    assert config.model_error(ModelError("no", place=(2, "_"))).message == "mnist.yaml:6: no"
-    assert config.model_error(ModelError("no", place=(2, "size"))).message == "mnist.yaml:6: no"
-    assert config.model_error(ModelError("no", place=(4,))).message == "mnist.yaml:8: no"
+    assert config.model_error(ModelError("no", key_path=(2, "_"))).message == "mnist.yaml:6: no"
+    assert config.model_error(ModelError("no", key_path=(2, "size"))).message == "mnist.yaml:6: no"
+    assert config.model_error(ModelError("no", key_path=(4,))).message == "mnist.yaml:8: no"
     assert config.model_error(ModelError("no")).message == "mnist.yaml:3: no"
 
 
 def test_a_model_error_outside_the_layers_names_its_key() -> None:
     config = parse()
-    assert config.model_error(ModelError("no", place=("betas",)), "train.optimizer").message == (
+    assert config.model_error(ModelError("no", key_path=("betas",)), "train.optimizer").message == (
         "mnist.yaml:12: train.optimizer.betas: no"
     )
     assert (
         config.model_error(ModelError("no"), "train.schedule").message == "mnist.yaml:13: train.schedule: no"
     )
-    assert config.model_error(ModelError("no", place=(1,)), "data.augment").message == "mnist.yaml:2: no"
+    assert config.model_error(ModelError("no", key_path=(1,)), "data.augment").message == "mnist.yaml:2: no"
 
 
 def test_a_model_error_about_an_override_names_the_override() -> None:
     config = parse(TEXT, "model.2.maxpool=9")
-    assert config.model_error(ModelError("no", place=(2, "_"))).message == "--set model.2.maxpool=9: no"
+    assert config.model_error(ModelError("no", key_path=(2, "_"))).message == "--set model.2.maxpool=9: no"
 
 
 def test_any_value_can_be_complained_about_later() -> None:
@@ -193,7 +193,7 @@ def test_equality_ignores_where_values_came_from() -> None:
 def test_sections_can_be_built_in_python_with_the_words_of_the_file() -> None:
     config = Config(
         seed=7,
-        model=["relu", {"linear": 10}, LayerSpec("conv", {"filters": 3})],  # type: ignore[list-item]
+        model=["relu", {"linear": 10}, ListEntry("conv", {"filters": 3})],  # type: ignore[list-item]
         train={"optimizer": OptimizerConfig(name="sgd", momentum=0.9)},  # type: ignore[call-arg, arg-type]
     )
     assert config == parse("seed: 7\nmodel: [relu, linear: 10, conv: {filters: 3}]\n"

@@ -6,7 +6,7 @@ from cnncli.engine.kernels.activation import DropoutKernel
 from cnncli.engine.kernels.layout import matching_columns, single_block
 from cnncli.engine.parallel.caller import FastExecutor
 from cnncli.nn.build import build_network
-from cnncli.nn.layers import Dropout, LeakyReLU, MaxPool2D, ReLU
+from cnncli.nn.layers import Dropout, LeakyReLU, MaxPool2D, Mode, ReLU
 from cnncli.nn.layers.windows import pad, taps
 from cnncli.nn.network import Network
 
@@ -46,7 +46,7 @@ def margin(network: Network, x, rng=None) -> float:
             if len(seen) > 1:
                 gap = seen[-1] - seen[-2]
                 nearest = min(nearest, gap[gap > 0].min(initial=np.inf) / scale)
-        x = layer.forward(x, training=True, rng=rng)
+        x = layer.forward(x, Mode(training=True, rng=rng))
     return float(nearest)
 
 

@@ -13,7 +13,7 @@ from cnncli.engine.parallel.caller import FastExecutor
 from cnncli.engine.plain import PlainExecutor
 from cnncli.errors import DataError, DivergenceError, ModelError
 from cnncli.nn.build import build_network
-from cnncli.nn.layers import LAYERS, Layer
+from cnncli.nn.layers import INFERENCE, LAYERS, Layer
 from cnncli.optim.optimizers import make_optimizer
 from tests.engine.oracle import SameMasks, batch, distance, twins
 
@@ -240,7 +240,7 @@ class Scale(Layer):
 
         self.parameters["weight"] = Parameter(np.linspace(0.5, 2, channels).astype(np.float32))
 
-    def forward(self, x, *, training=False, rng=None, keep=False):
+    def forward(self, x, mode=INFERENCE):
         self._saved = x
         return x * self.parameters["weight"].value.reshape(1, -1, 1, 1)
 

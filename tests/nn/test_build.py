@@ -22,7 +22,7 @@ def refusal(model: Any, shape: tuple[int, ...] = (1, 28, 28)) -> ModelError:
 def test_a_window_larger_than_its_input_is_named_with_the_shape() -> None:
     error = refusal([CONV, ("relu", {}), ("maxpool", {"_": 13}), ("maxpool", {"_": 3})])
     assert error.message == "layer 4 (maxpool2): a 3x3 window does not fit its input (8, 2, 2)"
-    assert error.place == (3,)
+    assert error.key_path == (3,)
     assert error.hint is not None
     error = refusal([("conv", {"filters": 1, "kernel": (1, 29)})])
     assert error.message == "layer 1 (conv1): a 1x29 window does not fit its input (1, 28, 28)"
@@ -32,7 +32,7 @@ def test_linear_after_an_image_asks_for_flatten() -> None:
     error = refusal([CONV, ("linear", {"_": 10})])
     assert error.message == "layer 2 (linear1): needs a vector, but its input has shape (8, 26, 26)"
     assert error.hint == "put flatten or globalavgpool before it"
-    assert error.place == (1,)
+    assert error.key_path == (1,)
 
 
 @pytest.mark.parametrize("late", [CONV, ("maxpool", {"_": 2}), ("avgpool", {"_": 2}), ("globalavgpool", {})])
@@ -52,16 +52,15 @@ def test_a_list_that_does_not_end_in_one_number_a_class_is_refused(
 ) -> None:
     error = refusal(model)
     assert error.message == (
-        f"layer {len(model)} ({model[-1][0]}1): the last layer must give one number for each class, "
-        f"not {shape}"
+        f"layer {len(model)} ({model[-1][0]}1): the last layer must have one output per class, not {shape}"
     )
-    assert error.place == (len(model) - 1,)
+    assert error.key_path == (len(model) - 1,)
 
 
 def test_an_unknown_layer_suggests_the_nearest() -> None:
     error = refusal([CONV, ("max_pool", {"_": 2})])
     assert (error.message, error.hint) == ("layer 2: unknown layer 'max_pool'", "did you mean 'maxpool'?")
-    assert error.place == (1,)
+    assert error.key_path == (1,)
     assert "known: conv, maxpool" in str(refusal([("xyz", {})]).hint)
 
 
@@ -70,11 +69,11 @@ def test_an_option_is_named_with_its_layer_and_its_place() -> None:
     assert error.message == (
         "layer 3 (conv2): kernel: expected a positive whole number or a pair [height, width] of them, found 0"
     )
-    assert error.place == (2, "kernel")
+    assert error.key_path == (2, "kernel")
     error = refusal([("flatten", {}), ("linear", {"unit": 3})])
-    assert error.message == "layer 2 (linear1): unknown option 'unit'"
+    assert error.message == "layer 2 (linear1): linear has no option 'unit'"
     assert error.hint == "did you mean 'units'?"
-    assert error.place == (1, "unit")
+    assert error.key_path == (1, "unit")
 
 
 def test_no_layers_are_no_model() -> None:
@@ -132,11 +131,10 @@ def test_the_refusal_names_the_layer_and_the_size(monkeypatch: pytest.MonkeyPatc
         "layer 3 (linear2): with this layer the model has 1,100,007,850 parameters; training them takes "
         "22.0 GB, and 1.0 GB are available"
     )
-    assert error.place == (2,)
+    assert error.key_path == (2,)
     model: Spec = [("conv", {"filters": 2, "kernel": 1, "padding": 9986}), ("globalavgpool", {})]
     assert refusal(model).message == (
-        "layer 1 (conv1): with this layer one image fills 3.2 GB on its way through the model, "
-        "and 1.0 GB are available"
+        "layer 1 (conv1): with this layer the activations of one image take 3.2 GB, and 1.0 GB are available"
     )
 
 
@@ -146,7 +144,7 @@ def test_memory_is_counted_over_all_layers(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(build, "available_bytes", lambda: needed)
     assert build_network(model, (1, 28, 28), rng=np.random.default_rng(0)).get_num_parameters() == 4 * 784**2
     monkeypatch.setattr(build, "available_bytes", lambda: needed - 1)
-    assert refusal(model).place == (4,)
+    assert refusal(model).key_path == (4,)
     monkeypatch.setattr(build, "available_bytes", lambda: 2 * needed - 1)
     with pytest.raises(ModelError, match=r"layer 5 \(linear4\)"):
         build_network(model, (1, 28, 28), rng=np.random.default_rng(0), dtype=np.float64)

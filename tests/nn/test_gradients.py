@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from cnncli.nn import cross_entropy
+from cnncli.nn import Mode, cross_entropy
 from cnncli.nn.layers import Layer
 from tests.nn.cases import ALL_CASES, CASES, Case
 
@@ -41,10 +41,10 @@ def check(layer: Layer, x: np.ndarray, dy: np.ndarray, training: bool) -> None:
     """Compare dx and the parameters' gradients with the slopes of sum(y · dy)."""
 
     def f() -> float:
-        y = layer.forward(x, training=training, rng=np.random.default_rng(5))
+        y = layer.forward(x, Mode(training=training, rng=np.random.default_rng(5)))
         return float((y * dy).sum())
 
-    layer.forward(x, training=training, keep=True, rng=np.random.default_rng(5))
+    layer.forward(x, Mode(training=training, keep=True, rng=np.random.default_rng(5)))
     dx = layer.backward(dy)
     gradients = {name: parameter.grad.copy() for name, parameter in layer.parameters.items()}
     assert_same_slope(dx, f, x)
@@ -55,7 +55,7 @@ def check(layer: Layer, x: np.ndarray, dy: np.ndarray, training: bool) -> None:
 @pytest.mark.parametrize("case", ALL_CASES, ids=str)
 def test_gradients_are_the_slopes_in_training(case: Case) -> None:
     layer, x = case.layer(), case.x()
-    y = layer.forward(x, training=True, rng=np.random.default_rng(5))
+    y = layer.forward(x, Mode(training=True, rng=np.random.default_rng(5)))
     check(layer, x, case.dy(y), training=True)
 
 

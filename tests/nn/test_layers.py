@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnncli.nn import LAYERS, Network, build_network, summarize
+from cnncli.nn import LAYERS, Mode, Network, build_network, summarize
 from cnncli.nn.layers import Conv2D, Layer, Linear
 from tests.nn.cases import ALL_CASES, CASES, FIRST_CASES, Case
 
 
 def run(layer: Layer, x: np.ndarray, case: Case, **mode: Any) -> tuple[np.ndarray, np.ndarray]:
     """y and dx of one forward and backward."""
-    y = layer.forward(x, rng=np.random.default_rng(7), keep=True, **mode)
+    y = layer.forward(x, Mode(rng=np.random.default_rng(7), keep=True, **mode))
     return y, layer.backward(case.dy(y))
 
 
@@ -44,7 +44,7 @@ def test_float32_and_float64_agree(case: Case) -> None:
 @pytest.mark.parametrize("case", FIRST_CASES, ids=str)
 def test_input_and_output_gradient_are_left_as_they_are(case: Case, training: bool) -> None:
     layer, x = case.layer(), case.x()
-    y = layer.forward(x, training=training, keep=True, rng=np.random.default_rng(7))
+    y = layer.forward(x, Mode(training=training, keep=True, rng=np.random.default_rng(7)))
     dy = case.dy(y)
     before_dy = dy.copy()
     layer.backward(dy)
@@ -56,7 +56,7 @@ def test_input_and_output_gradient_are_left_as_they_are(case: Case, training: bo
 def test_memory_order_does_not_matter(case: Case) -> None:
     y, dx = run(case.layer(), case.x(), case, training=True)
     layer = case.layer()
-    turned = layer.forward(np.asfortranarray(case.x()), training=True, rng=np.random.default_rng(7))
+    turned = layer.forward(np.asfortranarray(case.x()), Mode(training=True, rng=np.random.default_rng(7)))
     dx_turned = layer.backward(np.asfortranarray(case.dy(turned)))
     np.testing.assert_allclose(turned, y, atol=1e-12, rtol=0)
     np.testing.assert_allclose(dx_turned, dx, atol=1e-12, rtol=0)
@@ -77,7 +77,7 @@ def test_gradients_are_written_not_added(case: Case) -> None:
 @pytest.mark.parametrize("case", FIRST_CASES, ids=str)
 def test_evaluation_keeps_nothing_and_backward_says_so(case: Case) -> None:
     layer = case.layer()
-    layer.forward(case.x(), training=True, rng=np.random.default_rng(7))
+    layer.forward(case.x(), Mode(training=True, rng=np.random.default_rng(7)))
     y = layer.forward(case.x())
     with pytest.raises(RuntimeError, match=f"{case.kind}: backward needs a forward"):
         layer.backward(y)
@@ -104,7 +104,7 @@ def test_options_make_the_same_layer_again(case: Case) -> None:
         again.parameters[name].value = parameter.value
     if case.kind != "dropout":  # (would draw)
         np.testing.assert_array_equal(
-            again.forward(case.x(), training=True), layer.forward(case.x(), training=True)
+            again.forward(case.x(), Mode(training=True)), layer.forward(case.x(), Mode(training=True))
         )
 
 
@@ -130,7 +130,7 @@ def test_layer_is_summarized_saved_and_loaded(case: Case) -> None:
 @pytest.mark.parametrize("case", FIRST_CASES, ids=str)
 def test_copies_and_pickles_stand_alone(case: Case, duplicate: Any) -> None:
     layer = case.layer()
-    y = layer.forward(case.x(), training=True, rng=np.random.default_rng(7))
+    y = layer.forward(case.x(), Mode(training=True, rng=np.random.default_rng(7)))
     twin = duplicate(layer)
     with pytest.raises(RuntimeError, match="backward needs a forward"):
         twin.backward(y)  # activations do not travel
@@ -190,8 +190,8 @@ def test_only_layers_that_say_so_mix_the_samples_of_a_batch_in_training(kind: st
         case for case in CASES[kind] if len(case.shape) == 2 + 2 * (kind != "linear") and case.shape[0] > 1
     )
     layer, x = case.layer(), case.x()
-    alone = layer.forward(x[:1], training=True)
-    together = layer.forward(x, training=True)[:1]
+    alone = layer.forward(x[:1], Mode(training=True))
+    together = layer.forward(x, Mode(training=True))[:1]
     assert np.allclose(alone, together) == LAYERS[kind].per_sample
 
 

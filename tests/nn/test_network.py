@@ -141,7 +141,7 @@ def test_layers_that_do_not_fit_are_named() -> None:
     with pytest.raises(ModelError) as caught:
         Network(layers, (1, 9, 9))
     assert caught.value.message == "layer 3 (conv2): needs 3 channels, but its input has shape (4, 7, 7)"
-    assert caught.value.place == (2,)
+    assert caught.value.key_path == (2,)
 
 
 def test_one_layer_object_twice_is_refused() -> None:

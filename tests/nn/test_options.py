@@ -1,4 +1,4 @@
-"""What a config may say about a layer, and how an error names what is wrong."""
+"""The options of layers, and how an error names what is wrong."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ GOOD: dict[str, dict[str, Any]] = {"conv": {"filters": 3, "kernel": 3}, "linear"
 
 def make(kind: str, options: dict[str, Any]) -> Layer:
     shape = (16,) if kind == "linear" else IMAGE
-    return LAYERS[kind].from_options(options, shape, rng=np.random.default_rng(0), place=(4,))
+    return LAYERS[kind].from_options(options, shape, rng=np.random.default_rng(0))
 
 
 def refusal(kind: str, options: dict[str, Any]) -> ModelError:
@@ -40,7 +40,7 @@ def test_a_size_is_a_whole_number_or_a_pair_of_them(
     options = {"size": 2} if "pool" in kind else GOOD[kind]
     error = refusal(kind, {**options, option: wrong})
     assert error.message.startswith(f"{option}: expected ")
-    assert error.place == (4, option)
+    assert error.key_path == (option,)
     if not (
         isinstance(wrong, str) and option == "padding"
     ):  # (a word there is taken for one of the two names)
@@ -75,7 +75,7 @@ def test_a_count_is_one_positive_whole_number(kind: str, option: str, wrong: Any
 def test_a_fraction_is_a_number_in_its_range(kind: str, option: str, wrong: Any) -> None:
     error = refusal(kind, {option: wrong})
     assert error.message.startswith(f"{option}: expected a ")
-    assert error.place == (4, option)
+    assert error.key_path == (option,)
 
 
 def test_the_ends_of_each_range() -> None:
@@ -128,13 +128,13 @@ def test_a_word_that_is_nearly_right_is_suggested() -> None:
 )  # fmt: skip
 def test_an_unknown_option_suggests_the_nearest(kind: str, typo: str, meant: str) -> None:
     error = refusal(kind, {**GOOD.get(kind, {}), typo: 1})
-    assert (error.message, error.hint) == (f"unknown option '{typo}'", f"did you mean '{meant}'?")
-    assert error.place == (4, typo)
+    assert (error.message, error.hint) == (f"{kind} has no option '{typo}'", f"did you mean '{meant}'?")
+    assert error.key_path == (typo,)
 
 
 def test_an_option_of_a_layer_without_any_is_refused() -> None:
     error = refusal("relu", {"slope": 0.1})
-    assert (error.message, error.hint) == ("unknown option 'slope'", "relu takes no options")
+    assert (error.message, error.hint) == ("relu has no option 'slope'", "relu takes no options")
     assert refusal("flatten", {"_": 3}).message == "flatten has no main option that 3 could be"
 
 
@@ -147,7 +147,7 @@ def test_a_missing_option_is_named(kind: str, missing: str) -> None:
     assert error.message == f"the option '{missing}' is missing"
     assert error.hint is not None
     assert missing in error.hint
-    assert error.place == (4,)
+    assert error.key_path == ()
 
 
 def test_the_short_form_sets_the_main_option() -> None:

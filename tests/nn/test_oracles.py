@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnncli.nn import LAYERS
+from cnncli.nn import LAYERS, Mode
 from cnncli.nn.layers import Dropout, Layer
 from tests.nn import naive
 from tests.nn.cases import ALL_CASES, CASES, Case
@@ -46,7 +46,7 @@ def test_every_layer_has_many_different_cases(kind: str) -> None:
 @pytest.mark.parametrize("case", [case for case in ALL_CASES if case.kind != "dropout"], ids=str)
 def test_layer_gives_what_plain_loops_give(case: Case) -> None:
     layer, x = case.layer(), case.x()
-    y = layer.forward(x, training=True)
+    y = layer.forward(x, Mode(training=True))
     dy = case.dy(y)
     dx = layer.backward(dy)
     want_y, want_dx, want_gradients = oracle(case, layer, x, dy)
@@ -61,7 +61,7 @@ def test_layer_gives_what_plain_loops_give(case: Case) -> None:
 def test_batchnorm_in_evaluation_gives_what_plain_loops_give(case: Case) -> None:
     layer, x = case.layer(), case.x()
     running = (layer.buffers["running_mean"].copy(), layer.buffers["running_var"].copy())
-    y = layer.forward(x, keep=True)
+    y = layer.forward(x, Mode(keep=True))
     dy = case.dy(y)
     dx = layer.backward(dy)
     gamma, beta = layer.parameters["gamma"], layer.parameters["beta"]
@@ -77,7 +77,7 @@ def test_batchnorm_in_evaluation_gives_what_plain_loops_give(case: Case) -> None
 def test_dropout_zeroes_what_its_draws_say_and_scales_the_rest(case: Case) -> None:
     layer, x = case.layer(), case.x()
     assert isinstance(layer, Dropout)
-    y = layer.forward(x, training=True, rng=np.random.default_rng(3))
+    y = layer.forward(x, Mode(training=True, rng=np.random.default_rng(3)))
     dy = case.dy(y)
     dx = layer.backward(dy)
     draws = np.random.default_rng(3).random(x.shape, dtype=np.float32)

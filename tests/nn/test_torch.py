@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnncli.nn import BatchNorm, Network, cross_entropy, log_softmax, softmax
+from cnncli.nn import BatchNorm, Mode, Network, cross_entropy, log_softmax, softmax
 from cnncli.nn.layers import Conv2D, Flatten, Layer, LeakyReLU, Linear, MaxPool2D, ReLU
 from tests.nn.cases import ALL_CASES, CASES, Case
 
@@ -64,7 +64,7 @@ def compare(case: Case, training: bool) -> None:
     buffers = {name: torch.tensor(buffer) for name, buffer in layer.buffers.items()}
     x_torch = torch.tensor(x, requires_grad=True)
     y_torch = as_torch(case, layer, x_torch, p, buffers, training)
-    y = layer.forward(x, training=training, keep=True)
+    y = layer.forward(x, Mode(training=training, keep=True))
     dy = case.dy(y)
     dx = layer.backward(dy)
     y_torch.backward(torch.tensor(dy))
@@ -94,7 +94,7 @@ def test_running_statistics_agree_with_torch_after_many_batches() -> None:
     )
     for size in (5, 2, 8, 1, 3):
         x = rng.normal(2, 3, (size, 3, 4, 5))
-        ours.forward(x, training=True)
+        ours.forward(x, Mode(training=True))
         theirs(torch.tensor(x))
     np.testing.assert_allclose(ours.running_mean, theirs.running_mean.numpy(), atol=CLOSE, rtol=0)
     np.testing.assert_allclose(ours.running_var, theirs.running_var.numpy(), atol=CLOSE, rtol=0)
@@ -105,7 +105,7 @@ def test_ties_of_max_pooling_go_where_torch_sends_them() -> None:
     for size, stride, padding in ((2, 2, 0), (3, 1, 1), (3, 2, 1), (5, 3, 2)):
         x = rng.integers(0, 3, (4, 2, 9, 8)).astype(float)
         layer = MaxPool2D(size, stride, padding)
-        y = layer.forward(x, training=True)
+        y = layer.forward(x, Mode(training=True))
         dy = rng.normal(size=y.shape)
         x_torch = torch.tensor(x, requires_grad=True)
         F.max_pool2d(x_torch, size, stride, padding).backward(torch.tensor(dy))

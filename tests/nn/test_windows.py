@@ -43,16 +43,16 @@ def test_same_padding_as_tensorflow_documents_it(
 
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(SMALL, SMALL, st.tuples(SMALL, SMALL), st.tuples(st.integers(1, 4), st.integers(1, 4)))
-def test_unfolding_and_folding_are_transposes_of_each_other(
+def test_im2col_and_col2im_are_transposes_of_each_other(
     height: int, width: int, kernel: tuple[int, int], stride: tuple[int, int]
 ) -> None:
     layer = Conv2D(2, 1, kernel, stride, padding="same")
     _, *output = layer.output_shape((2, height, width))
     rng = np.random.default_rng(0)
     x = rng.normal(size=(3, 2, height, width))
-    columns = layer._unfold(x)
+    columns = layer._im2col(x)
     dcolumns = rng.normal(size=columns.shape)
-    folded = layer._fold(dcolumns, x.shape, (output[0], output[1]))
+    folded = layer._col2im(dcolumns, x.shape, (output[0], output[1]))
     assert (columns * dcolumns).sum() == pytest.approx((x * folded).sum(), abs=1e-9)
 
 

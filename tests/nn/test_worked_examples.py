@@ -9,6 +9,7 @@ from cnncli.nn import (
     GlobalAvgPool,
     Linear,
     MaxPool2D,
+    Mode,
     Network,
     ReLU,
     build_network,
@@ -50,14 +51,14 @@ def step_image() -> np.ndarray:
 def test_maximum_of_the_4x4_example_and_its_winners() -> None:
     x = np.array([[1, 3, 2, 4], [5, 6, 7, 8], [9, 2, 1, 3], [4, 5, 11, 2]], float)[np.newaxis, np.newaxis]
     layer = MaxPool2D(2)
-    assert layer.forward(x, training=True)[0, 0].tolist() == [[6, 8], [9, 11]]
+    assert layer.forward(x, Mode(training=True))[0, 0].tolist() == [[6, 8], [9, 11]]
     dx = layer.backward(np.array([[[[2.0, 5.0], [3.0, 7.0]]]]))[0, 0]
     assert dx.tolist() == [[0, 0, 0, 0], [0, 2, 0, 5], [3, 0, 0, 0], [0, 0, 7, 0]]
 
 
 def test_ties_go_to_the_first_maximum() -> None:
     layer = MaxPool2D(2)
-    layer.forward(np.ones((1, 1, 4, 4)), training=True)
+    layer.forward(np.ones((1, 1, 4, 4)), Mode(training=True))
     dx = layer.backward(np.array([[[[1.0, 2.0], [3.0, 4.0]]]]))[0, 0]
     assert dx.tolist() == [[1, 0, 2, 0], [0, 0, 0, 0], [3, 0, 4, 0], [0, 0, 0, 0]]
 
@@ -65,7 +66,7 @@ def test_ties_go_to_the_first_maximum() -> None:
 def test_first_maximum_is_in_row_major_order_and_never_in_the_padding() -> None:
     layer = MaxPool2D(3, padding=1)
     x = np.array([[[[0.0, 7.0], [7.0, 7.0]]]])
-    layer.forward(x, training=True)
+    layer.forward(x, Mode(training=True))
     assert layer.backward(np.ones((1, 1, 1, 1)))[0, 0].tolist() == [[0, 1], [0, 0]]
     assert layer.forward(np.full((1, 1, 2, 2), -5.0)).item() == -5
 
@@ -110,7 +111,7 @@ def test_convolution_does_not_turn_the_kernel_but_its_input_gradient_does(name: 
     # ... and the gradient of the input is the output's gradient with the kernel as it is
     layer = Conv2D(1, 1, 3, bias=False, dtype=np.float64)
     layer.weight = kernel.reshape(1, 1, 3, 3)
-    layer.forward(np.zeros((1, 1, 3, 3)), training=True)
+    layer.forward(np.zeros((1, 1, 3, 3)), Mode(training=True))
     np.testing.assert_array_equal(layer.backward(np.ones((1, 1, 1, 1)))[0, 0], kernel)
 
 
@@ -118,7 +119,7 @@ def test_gradient_of_the_kernel_is_the_input_correlated_with_the_output_gradient
     rng = np.random.default_rng(0)
     x, dy = rng.normal(size=(1, 1, 6, 6)), rng.normal(size=(1, 1, 4, 4))
     layer = Conv2D(1, 1, 3, bias=False, dtype=np.float64)
-    layer.forward(x, training=True)
+    layer.forward(x, Mode(training=True))
     dx = layer.backward(dy)
     by_x = Conv2D(1, 1, 4, bias=False, dtype=np.float64)
     by_x.weight = dy

@@ -100,7 +100,7 @@ def test_a_foreign_state_is_refused_whole() -> None:
 def test_a_wrong_option_is_named() -> None:
     with pytest.raises(ModelError) as caught:
         make_average("ema", {"decay": 1}, tiny_network())
-    assert caught.value.place == ("decay",)
+    assert caught.value.key_path == ("decay",)
     with pytest.raises(ModelError) as caught:
         make_average("ema", {"decy": 0.9}, tiny_network())
     assert caught.value.hint == "did you mean 'decay'?"

@@ -186,12 +186,12 @@ def test_loading_names_missing_extra_and_misshapen_arrays_apart() -> None:
     [
         ("adm", {}, "name", "unknown optimizer 'adm'"),
         ("sgd", {"momentun": 0.9}, "momentun", "no option 'momentun'"),
-        ("sgd", {"momentum": 1.0}, "momentum", "at least 0 and below 1, found 1.0"),
+        ("sgd", {"momentum": 1.0}, "momentum", "from 0 up to but not including 1, found 1.0"),
         ("sgd", {"momentum": True}, "momentum", "found True"),
         ("sgd", {"nesterov": True}, "nesterov", "needs a momentum"),
         ("sgd", {"momentum": 0.9, "nesterov": "yes"}, "nesterov", "true or false, found 'yes'"),
         ("adam", {"betas": 0.9}, "betas", "two numbers, found 0.9"),
-        ("adam", {"betas": [0.9, 1.5]}, "betas", "below 1, found 1.5"),
+        ("adam", {"betas": [0.9, 1.5]}, "betas", "not including 1, found 1.5"),
         ("adam", {"eps": 0}, "eps", "above 0, found 0"),
         ("adam", {"weight_decay": -1}, "weight_decay", "at least 0, found -1"),
         ("adamw", {"weight_decay": float("nan")}, "weight_decay", "found nan"),
@@ -200,7 +200,7 @@ def test_loading_names_missing_extra_and_misshapen_arrays_apart() -> None:
 def test_a_wrong_option_is_named(name: str, options: dict[str, Any], place: str, words: str) -> None:
     with pytest.raises(ModelError) as caught:
         make_optimizer(name, options, flat())
-    assert caught.value.place == (place,)
+    assert caught.value.key_path == (place,)
     assert words in caught.value.message
 
 

@@ -75,15 +75,15 @@ def test_one_cycle_matches_torch() -> None:
     [
         ("cosin", {}, "name", "unknown schedule 'cosin'"),
         ("constant", {"factor": 2}, "factor", "schedule constant has no option 'factor'"),
-        ("step", {"every": 0}, "every", "whole number of at least 1, found 0"),
+        ("step", {"every": 0}, "every", "a positive whole number, found 0"),
         ("step", {"every": 1.5}, "every", "found 1.5"),
         ("exponential", {"factor": 0}, "factor", "above 0, found 0"),
         ("cosine", {"final": -1}, "final", "at least 0, found -1"),
-        ("one_cycle", {"peak_at": 2}, "peak_at", "at least 0 and at most 1, found 2"),
+        ("one_cycle", {"peak_at": 2}, "peak_at", "from 0 to 1, found 2"),
     ],
 )
 def test_a_wrong_option_is_named(name: str, options: dict[str, Any], place: str, words: str) -> None:
     with pytest.raises(ModelError) as caught:
         make_schedule(name, options, base_lr=0.1, total_steps=10, steps_per_epoch=5)
-    assert caught.value.place == (place,)
+    assert caught.value.key_path == (place,)
     assert words in caught.value.message

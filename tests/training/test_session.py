@@ -546,10 +546,13 @@ def test_a_damaged_checkpoint_is_an_error_and_not_a_fresh_start(
         ("model=[flatten, linear: 4]", "the network has 4 outputs"),
         ("model=[flatten, dense: 4]", "unknown layer 'dense'"),
         ("data.augment=[{shift: 1}, {spin: 3}]", "unknown augmentation 'spin'"),
-        ("train.optimizer.momentum=2", "momentum: expected a number at least 0 and below 1, found 2"),
+        (
+            "train.optimizer.momentum=2",
+            "momentum: expected a number from 0 up to but not including 1, found 2",
+        ),
         ("train.schedule.name=cosin", "unknown schedule 'cosin'"),
         ("train.schedule.factor=2", "schedule cosine has no option 'factor'"),
-        ("train.average.decay=1", "decay: expected a number at least 0 and below 1"),
+        ("train.average.decay=1", "decay: expected a number from 0 up to but not including 1"),
     ],
 )
 def test_a_config_that_cannot_be_built_is_refused_with_its_place(

@@ -12,6 +12,7 @@ from cnncli.engine.kernels.layout import Layout, matching_columns, single_block
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
 from cnncli.engine.kernels.workspace import empty, zeros
+from cnncli.nn.layers import Mode
 from cnncli.types import FloatArray
 
 
@@ -52,7 +53,7 @@ class PlainLayer(Kernel):
         layer = self.copies[slot if self.workload.training else 0]
         # A copy: the layer may keep its input, and this buffer is written again for the next slot.
         x = np.array(self.x.transpose(2, 3, 0, 1) if self.x.ndim == 4 else self.x, order="C")
-        y = layer.forward(x, training=self.workload.training, rng=self.rng)
+        y = layer.forward(x, Mode(self.workload.training, self.rng))
         for own, view in matching_columns(single_block(y.transpose(2, 3, 0, 1) if y.ndim == 4 else y), out):
             view[...] = own
 

@@ -1,7 +1,7 @@
-"""The layers a config can name; a new one is a class and a line in this table."""
+"""The table of layers: every kind that a config can name."""
 
 from .activations import LeakyReLU, ReLU, Sigmoid, Tanh
-from .base import MAIN, Layer, Window
+from .base import INFERENCE, Layer, Mode, Window
 from .batchnorm import BatchNorm
 from .conv import Conv2D
 from .dropout import Dropout
@@ -25,8 +25,8 @@ LAYERS: dict[str, type[Layer]] = {
 }
 
 __all__ = [
+    "INFERENCE",
     "LAYERS",
-    "MAIN",
     "AvgPool2D",
     "BatchNorm",
     "Conv2D",
@@ -37,6 +37,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "MaxPool2D",
+    "Mode",
     "ReLU",
     "Sigmoid",
     "Tanh",

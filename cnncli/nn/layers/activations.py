@@ -1,31 +1,29 @@
-"""The nonlinear steps between the linear ones; each works on every number by itself."""
+"""Activation functions: the nonlinear layers, which work on each number by itself.
+
+Derivations: docs/backward-passes.md#activations.
+"""
 
 from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
-from cnncli.nn import checks
+from cnncli.options import real
 from cnncli.types import FloatArray
 
-from .base import Layer
+from .base import INFERENCE, Layer, Mode
 
 
 class ReLU(Layer):
-    """y = max(x, 0); the slope at 0 is taken as 0."""
+    """y = max(x, 0). The derivative at 0 is taken as 0."""
 
     kind = "relu"
 
-    def forward(
-        self,
-        x: FloatArray,
-        *,
-        training: bool = False,
-        rng: np.random.Generator | None = None,
-        keep: bool = False,
-    ) -> FloatArray:
+    def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
         y = np.maximum(x, 0)
-        self._saved = y if training or keep else None  # y, not x: the next layer mostly keeps it too
+        self._saved = (
+            y if mode.for_backward else None
+        )  # y, not x: the next layer usually keeps the same array
         return y
 
     def backward(self, dy: FloatArray) -> FloatArray:
@@ -47,18 +45,11 @@ class LeakyReLU(Layer):
 
     def __init__(self, slope: float = 0.01) -> None:
         super().__init__()
-        self.slope = checks.number("slope", slope, 0, 1, "a number from 0 up to but not including 1")
+        self.slope = real("slope", slope, at_least=0, below=1)
 
-    def forward(
-        self,
-        x: FloatArray,
-        *,
-        training: bool = False,
-        rng: np.random.Generator | None = None,
-        keep: bool = False,
-    ) -> FloatArray:
-        self._saved = x > 0 if training or keep else None
-        y: FloatArray = np.maximum(x, self.slope * x)  # slope < 1, so this is the larger of the two lines
+    def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
+        self._saved = x > 0 if mode.for_backward else None
+        y: FloatArray = np.maximum(x, self.slope * x)  # slope < 1, so the larger of the two is the right one
         return y
 
     def backward(self, dy: FloatArray) -> FloatArray:
@@ -74,16 +65,9 @@ class Tanh(Layer):
 
     kind = "tanh"
 
-    def forward(
-        self,
-        x: FloatArray,
-        *,
-        training: bool = False,
-        rng: np.random.Generator | None = None,
-        keep: bool = False,
-    ) -> FloatArray:
+    def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
         y: FloatArray = np.tanh(x)
-        self._saved = y if training or keep else None
+        self._saved = y if mode.for_backward else None
         return y
 
     def backward(self, dy: FloatArray) -> FloatArray:
@@ -97,17 +81,10 @@ class Sigmoid(Layer):
 
     kind = "sigmoid"
 
-    def forward(
-        self,
-        x: FloatArray,
-        *,
-        training: bool = False,
-        rng: np.random.Generator | None = None,
-        keep: bool = False,
-    ) -> FloatArray:
+    def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
         small = np.exp(-np.abs(x))  # never above 1, so nothing overflows
         y: FloatArray = np.where(x >= 0, 1 / (1 + small), small / (1 + small))
-        self._saved = y if training or keep else None
+        self._saved = y if mode.for_backward else None
         return y
 
     def backward(self, dy: FloatArray) -> FloatArray:

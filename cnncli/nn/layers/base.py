@@ -1,24 +1,51 @@
-"""What every layer has in common: how it is called, asked about its shapes, and made from a config."""
+"""The interface of every layer: its forward and backward pass, its shapes, and its options in a config."""
 
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.errors import ModelError, did_you_mean
-from cnncli.nn.checks import Pair
+from cnncli.errors import ModelError
 from cnncli.nn.parameters import Parameter
+from cnncli.options import Pair, full_names
 from cnncli.types import FloatArray, Shape
 
-MAIN = "_"  # the option's name when a config says only `maxpool: 2`
+
+@dataclass(frozen=True)
+class Mode:
+    """How a forward pass runs.
+
+    Args:
+        training: use the training behavior of dropout and batch normalization.
+        rng: the generator that dropout draws from in training; other layers ignore it.
+        keep: keep what `backward` needs, also outside training (for example for a saliency map).
+
+    Example:
+        >>> Mode(training=True).for_backward, INFERENCE.for_backward
+        (True, False)
+    """
+
+    training: bool = False
+    rng: np.random.Generator | None = None
+    keep: bool = False
+
+    @property
+    def for_backward(self) -> bool:
+        """Whether a layer must keep what its `backward` needs."""
+        return self.training or self.keep
+
+
+INFERENCE = Mode()
+"""A forward pass that no backward pass follows."""
 
 
 class Window(NamedTuple):
-    """What one output position sees of the layer's input, for the receptive field."""
+    """The part of a layer's input that one output position depends on, for the receptive field."""
 
     kernel: Pair
     stride: Pair
@@ -26,17 +53,18 @@ class Window(NamedTuple):
 
 
 class Layer(ABC):
-    """One step of a network. N is the batch; shapes given to and by its questions are those of one sample.
+    """One step of a network. N is the batch size; a `Shape` is that of one sample, without N.
 
-    A subclass says its `kind` (the name in a config) and its `option_names` (the name of each option in a
-    config -> the argument of its constructor), and writes `forward`, `backward` and what else differs.
+    A subclass sets `kind` (its name in a config) and `option_names` (from the name of each option in a config to
+    the constructor's argument). It implements `forward` and `backward`, and overrides what differs from the
+    defaults below.
     """
 
     kind: ClassVar[str]
     option_names: ClassVar[Mapping[str, str]] = {}
     main_option: ClassVar[str | None] = None
     per_sample: ClassVar[bool] = True
-    """Whether a sample's output depends on that sample alone; if not, a batch may not be cut into shards."""
+    """Whether the output for a sample depends on that sample alone. If not, a batch is not split into shards."""
 
     def __init__(self) -> None:
         self.parameters: dict[str, Parameter] = {}
@@ -44,41 +72,32 @@ class Layer(ABC):
 
     @cached_property
     def buffers(self) -> dict[str, FloatArray]:
-        """What belongs to the layer without being learnt, by name; written in place only."""
+        """Arrays that belong to the layer but are not learned, by name. They are only written in place."""
         return {}
 
     @abstractmethod
-    def forward(
-        self,
-        x: FloatArray,
-        *,
-        training: bool = False,
-        rng: np.random.Generator | None = None,
-        keep: bool = False,
-    ) -> FloatArray:
+    def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
         """Return the layer's output.
 
         Args:
-            x: (N, *input_shape).
-            training: behave as in training, and keep what `backward` needs.
-            rng: where dropout draws from; the other layers do not look at it.
-            keep: keep what `backward` needs in evaluation too (for a saliency map, say).
+            x: (N, *input_shape). It is not changed.
+            mode: training or inference.
 
         Returns:
-            (N, *output_shape), in the dtype of x, maybe as a strided view. x itself is left as it is.
+            (N, *output_shape), in the dtype of x. It may be a strided view.
         """
 
     @abstractmethod
     def backward(self, dy: FloatArray) -> FloatArray:
         """Write the gradients of this layer's parameters and return the gradient of its input.
 
-        What `forward` kept is let go, so that a second call needs a second `forward`.
+        It releases what `forward` kept, so a second call needs a second `forward`.
 
         Args:
             dy: (N, *output_shape), the gradient of the loss with respect to the output.
 
         Returns:
-            (N, *input_shape).
+            dx, (N, *input_shape).
         """
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -90,20 +109,20 @@ class Layer(ABC):
         return input_shape
 
     def multiply_adds(self, input_shape: Shape) -> int:
-        """Return how many multiplications, each with its addition, one sample takes."""
+        """Return how many multiply-adds one sample takes."""
         return 0
 
     def window(self) -> Window | None:
-        """Return what one output position sees of the input, or None when it sees all of it."""
+        """Return the window of one output position, or None when it depends on the whole input."""
         return Window((1, 1), (1, 1), 0)
 
     def options(self) -> dict[str, object]:
-        """Return the options with which a config would ask for this layer."""
+        """Return the options with which a config describes this layer."""
         return {}
 
     @classmethod
     def context(cls, input_shape: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> dict[str, Any]:
-        """Return the constructor's arguments that no config says because they follow from the place."""
+        """Return the constructor's arguments that do not come from a config, such as the number of input channels."""
         return {}
 
     @classmethod
@@ -114,59 +133,37 @@ class Layer(ABC):
         *,
         rng: np.random.Generator,
         dtype: npt.DTypeLike = np.float32,
-        place: tuple[int | str, ...] = (),
     ) -> Self:
-        """Make a layer from what a config says.
+        """Build a layer from its options in a config.
 
         Args:
             options: option name -> value; the name "_" stands for the layer's main option (`linear: 10`).
-            input_shape: what the layer before it gives.
-            rng: where the start weights are drawn from.
+            input_shape: the output shape of the layer before it.
+            rng: the generator for the initial weights.
             dtype: of the parameters.
-            place: where the layer stands in the config; starts the `place` of an error.
 
         Raises:
-            ModelError: when an option is unknown, missing or has a value that makes no sense.
+            ModelError: an option is unknown or missing, or its value is not valid.
         """
-        try:
-            arguments = cls._arguments(options)
-            return cls(**arguments, **cls.context(input_shape, rng, dtype))
-        except ModelError as error:
-            error.place = (*place, *error.place)
-            raise
-
-    @classmethod
-    def _arguments(cls, options: Mapping[str, object]) -> dict[str, Any]:
-        known = list(cls.option_names)
-        all_of_them = f"{cls.kind} takes: {', '.join(known)}" if known else f"{cls.kind} takes no options"
-        arguments: dict[str, Any] = {}
-        for given, value in options.items():
-            name = cls.main_option if given == MAIN else given
-            if name is None:
-                raise ModelError(f"{cls.kind} has no main option that {value!r} could be", all_of_them)
-            if name not in cls.option_names:
-                hint = did_you_mean(str(name), known) if known else all_of_them
-                raise ModelError(f"unknown option '{name}'", hint, place=(name,))
-            if cls.option_names[name] in arguments:
-                raise ModelError(f"the option '{name}' is given twice", place=(name,))
-            arguments[cls.option_names[name]] = value
+        given = full_names(cls.kind, options, cls.option_names, cls.main_option)
         constructor = inspect.signature(cls).parameters
         for name, argument in cls.option_names.items():
-            if argument not in arguments and constructor[argument].default is inspect.Parameter.empty:
-                raise ModelError(f"the option '{name}' is missing", all_of_them)
-        return arguments
+            if name not in given and constructor[argument].default is inspect.Parameter.empty:
+                raise ModelError(
+                    f"the option '{name}' is missing", f"{cls.kind} takes: {', '.join(cls.option_names)}"
+                )
+        arguments: dict[str, Any] = {cls.option_names[name]: value for name, value in given.items()}
+        return cls(**arguments, **cls.context(input_shape, rng, dtype))
 
     def _take(self) -> Any:
-        """Hand over what `forward` kept, and let go of it."""
+        """Return what `forward` kept, and release it."""
         saved, self._saved = self._saved, None
         if saved is None:
-            raise RuntimeError(
-                f"{self.kind}: backward needs a forward with training=True (or keep=True) before it"
-            )
+            raise RuntimeError(f"{self.kind}: backward needs a forward with training or keep before it")
         return saved
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_saved": None}  # activations do not travel with a copy
+        return {**self.__dict__, "_saved": None}  # a copy or pickle has no activations
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self.options().items())
@@ -174,7 +171,7 @@ class Layer(ABC):
 
 
 class ParameterView:
-    """`layer.weight` is the parameter's array; assigning copies into it, so that no view is ever detached."""
+    """Makes `layer.weight` the array of the parameter; assigning to it copies into that array."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -197,7 +194,7 @@ class ParameterView:
 
 
 class BufferView:
-    """`layer.running_mean` is the buffer's array; assigning copies into it."""
+    """Makes `layer.running_mean` the array of the buffer; assigning to it copies into that array."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name

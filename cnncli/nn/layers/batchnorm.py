@@ -1,9 +1,10 @@
-"""Batch normalisation: keep the numbers between layers at a steady mean and spread.
+"""Batch normalization: keeps the values between layers at a steady mean and variance.
 
-N batch, C channels (or features), H W image; M = N·H·W (or N) is how many numbers a channel has in one batch.
+Derivation: docs/backward-passes.md#batch-normalization.
+
+N batch, C channels (or features), H W image; M = N·H·W (or N) values of a channel in one batch.
 """
 
-import math
 from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import Any, ClassVar
@@ -12,27 +13,27 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.errors import ModelError
-from cnncli.nn import checks
 from cnncli.nn.parameters import Parameter
+from cnncli.options import integer, real
 from cnncli.types import FloatArray, Shape
 
-from .base import BufferView, Layer, ParameterView
+from .base import INFERENCE, BufferView, Layer, Mode, ParameterView
 
 
 class BatchNorm(Layer):
-    """Normalise each channel (or feature) to mean 0 and variance 1, then scale and shift it.
+    """Normalize each channel (or feature) to mean 0 and variance 1, then scale and shift it.
 
         y = gamma · (x − mean) / sqrt(variance + eps) + beta
 
-    In training, mean and (biased) variance are those of the batch, and the running ones move towards them:
+    In training, mean and variance (biased) are those of the batch. The running statistics move towards them:
     running = (1 − momentum) · running + momentum · batch, with the unbiased variance, as in PyTorch. In
-    evaluation the running ones are used. A batch with a single number a channel has no spread to learn from:
-    it gives beta, and leaves the running statistics alone.
+    inference, the running statistics are used. A batch with one value per channel has no variance: its output
+    is beta, and the running statistics do not change.
 
     Args:
         num_features: C.
-        momentum: how far the running statistics move with each batch, from 0 to 1.
-        eps: added to the variance, so that a constant channel is not divided by zero.
+        momentum: how far the running statistics move per batch, from 0 to 1.
+        eps: added to the variance, so that a constant channel causes no division by zero.
         dtype: of parameters and buffers.
 
     Raises:
@@ -59,10 +60,9 @@ class BatchNorm(Layer):
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         super().__init__()
-        self.num_features = checks.whole("num_features", num_features)
-        just_above_1 = math.nextafter(1, 2)
-        self.momentum = checks.number("momentum", momentum, 0, just_above_1, "a number from 0 to 1")
-        self.eps = checks.number("eps", eps, float(np.finfo(np.float32).tiny), 1, "a small positive number")
+        self.num_features = integer("num_features", num_features)
+        self.momentum = real("momentum", momentum, at_least=0, at_most=1)
+        self.eps = real("eps", eps, above=1e-38, below=1)  # a smaller one is 0 in float32
         shape = (self.num_features,)
         ones, zeros = partial(np.ones, shape, dtype), partial(np.zeros, shape, dtype)
         self.parameters["gamma"] = Parameter.drawn(shape, dtype, ones, decay=False)
@@ -70,23 +70,16 @@ class BatchNorm(Layer):
 
     @cached_property
     def buffers(self) -> dict[str, FloatArray]:
-        # made when first looked at, as the parameters are: a size that is refused takes no memory
+        # allocated on first use, like the parameters: a model that is refused takes no memory
         dtype = self.parameters["gamma"].dtype
         return {
             "running_mean": np.zeros(self.num_features, dtype),
             "running_var": np.ones(self.num_features, dtype),
         }
 
-    def forward(
-        self,
-        x: FloatArray,
-        *,
-        training: bool = False,
-        rng: np.random.Generator | None = None,
-        keep: bool = False,
-    ) -> FloatArray:
+    def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
         axes, wide = self._layout(x)
-        if training:
+        if mode.training:
             mean = x.mean(axis=axes)
             normal = x - mean.reshape(wide)
             variance = (normal * normal).mean(axis=axes)
@@ -96,7 +89,7 @@ class BatchNorm(Layer):
             normal = x - mean.reshape(wide)
         inverse_std = 1 / np.sqrt(variance + self.eps)
         normal *= inverse_std.reshape(wide)
-        self._saved = (normal, inverse_std, training) if training or keep else None
+        self._saved = (normal, inverse_std, mode.training) if mode.for_backward else None
         y: FloatArray = normal * self.gamma.reshape(wide)
         y += self.beta.reshape(wide)
         return y
@@ -109,13 +102,13 @@ class BatchNorm(Layer):
         self.parameters["gamma"].grad = dgamma
         self.parameters["beta"].grad = dbeta
         dx = dy
-        if training:  # mean and variance depend on x too, which takes away what they would absorb
+        if training:  # mean and variance depend on x too: these are the two extra terms
             dx = dx - (dbeta / M).reshape(wide) - normal * (dgamma / M).reshape(wide)
         scaled: FloatArray = dx * (self.gamma * inverse_std).reshape(wide)
         return scaled
 
     def _layout(self, x: FloatArray) -> tuple[tuple[int, ...], Shape]:
-        """Return the axes to average over, and the shape that spreads one number a channel over x."""
+        """Return the axes to average over, and the shape that broadcasts one value per channel over x."""
         if x.ndim == 4:
             return (0, 2, 3), (1, -1, 1, 1)
         return (0,), (1, -1)
@@ -132,7 +125,7 @@ class BatchNorm(Layer):
         return input_shape
 
     def multiply_adds(self, input_shape: Shape) -> int:
-        size = 1  # one for each number, once the four vectors are folded into one scale and one shift
+        size = 1  # one per value, with the four vectors folded into one scale and one shift
         for length in input_shape:
             size *= length
         return size

@@ -1,4 +1,6 @@
-"""Convolution, as one matrix product over unfolded images.
+"""Convolution as one matrix product over the im2col form of its input.
+
+Derivation: docs/backward-passes.md#convolution.
 
 N batch, C channels in, F filters, H W image, KH KW kernel, OH OW output.
 """
@@ -11,18 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.errors import ModelError
-from cnncli.nn import checks
-from cnncli.nn.checks import Pair
 from cnncli.nn.initializers import INITIALIZERS
 from cnncli.nn.parameters import Parameter
+from cnncli.options import Pair, choice, flag, integer, pair, short_form
 from cnncli.types import FloatArray, Shape
 
-from .base import Layer, ParameterView, Window
-from .windows import Pads, check_image, check_padding, crop, output_image, pad, resolve, taps
+from .base import INFERENCE, Layer, Mode, ParameterView, Window
+from .windows import Pads, check_image, check_padding, crop, output_image, pad, pads_of, taps
 
 
 class Conv2D(Layer):
-    """Slide F filters over an image: what every framework calls convolution, and is cross-correlation.
+    """Slide F filters over an image. Like every framework, it computes the cross-correlation.
 
         y[n, f, a, b] = bias[f] + sum over c, i, j of
             weight[f, c, i, j] · x[n, c, a·SH + i − top, b·SW + j − left]
@@ -33,14 +34,14 @@ class Conv2D(Layer):
         kernel_size: KH = KW, or (KH, KW), in pixels.
         stride: in pixels, one number or (vertical, horizontal).
         padding: zeros around the image: pixels, (vertical, horizontal), "valid" (none) or "same" (the output
-            has ceil(H / SH) rows; an odd number of extra rows has the extra one at the bottom).
-        bias: whether each filter has one.
-        init: how weights start: "he" or "glorot".
-        rng: where they are drawn from; None for a fresh generator.
+            has ceil(H / SH) rows; if the number of added rows is odd, the extra one is at the bottom).
+        bias: whether each filter has a bias.
+        init: how the weights are initialized: "he" or "glorot".
+        rng: the generator for the initial weights; None for a fresh one.
         dtype: of the parameters.
 
     Raises:
-        ModelError: when an argument makes no sense.
+        ModelError: an argument is not valid.
 
     Example:
         >>> Conv2D(3, 64, 3).parameters["weight"].shape
@@ -73,40 +74,33 @@ class Conv2D(Layer):
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         super().__init__()
-        self.in_channels = checks.whole("in_channels", in_channels)
-        self.out_channels = checks.whole("filters", out_channels)
-        self.kernel_size = checks.pair("kernel", kernel_size)
-        self.stride = checks.pair("stride", stride)
+        self.in_channels = integer("in_channels", in_channels)
+        self.out_channels = integer("filters", out_channels)
+        self.kernel_size = pair("kernel", kernel_size)
+        self.stride = pair("stride", stride)
         self.padding = check_padding(padding)
-        self.init = checks.choice("init", init, tuple(INITIALIZERS))
+        self.init = choice("init", init, tuple(INITIALIZERS))
         KH, KW = self.kernel_size
         shape = (self.out_channels, self.in_channels, KH, KW)
         fans = (self.in_channels * KH * KW, self.out_channels * KH * KW)
-        # a generator of its own: what this layer draws does not depend on when its weight is first looked at
+        # a generator of its own: the weights do not depend on the order in which layers are first used
         (rng,) = (rng or np.random.default_rng()).spawn(1)
         draw = partial(INITIALIZERS[self.init], shape, *fans, rng, dtype)
         self.parameters["weight"] = Parameter.drawn(shape, dtype, draw)
-        if checks.flag("bias", bias):
+        if flag("bias", bias):
             zeros = partial(np.zeros, self.out_channels, dtype)
             self.parameters["bias"] = Parameter.drawn((self.out_channels,), dtype, zeros, decay=False)
 
-    def forward(
-        self,
-        x: FloatArray,
-        *,
-        training: bool = False,
-        rng: np.random.Generator | None = None,
-        keep: bool = False,
-    ) -> FloatArray:
+    def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
         N, F = len(x), self.out_channels
         _, OH, OW = self.output_shape(x.shape[1:])
-        columns = self._unfold(x)  # (C·KH·KW, N·OH·OW)
+        columns = self._im2col(x)  # (C·KH·KW, N·OH·OW)
         y = self.weight.reshape(F, -1) @ columns  # (F, N·OH·OW)
         if "bias" in self.parameters:
             y += self.bias[:, np.newaxis]
-        self._saved = (columns, x.shape) if training or keep else None
-        # shown as (N, F, OH, OW), left in memory with the filters outermost: the layers after this one keep
-        # that order, so `backward` gets its dy in the order of its own products without a copy
+        self._saved = (columns, x.shape) if mode.for_backward else None
+        # The shape is (N, F, OH, OW), but in memory F stays the outermost axis. The next layers keep this order,
+        # so `backward` can reshape its dy for the matrix products without a copy.
         return y.reshape(F, N, OH, OW).swapaxes(0, 1)
 
     def backward(self, dy: FloatArray) -> FloatArray:
@@ -116,12 +110,12 @@ class Conv2D(Layer):
         self.parameters["weight"].grad = (dy @ columns.T).reshape(self.weight.shape)
         if "bias" in self.parameters:
             dy.sum(axis=1, out=self.parameters["bias"].grad)
-        del columns  # as large as the dcolumns that come next
+        del columns  # free it before dcolumns, which is as large
         dcolumns = self.weight.reshape(self.out_channels, -1).T @ dy  # (C·KH·KW, N·OH·OW)
-        return self._fold(dcolumns, x_shape, output)
+        return self._col2im(dcolumns, x_shape, output)
 
-    def _unfold(self, x: FloatArray) -> FloatArray:
-        """Return what each window sees as a column: (N, C, H, W) -> (C·KH·KW, N·OH·OW)."""
+    def _im2col(self, x: FloatArray) -> FloatArray:
+        """Copy the pixels of each window into a column: (N, C, H, W) -> (C·KH·KW, N·OH·OW)."""
         SH, SW = self.stride
         padded = pad(x, self.pads(x.shape[1:]))
         windows = np.lib.stride_tricks.sliding_window_view(padded, self.kernel_size, axis=(2, 3))
@@ -129,13 +123,12 @@ class Conv2D(Layer):
         rows = self.in_channels * self.kernel_size[0] * self.kernel_size[1]
         return windows.transpose(1, 4, 5, 0, 2, 3).reshape(rows, -1)
 
-    def _fold(self, dcolumns: FloatArray, x_shape: Shape, output: Pair) -> FloatArray:
-        """Add each column's entries to the pixels they were read from: the transpose of `_unfold`."""
+    def _col2im(self, dcolumns: FloatArray, x_shape: Shape, output: Pair) -> FloatArray:
+        """Add each entry of a column to the pixel it was copied from: the transpose of `_im2col`."""
         N, C, H, W = x_shape
         pads = self.pads(x_shape[1:])
-        dpadded: FloatArray = np.zeros((C, N, H + sum(pads[0]), W + sum(pads[1])), dcolumns.dtype).swapaxes(
-            0, 1
-        )
+        padded_shape = (C, N, H + sum(pads[0]), W + sum(pads[1]))
+        dpadded: FloatArray = np.zeros(padded_shape, dcolumns.dtype).swapaxes(0, 1)
         dwindows = dcolumns.reshape(C, -1, N, *output)  # (C, KH·KW, N, OH, OW)
         for index, tap in enumerate(taps(self.kernel_size, self.stride, output)):
             dpadded[tap] += dwindows[:, index].swapaxes(0, 1)
@@ -143,7 +136,7 @@ class Conv2D(Layer):
 
     def pads(self, input_shape: Shape) -> Pads:
         """Return the zeros around one image (C, H, W) as ((top, bottom), (left, right))."""
-        return resolve(self.padding, input_shape, self.kernel_size, self.stride)
+        return pads_of(self.padding, input_shape, self.kernel_size, self.stride)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         check_image(input_shape)
@@ -162,9 +155,9 @@ class Conv2D(Layer):
     def options(self) -> dict[str, object]:
         return {
             "filters": self.out_channels,
-            "kernel": checks.plain(self.kernel_size),
-            "stride": checks.plain(self.stride),
-            "padding": self.padding if isinstance(self.padding, str) else checks.plain(self.padding),
+            "kernel": short_form(self.kernel_size),
+            "stride": short_form(self.stride),
+            "padding": self.padding if isinstance(self.padding, str) else short_form(self.padding),
             "bias": "bias" in self.parameters,
             "init": self.init,
         }

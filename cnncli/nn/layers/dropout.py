@@ -1,26 +1,29 @@
-"""Dropout: switch off random numbers in training, so that no output relies on a single one."""
+"""Dropout: sets random activations to zero in training, so that no output depends on a single one.
+
+Derivation: docs/backward-passes.md#dropout.
+"""
 
 from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
-from cnncli.nn import checks
+from cnncli.options import real
 from cnncli.types import FloatArray
 
-from .base import Layer
+from .base import INFERENCE, Layer, Mode
 
 
 class Dropout(Layer):
-    """Set each number to zero with probability `rate` in training, and scale the others by 1 / (1 − rate).
+    """Set each value to zero with probability `rate` in training, and scale the others by 1 / (1 − rate).
 
-    So the expectation stays what it was, and evaluation has nothing to do.
+    The scaling keeps the expected value, so inference returns its input.
 
     Args:
-        rate: from 0 (nothing is dropped) up to but not including 1.
+        rate: the probability, from 0 up to but not including 1.
 
     Raises:
-        ModelError: when the rate is outside that range.
+        ModelError: the rate is outside that range.
 
     Source: Srivastava et al., Dropout: A Simple Way to Prevent Neural Networks from Overfitting (2014).
     """
@@ -31,24 +34,16 @@ class Dropout(Layer):
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        self.rate = checks.number("rate", rate, 0, 1, "a number from 0 up to but not including 1")
+        self.rate = real("rate", rate, at_least=0, below=1)
 
-    def forward(
-        self,
-        x: FloatArray,
-        *,
-        training: bool = False,
-        rng: np.random.Generator | None = None,
-        keep: bool = False,
-    ) -> FloatArray:
-        if not training or self.rate == 0:
-            self._saved = 1.0 if training or keep else None
+    def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
+        if not mode.training or self.rate == 0:
+            self._saved = 1.0 if mode.for_backward else None
             return x
-        if rng is None:
+        if mode.rng is None:
             raise ValueError("dropout draws random numbers in training: pass rng=, a numpy.random.Generator")
-        kept = (
-            rng.random(x.shape, dtype=np.float32) >= self.rate
-        )  # float32 for any x: the same mask for all dtypes
+        # drawn in float32 for any dtype of x, so that all dtypes get the same mask
+        kept = mode.rng.random(x.shape, dtype=np.float32) >= self.rate
         mask = kept.astype(x.dtype)
         mask *= 1 / (1 - self.rate)
         self._saved = mask

@@ -1,28 +1,22 @@
-"""The step from images to vectors."""
+"""Flatten: from images to vectors.
+
+Derivation: docs/backward-passes.md#flatten.
+"""
 
 from math import prod
 
-import numpy as np
-
 from cnncli.types import FloatArray, Shape
 
-from .base import Layer
+from .base import INFERENCE, Layer, Mode
 
 
 class Flatten(Layer):
-    """Lay out each sample as one vector, in row-major order: (C, H, W) -> (C·H·W,)."""
+    """Reshape each sample to one vector, in row-major order: (C, H, W) -> (C·H·W,)."""
 
     kind = "flatten"
 
-    def forward(
-        self,
-        x: FloatArray,
-        *,
-        training: bool = False,
-        rng: np.random.Generator | None = None,
-        keep: bool = False,
-    ) -> FloatArray:
-        self._saved = x.shape if training or keep else None
+    def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
+        self._saved = x.shape if mode.for_backward else None
         return x.reshape(len(x), prod(x.shape[1:]))
 
     def backward(self, dy: FloatArray) -> FloatArray:

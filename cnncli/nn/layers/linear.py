@@ -1,4 +1,7 @@
-"""The dense layer: every output looks at every input."""
+"""The linear (dense, fully connected) layer: every output depends on every input.
+
+Derivation: docs/backward-passes.md#linear.
+"""
 
 from collections.abc import Mapping
 from functools import partial
@@ -8,27 +11,27 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.errors import ModelError
-from cnncli.nn import checks
 from cnncli.nn.initializers import INITIALIZERS
 from cnncli.nn.parameters import Parameter
+from cnncli.options import choice, flag, integer
 from cnncli.types import FloatArray, Shape
 
-from .base import Layer, ParameterView
+from .base import INFERENCE, Layer, Mode, ParameterView
 
 
 class Linear(Layer):
     """y = x · weightᵀ + bias.
 
     Args:
-        in_features: how many numbers a sample has.
-        out_features: how many numbers come out.
-        bias: whether each output has one.
-        init: how weights start: "he" or "glorot".
-        rng: where they are drawn from; None for a fresh generator.
+        in_features: length of the input vector.
+        out_features: length of the output vector.
+        bias: whether each output has a bias.
+        init: how the weights are initialized: "he" or "glorot".
+        rng: the generator for the initial weights; None for a fresh one.
         dtype: of the parameters.
 
     Raises:
-        ModelError: when an argument makes no sense.
+        ModelError: an argument is not valid.
 
     Example:
         >>> sum(p.size for p in Linear(784, 100).parameters.values())
@@ -52,29 +55,22 @@ class Linear(Layer):
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         super().__init__()
-        self.in_features = checks.whole("in_features", in_features)
-        self.out_features = checks.whole("units", out_features)
-        self.init = checks.choice("init", init, tuple(INITIALIZERS))
+        self.in_features = integer("in_features", in_features)
+        self.out_features = integer("units", out_features)
+        self.init = choice("init", init, tuple(INITIALIZERS))
         shape = (self.out_features, self.in_features)
         (rng,) = (rng or np.random.default_rng()).spawn(1)  # as in Conv2D
         draw = partial(INITIALIZERS[self.init], shape, self.in_features, self.out_features, rng, dtype)
         self.parameters["weight"] = Parameter.drawn(shape, dtype, draw)
-        if checks.flag("bias", bias):
+        if flag("bias", bias):
             zeros = partial(np.zeros, self.out_features, dtype)
             self.parameters["bias"] = Parameter.drawn((self.out_features,), dtype, zeros, decay=False)
 
-    def forward(
-        self,
-        x: FloatArray,
-        *,
-        training: bool = False,
-        rng: np.random.Generator | None = None,
-        keep: bool = False,
-    ) -> FloatArray:
+    def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
         y: FloatArray = x @ self.weight.T  # (N, in) · (in, out) -> (N, out)
         if "bias" in self.parameters:
             y += self.bias
-        self._saved = x if training or keep else None
+        self._saved = x if mode.for_backward else None
         return y
 
     def backward(self, dy: FloatArray) -> FloatArray:
@@ -107,11 +103,7 @@ class Linear(Layer):
 
 
 def check_vector(input_shape: Shape) -> None:
-    """Refuse a shape that is no vector.
-
-    Raises:
-        ModelError: when it is not (features,).
-    """
+    """Raise a ModelError when a shape is not that of a vector, (features,)."""
     if len(input_shape) != 1:
         raise ModelError(
             f"needs a vector, but its input has shape {input_shape}",

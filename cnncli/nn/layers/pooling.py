@@ -1,4 +1,6 @@
-"""Pooling: shrink an image by keeping the maximum or the mean of each window.
+"""Pooling: shrinks an image to the maximum or the mean of each window.
+
+Derivations: docs/backward-passes.md#max-pooling and docs/backward-passes.md#average-pooling.
 
 N batch, C channels, H W image, KH KW window, OH OW output.
 """
@@ -9,16 +11,15 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.errors import ModelError
-from cnncli.nn import checks
-from cnncli.nn.checks import Pair
+from cnncli.options import Pair, pair, short_form
 from cnncli.types import FloatArray, Shape
 
-from .base import Layer, Window
-from .windows import Pads, check_image, crop, output_image, pad, resolve, taps
+from .base import INFERENCE, Layer, Mode, Window
+from .windows import Pads, check_image, crop, output_image, pad, pads_of, taps
 
 
 class _Pool(Layer):
-    """What maximum and average pooling share: everything but the arithmetic."""
+    """The options and shapes of maximum and average pooling."""
 
     option_names: ClassVar[Mapping[str, str]] = {
         "size": "pool_size",
@@ -31,20 +32,20 @@ class _Pool(Layer):
         self, pool_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0
     ) -> None:
         super().__init__()
-        self.pool_size = checks.pair("size", pool_size)
-        self.stride = self.pool_size if stride is None else checks.pair("stride", stride)
-        self.padding = checks.pair("padding", padding, minimum=0)
+        self.pool_size = pair("size", pool_size)
+        self.stride = self.pool_size if stride is None else pair("stride", stride)
+        self.padding = pair("padding", padding, at_least=0)
         if any(border >= size for border, size in zip(self.padding, self.pool_size, strict=True)):
             raise ModelError(
-                f"padding: a border of {checks.plain(self.padding)} around windows of "
-                f"{checks.plain(self.pool_size)} gives windows that see no pixel",
+                f"padding: a border of {short_form(self.padding)} around windows of "
+                f"{short_form(self.pool_size)} gives windows that see no pixel",
                 "use a padding smaller than the window",
-                place=("padding",),
+                key_path=("padding",),
             )
 
     def pads(self, input_shape: Shape) -> Pads:
         """Return the border around one image (C, H, W) as ((top, bottom), (left, right))."""
-        return resolve(self.padding, input_shape, self.pool_size, self.stride)
+        return pads_of(self.padding, input_shape, self.pool_size, self.stride)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         check_image(input_shape)
@@ -56,24 +57,24 @@ class _Pool(Layer):
 
     def options(self) -> dict[str, object]:
         return {
-            "size": checks.plain(self.pool_size),
-            "stride": checks.plain(self.stride),
-            "padding": checks.plain(self.padding),
+            "size": short_form(self.pool_size),
+            "stride": short_form(self.stride),
+            "padding": short_form(self.padding),
         }
 
 
 class MaxPool2D(_Pool):
-    """Keep the largest pixel of each window; of equal ones the first in row-major order wins.
+    """Keep the largest pixel of each window; of equal pixels the first in row-major order.
 
         y[n, c, a, b] = max over i, j of x[n, c, a·SH + i − top, b·SW + j − left]
 
     Args:
         pool_size: KH = KW, or (KH, KW), in pixels.
-        stride: in pixels; None for the pool size, so that windows touch and do not overlap.
-        padding: pixels of −infinity around the image, fewer than the window is large.
+        stride: in pixels; None for the pool size, so that the windows do not overlap.
+        padding: pixels of −infinity around the image, fewer than the size of the window.
 
     Raises:
-        ModelError: when an argument makes no sense.
+        ModelError: an argument is not valid.
 
     Example:
         >>> MaxPool2D(2).forward(np.array([[[[1., 3], [5, 6]]]]))
@@ -82,25 +83,18 @@ class MaxPool2D(_Pool):
 
     kind = "maxpool"
 
-    def forward(
-        self,
-        x: FloatArray,
-        *,
-        training: bool = False,
-        rng: np.random.Generator | None = None,
-        keep: bool = False,
-    ) -> FloatArray:
+    def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
         _, OH, OW = self.output_shape(x.shape[1:])
         padded = pad(x, self.pads(x.shape[1:]), fill=-np.inf)
         first, *others = taps(self.pool_size, self.stride, (OH, OW))
         y = padded[first].copy(order="K")
-        winner = np.zeros_like(y, np.min_scalar_type(len(others)))  # which tap y was taken from
+        winner = np.zeros_like(y, np.min_scalar_type(len(others)))  # the index of the tap that y comes from
         for index, tap in enumerate(others, start=1):
-            if training or keep:
-                # only a strictly larger pixel takes over, so the first of equal ones stays
+            if mode.for_backward:
+                # only a strictly larger pixel replaces the winner, so the first of equal pixels stays
                 np.copyto(winner, index, where=padded[tap] > y)
             np.maximum(y, padded[tap], out=y)
-        self._saved = (winner, x.shape) if training or keep else None
+        self._saved = (winner, x.shape) if mode.for_backward else None
         return y
 
     def backward(self, dy: FloatArray) -> FloatArray:
@@ -114,17 +108,17 @@ class MaxPool2D(_Pool):
 
 
 class AvgPool2D(_Pool):
-    """Keep the mean of each window; the zeros of the padding count as pixels.
+    """Keep the mean of each window. The zeros of the padding count as pixels.
 
         y[n, c, a, b] = 1 / (KH·KW) · sum over i, j of x[n, c, a·SH + i − top, b·SW + j − left]
 
     Args:
         pool_size: KH = KW, or (KH, KW), in pixels.
-        stride: in pixels; None for the pool size, so that windows touch and do not overlap.
-        padding: pixels of zeros around the image, fewer than the window is large.
+        stride: in pixels; None for the pool size, so that the windows do not overlap.
+        padding: pixels of zeros around the image, fewer than the size of the window.
 
     Raises:
-        ModelError: when an argument makes no sense.
+        ModelError: an argument is not valid.
 
     Example:
         >>> AvgPool2D(2).forward(np.array([[[[1., 3], [5, 7]]]]))
@@ -133,14 +127,7 @@ class AvgPool2D(_Pool):
 
     kind = "avgpool"
 
-    def forward(
-        self,
-        x: FloatArray,
-        *,
-        training: bool = False,
-        rng: np.random.Generator | None = None,
-        keep: bool = False,
-    ) -> FloatArray:
+    def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
         _, OH, OW = self.output_shape(x.shape[1:])
         padded = pad(x, self.pads(x.shape[1:]))
         first, *others = taps(self.pool_size, self.stride, (OH, OW))
@@ -148,7 +135,7 @@ class AvgPool2D(_Pool):
         for tap in others:
             y += padded[tap]
         y /= self.pool_size[0] * self.pool_size[1]
-        self._saved = x.shape if training or keep else None
+        self._saved = x.shape if mode.for_backward else None
         return y
 
     def backward(self, dy: FloatArray) -> FloatArray:
@@ -167,7 +154,7 @@ class AvgPool2D(_Pool):
 
 
 class GlobalAvgPool(Layer):
-    """Keep the mean of each channel: (C, H, W) -> (C,), in place of a big dense layer.
+    """Keep the mean of each channel: (C, H, W) -> (C,). It replaces a large linear layer.
 
         y[n, c] = 1 / (H·W) · sum over a, b of x[n, c, a, b]
 
@@ -176,15 +163,8 @@ class GlobalAvgPool(Layer):
 
     kind = "globalavgpool"
 
-    def forward(
-        self,
-        x: FloatArray,
-        *,
-        training: bool = False,
-        rng: np.random.Generator | None = None,
-        keep: bool = False,
-    ) -> FloatArray:
-        self._saved = x.shape if training or keep else None
+    def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
+        self._saved = x.shape if mode.for_backward else None
         y: FloatArray = x.mean(axis=(2, 3))
         return y
 

@@ -1,6 +1,6 @@
-"""The geometry convolution and pooling share: paddings, output sizes, and the taps of a window.
+"""The geometry of convolution and pooling: paddings, output sizes, and the taps of a window.
 
-H W image, KH KW kernel, SH SW stride, OH OW output.
+N batch, C channels, H W image, KH KW kernel, SH SW stride, OH OW output. A tap is one position (i, j) in the window.
 """
 
 from collections.abc import Iterator
@@ -8,19 +8,18 @@ from collections.abc import Iterator
 import numpy as np
 
 from cnncli.errors import ModelError
-from cnncli.nn import checks
-from cnncli.nn.checks import Pair
+from cnncli.options import Pair, choice, pair
 from cnncli.types import FloatArray, Shape
 
 Pads = tuple[Pair, Pair]
 """((top, bottom), (left, right)), in pixels."""
 
 Padding = str | Pair
-"""(vertical, horizontal) pixels on either side, or "valid", or "same"."""
+"""(vertical, horizontal) pixels on each side, or "valid", or "same"."""
 
 
 def output_size(size: int, kernel: int, stride: int, before: int = 0, after: int = 0) -> int:
-    """Return floor((size + before + after − kernel) / stride) + 1; below 1 when the kernel does not fit.
+    """Return floor((size + before + after − kernel) / stride) + 1. It is below 1 when the kernel does not fit.
 
     Example:
         >>> output_size(32, kernel=5, stride=1, before=2, after=2)
@@ -30,9 +29,9 @@ def output_size(size: int, kernel: int, stride: int, before: int = 0, after: int
 
 
 def same_pads(size: int, kernel: int, stride: int) -> Pair:
-    """Return the padding (before, after) with which the output has ceil(size / stride) positions.
+    """Return the padding (before, after) that gives ceil(size / stride) output positions.
 
-    An odd total puts the extra pixel after (at the bottom, at the right), as TensorFlow does.
+    If the total is odd, the extra pixel is after (at the bottom or the right), as in TensorFlow.
 
     Example:
         >>> same_pads(28, kernel=2, stride=1)
@@ -44,14 +43,14 @@ def same_pads(size: int, kernel: int, stride: int) -> Pair:
 
 
 def check_padding(value: object) -> Padding:
-    """Return the padding that a config says as one whole number, a pair of them, "valid" or "same"."""
+    """Return a checked padding: one whole number, a pair of them, "valid" or "same"."""
     if isinstance(value, str):
-        return checks.choice("padding", value, ("valid", "same"))
-    return checks.pair("padding", value, minimum=0)
+        return choice("padding", value, ("valid", "same"))
+    return pair("padding", value, at_least=0)
 
 
-def resolve(padding: Padding, input_shape: Shape, kernel: Pair, stride: Pair) -> Pads:
-    """Return how many pixels a padding means on each side of one image (C, H, W)."""
+def pads_of(padding: Padding, input_shape: Shape, kernel: Pair, stride: Pair) -> Pads:
+    """Return how many pixels a padding adds on each side of one image (C, H, W)."""
     _, H, W = input_shape
     if padding == "same":
         return same_pads(H, kernel[0], stride[0]), same_pads(W, kernel[1], stride[1])
@@ -63,11 +62,7 @@ def resolve(padding: Padding, input_shape: Shape, kernel: Pair, stride: Pair) ->
 
 
 def check_image(input_shape: Shape) -> None:
-    """Refuse a shape that is no image.
-
-    Raises:
-        ModelError: when it is not (C, H, W).
-    """
+    """Raise a ModelError when a shape is not that of an image, (C, H, W)."""
     if len(input_shape) != 3:
         raise ModelError(
             f"needs an image (channels, height, width), but its input has shape {input_shape}",
@@ -79,7 +74,7 @@ def output_image(input_shape: Shape, channels: int, kernel: Pair, stride: Pair, 
     """Return (channels, OH, OW).
 
     Raises:
-        ModelError: when the window is larger than the padded image.
+        ModelError: the window is larger than the padded image.
     """
     _, H, W = input_shape
     OH = output_size(H, kernel[0], stride[0], *pads[0])
@@ -100,17 +95,16 @@ def pad(x: FloatArray, pads: Pads, fill: float = 0.0) -> FloatArray:
 
 
 def crop(x: FloatArray, pads: Pads) -> FloatArray:
-    """Return the view of x (N, C, H, W) without the border that `pad` put around it."""
+    """Return the view of x (N, C, H, W) without the border that `pad` added."""
     (top, bottom), (left, right) = pads
     return x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right]
 
 
 def taps(kernel: Pair, stride: Pair, output: Pair) -> Iterator[tuple[slice, ...]]:
-    """Yield, for each position in the window in row-major order, what all windows see there.
+    """Yield one index for each tap of the window, in row-major order.
 
-    Indexing a padded image (N, C, H, W) with the tap of kernel position (i, j) gives (N, C, OH, OW): the
-    pixel under that position for every window at once. So a loop over the few taps replaces one over all
-    the pixels.
+    Indexing a padded image (N, C, H, W) with the index of tap (i, j) gives (N, C, OH, OW): the pixel that each
+    window has at (i, j). A loop over the few taps replaces a loop over all pixels.
     """
     (KH, KW), (SH, SW), (OH, OW) = kernel, stride, output
     for i in range(KH):

@@ -1,7 +1,7 @@
-"""Reads one entry of a list of layers or augmentations as a name with options.
+"""Reads one entry of the list of layers or augmentations: a name with options.
 
-An entry is `relu`, `maxpool: 2` (its main option) or `conv: {filters: 32, kernel: 3}`. Only the form is
-checked here; which names and options there are is known where they are built.
+An entry is `relu`, `maxpool: 2` (its main option) or `conv: {filters: 32, kernel: 3}`. This module checks the form.
+Names and options are checked where the layer or augmentation is built.
 """
 
 import math
@@ -12,9 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 from cnncli.config.errors import Problem
 from cnncli.config.values import brief, is_list
 from cnncli.config.yaml_reader import MAX_INTEGER
-
-MAIN_OPTION = "_"
-"""The option that a short form such as `maxpool: 2` sets: pool size, units, rate, ..."""
+from cnncli.options import MAIN_OPTION
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _MAX_TEXT = 4096
@@ -22,7 +20,7 @@ _A_SCALAR = "a number, text, true, false, null or a list of those"
 
 
 class Options(dict[str, object]):
-    """A dict that stays as it was read; lists in it are tuples."""
+    """An immutable dict of options. Lists in it are tuples."""
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("the options of a config cannot be changed; use Config.with_overrides")
@@ -34,27 +32,27 @@ class Options(dict[str, object]):
         return Options, (dict(self),)
 
 
-class LayerSpec(NamedTuple):
-    """One entry of a list: `LayerSpec("conv", {"filters": 32, "kernel": 3})`.
+class ListEntry(NamedTuple):
+    """One layer or augmentation of a config: `ListEntry("conv", {"filters": 32, "kernel": 3})`.
 
-    A short form keeps its one value under "_": `maxpool: 2` is `LayerSpec("maxpool", {"_": 2})`.
+    A short form keeps its one value under "_": `maxpool: 2` is `ListEntry("maxpool", {"_": 2})`.
     """
 
     kind: str
     options: Mapping[str, object]
 
 
-def read_layer(entry: object) -> LayerSpec:
-    """Return the name and options of one entry, in any of its forms.
+def read_entry(entry: object) -> ListEntry:
+    """Return the name and options of one entry in any of its forms.
 
     Raises:
-        Problem: not a name, nor one name with options.
+        Problem: the entry is neither a name nor one name with options.
 
     Example:
-        >>> read_layer({"maxpool": 2})
-        LayerSpec(kind='maxpool', options={'_': 2})
+        >>> read_entry({"maxpool": 2})
+        ListEntry(kind='maxpool', options={'_': 2})
     """
-    if isinstance(entry, LayerSpec):
+    if isinstance(entry, ListEntry):
         entry = {entry.kind: entry.options}
     if isinstance(entry, str):
         entry = {entry: None}
@@ -68,9 +66,9 @@ def read_layer(entry: object) -> LayerSpec:
     if not isinstance(kind, str) or not _NAME.fullmatch(kind):
         raise Problem(f"expected a name such as relu or shift, found {brief(kind)}")
     if options is None:
-        return LayerSpec(kind, Options())
+        return ListEntry(kind, Options())
     try:
-        return LayerSpec(
+        return ListEntry(
             kind, read_options(options if isinstance(options, Mapping) else {MAIN_OPTION: options})
         )
     except Problem as problem:
@@ -78,22 +76,22 @@ def read_layer(entry: object) -> LayerSpec:
         raise Problem(str(problem), key_path=(kind, *key_path)) from None
 
 
-def write_layer(spec: LayerSpec) -> object:
-    """Return the shortest form of an entry, which `read_layer` reads back."""
-    if not spec.options:
-        return spec.kind
-    if len(spec.options) == 1 and (main := spec.options.get(MAIN_OPTION)) is not None:
-        return {spec.kind: thawed(main)}
-    return {spec.kind: {name: thawed(value) for name, value in spec.options.items()}}
+def write_entry(entry: ListEntry) -> object:
+    """Return the shortest form of an entry that `read_entry` reads back."""
+    if not entry.options:
+        return entry.kind
+    if len(entry.options) == 1 and (main := entry.options.get(MAIN_OPTION)) is not None:
+        return {entry.kind: thawed(main)}
+    return {entry.kind: {name: thawed(value) for name, value in entry.options.items()}}
 
 
 def thawed(value: object) -> object:
-    """Return an option with lists where it has tuples, as YAML and JSON know them."""
+    """Return an option with lists in place of tuples, for YAML and JSON."""
     return [thawed(entry) for entry in value] if is_list(value) else value
 
 
 def read_options(options: Mapping[Any, object]) -> Options:
-    """Check the form of options, and freeze them."""
+    """Check the form of options and make them immutable."""
     checked: dict[str, object] = {}
     for name, value in options.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -106,7 +104,7 @@ def read_options(options: Mapping[Any, object]) -> Options:
 
 
 def read_option(value: object) -> object:
-    """Check and freeze one option: a scalar, or a list of such (as a tuple)."""
+    """Check one option and make it immutable: a scalar, or a list of options as a tuple."""
     if is_list(value):
         return tuple(map(read_option, value))
     if isinstance(value, str):
@@ -121,7 +119,7 @@ def read_option(value: object) -> object:
 
 
 def read_text(value: object) -> str:
-    """Check that a value is text a path or a name can be made of."""
+    """Return a value that is text, usable as a name or a path."""
     if not isinstance(value, str) or not 0 < len(value) <= _MAX_TEXT:
         raise Problem(f"expected text, found {brief(value)}")
     if not all(c.isprintable() or c == "\u00a0" for c in value):
