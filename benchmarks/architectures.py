@@ -1,4 +1,4 @@
-"""How do other networks train, against PyTorch eager: BatchNorm, LeNet-5, strided and augmented ones?
+"""How fast do other networks train, compared with PyTorch: with BatchNorm, LeNet-5, with strided convolutions?
 
 python benchmarks/architectures.py
 """
@@ -6,7 +6,7 @@ python benchmarks/architectures.py
 from arena import arguments, compare, has_torch, layers_of, save, show, torch_jobs
 
 BASELINE = "PyTorch eager"
-# recipe -> the batch size of its config
+# the config -> its batch size
 NETWORKS = {
     "vgg-small.yaml": 128,
     "lenet5.yaml": 64,

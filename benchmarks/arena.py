@@ -1,7 +1,7 @@
-"""Alternating measurements: every contestant in its own process, alone while it is measured, medians and ratios.
+"""Measures contestants in turns: each has its own process, and only one computes at a time.
 
-A machine's speed drifts while one measures. So contestants take turns, round after round, and what is reported is the
-median of each and the median of the ratios within a round.
+The speed of a machine drifts during a measurement. So the contestants take turns, round after round. The report has the
+median of each contestant, and the median of its ratios to the baseline within a round.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 START_SECONDS = 120
-"""A contestant that has not compiled and warmed up by then is left out, and the table says so."""
+"""A contestant that is not ready after this time is left out, and the table says so."""
 
 TORCH_MODES = ("eager", "channels_last", "compile", "bf16", "bf16+channels_last")
 
 
 def has_torch() -> bool:
-    """Return whether PyTorch is installed; says so where it is not."""
+    """Return whether PyTorch is installed; print a message when it is not."""
     if importlib.util.find_spec("torch") is None:
         print(
             "PyTorch is not installed, so there is nothing to compare with: pip install 'cnncli[bench]'",
@@ -49,11 +49,11 @@ def layers_of(config: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 class Contestant:
-    """A process that waits for its turn.
+    """A process that measures when it is told to.
 
     Args:
         name: shown in the table.
-        job: see contestant.py.
+        job: what it measures; see contestant.py.
     """
 
     def __init__(self, name: str, job: Mapping[str, Any]) -> None:
@@ -66,30 +66,30 @@ class Contestant:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self._say(json.dumps(job))
+        self._send(json.dumps(job))
         assert self.process.stdout is not None
-        # select is enough: nothing has been read yet, so nothing can wait in a buffer of our own
-        spoke = select.select([self.process.stdout], [], [], START_SECONDS)[0]
-        self.ready = bool(spoke) and self._hear() == "ready"
+        # nothing has been read yet, so no line can be hidden in the buffer of this process
+        answered = select.select([self.process.stdout], [], [], START_SECONDS)[0]
+        self.ready = bool(answered) and self._receive() == "ready"
         self.failure = (
-            "" if self.ready else "did not run here" if spoke else f"not ready in {START_SECONDS} s"
+            "" if self.ready else "did not run here" if answered else f"not ready in {START_SECONDS} s"
         )
         if not self.ready:
             self.process.kill()
 
-    def _say(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
 
-    def _hear(self) -> str:
+    def _receive(self) -> str:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
     def turn(self) -> None:
-        """Measure one burst."""
-        self._say("go")
-        self.figures.append(float(self._hear()))
+        """Measure one burst of steps."""
+        self._send("go")
+        self.figures.append(float(self._receive()))
 
     def close(self) -> None:
         """End the process."""
@@ -103,11 +103,11 @@ def compare(jobs: Mapping[str, Mapping[str, Any]], rounds: int, baseline: str) -
 
     Args:
         jobs: by the contestant's name.
-        rounds: how many turns each has.
-        baseline: whose figures the ratios are taken to.
+        rounds: how many turns each contestant has.
+        baseline: the name of the contestant that the ratios refer to.
 
     Returns:
-        for each name the median and all figures in images a second, and the median ratio to the baseline; a
+        for each name the median and all figures in images per second, and the median ratio to the baseline. A
         contestant that could not start has only its `failure`.
     """
     contestants = [Contestant(name, job) for name, job in jobs.items()]
@@ -145,7 +145,7 @@ def show(title: str, table: Mapping[str, Mapping[str, Any]], baseline: str) -> N
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures depend on."""
+    """Return the facts about hardware and software that the figures depend on."""
     import numpy as np
     from threadpoolctl import threadpool_info
 
@@ -184,11 +184,11 @@ def machine() -> dict[str, Any]:
 
 
 def save(name: str, result: Mapping[str, Any]) -> None:
-    """Write a result with the machine's facts to results/<name>.json."""
+    """Write a result with the facts about the machine to results/<name>.json."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), **result}, indent=2) + "\n")
-    print(f"\nwritten: {path.relative_to(HERE.parent)}")
+    print(f"\nwrote {path.relative_to(HERE.parent)}")
 
 
 def arguments(description: str, rounds: int = 7) -> argparse.Namespace:

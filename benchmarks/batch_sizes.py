@@ -1,4 +1,4 @@
-"""How does training speed grow with the batch size, here and in PyTorch?
+"""How does the training speed grow with the batch size, in cnncli and in PyTorch?
 
 python benchmarks/batch_sizes.py
 """

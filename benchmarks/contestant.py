@@ -1,10 +1,11 @@
-"""One side of a speed comparison, alone in its own process, working in bursts on request.
+"""Measures one side of a speed comparison in a process of its own; arena.py starts it.
 
-It reads a line with its job in JSON, prepares everything, answers "ready", and then answers every line "go" with the
-images a second of one burst. A burst is as many batches as take about the seconds of the job, so that a slow contestant
-holds up the others no longer than a fast one. Between bursts it sleeps on its standard input and takes no time from
-the other side. Run by arena.py; nothing here is timed that a user's training would not do: batches are gathered from
-10,000 images in random order. Those of PyTorch are floats already; ours are bytes, as they are in `cnn train`.
+The process reads a line with its job in JSON, prepares everything, and answers "ready". It answers every line "go" with
+the images per second of one burst of steps. A burst takes about as many seconds as the job says, for slow and fast
+contestants alike. Between bursts the process waits for its standard input and uses no processor time.
+
+A step does what a user's training run does: it gathers a batch from 10,000 images in random order. The images are
+floats for PyTorch and bytes for cnncli, as in `cnn train`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-IMAGES = 10_000  # to draw batches from; the speed does not depend on what is on them
+IMAGES = 10_000
+"""How many random images the batches are drawn from; their content does not change the speed."""
 
 
 def pixels(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -36,7 +38,7 @@ Step = Callable[[], None]
 
 
 def ours(job: dict[str, Any]) -> Step:
-    """Return one step of this project's training or inference."""
+    """Return one step of training or inference with cnncli."""
     import cnncli.engine as engine
     from cnncli.batches.batches import Batches, to_input
     from cnncli.nn.build import build_network
@@ -50,14 +52,14 @@ def ours(job: dict[str, Any]) -> Step:
         optimizer = make_optimizer("adam", {}, network.parameters)
         batches = Batches(images, labels, batch_size=batch, seed=1, drop_last=True)
         settings = engine.StepSettings(1e-3)
-        places = ((epoch, step) for epoch in count(1) for step in range(len(batches)))
+        positions = ((epoch, step) for epoch in count(1) for step in range(len(batches)))
 
         def train() -> None:
-            executor.train_batch(batches, optimizer, settings, key=(0, *next(places)))
+            executor.train_batch(batches, optimizer, settings, key=(0, *next(positions)))
 
         return train
 
-    x = to_input(images, None)  # like PyTorch's side: inference is measured on float input
+    x = to_input(images, None)  # as for PyTorch, inference is measured on float input
     lows = cycle(range(0, IMAGES - batch + 1, batch))
 
     def infer() -> None:
@@ -68,7 +70,7 @@ def ours(job: dict[str, Any]) -> Step:
 
 
 def torch_side(job: dict[str, Any]) -> Step:
-    """Return one step of PyTorch's training or inference of the same network, in one of its modes."""
+    """Return one step of training or inference of the same network with PyTorch, in one of its modes."""
     import torch
     from rivals import torch_network
     from torch.nn.functional import cross_entropy
@@ -117,7 +119,7 @@ def torch_side(job: dict[str, Any]) -> Step:
 
 
 def seconds(step: Step, steps: int) -> float:
-    """Return how long so many steps take."""
+    """Return how long this many steps take."""
     start = time.perf_counter()
     for _ in range(steps):
         step()

@@ -1,8 +1,8 @@
-"""What does `cnn train` add to the steps: data, validation, logging, checkpoints?
+"""How much time does `cnn train` add to its training steps, for data, validation, logging and checkpoints?
 
     CNNCLI_TEST_MNIST=... python benchmarks/epoch.py
 
-Two epochs of the reference network as the command runs them, and the steps of one alone, in turns.
+It measures in turns two epochs of the reference network with `cnn train`, and the steps of one epoch alone.
 """
 
 import csv
@@ -20,7 +20,7 @@ from arena import arguments, layers_of, save
 
 
 def steps_alone(count: int, batch: int) -> float:
-    """Return the seconds of so many training steps on one batch that is already there."""
+    """Return the seconds of this many training steps on one batch that is already in memory."""
     import cnncli.engine as engine
     from cnncli.nn.build import build_network
     from cnncli.optim.optimizers import make_optimizer
@@ -39,7 +39,7 @@ def steps_alone(count: int, batch: int) -> float:
 
 
 def epochs_of_a_run(data: str, folder: str) -> list[float]:
-    """Return the seconds of each of two epochs of `cnn train`; between them lies what the first one leaves behind."""
+    """Return the seconds of each of two epochs of `cnn train`; the second includes the checkpoint in between."""
     command = [sys.executable, "-m", "cnncli", "train", "--config", "mnist.yaml", "--epochs", "2", "--json"]
     done = subprocess.run(
         [*command, "--set", f"data.dir={data}"], cwd=folder, capture_output=True, text=True, check=True
@@ -66,9 +66,9 @@ def main() -> None:
         for i in (0, 1)
     )
     print(f"""
-an epoch of `cnn train` takes, times its 430 steps alone:
-  {first}  the first one: plans are built, workers started
-  {second}  the second one: with everything between two epochs, a checkpoint too""")
+time of an epoch of `cnn train`, relative to its 430 steps alone:
+  {first}  the first epoch, with building the plan and starting the workers
+  {second}  the second epoch, with everything between two epochs, a checkpoint included""")
     if not options.no_save:
         figures = {"first": first, "second": second, "epoch_seconds": epochs, "steps_seconds": alone}
         save("epoch", {"rounds": options.rounds, "ratio": max(first, second), **figures})

@@ -1,4 +1,4 @@
-"""How fast does the reference network classify, in batches of 1,000, against PyTorch in each of its modes?
+"""How fast does the reference network classify batches of 1,000, compared with PyTorch in each of its modes?
 
 python benchmarks/inference_throughput.py
 """

@@ -1,4 +1,4 @@
-"""How much memory does a training take, all its processes together, and how does it grow with the data set?
+"""How much memory does a training run take in all its processes, and how does it grow with the data set?
 
 CNNCLI_TEST_MNIST=... python benchmarks/memory.py
 """
@@ -55,7 +55,7 @@ def main() -> None:
         if has_torch():
             _, peak, _ = run([sys.executable, "-c", TORCH], cwd=folder)
             table["PyTorch, 60,000 images in float32"] = round(peak / 1e6)
-    print("\npeak memory of all processes together (shared pages once)")
+    print("\npeak memory of all processes together (shared pages counted once)")
     for name, megabytes in table.items():
         print(f"  {name:36s} {megabytes:5d} MB")
     if not options.no_save:

@@ -1,4 +1,4 @@
-"""Measures whole processes: their wall time, and the memory of a process and all its children together."""
+"""Measures whole processes: their wall time, and the memory of a process with all its children."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def family(pid: int) -> list[int]:
 
 
 def proportional_memory(pid: int) -> int:
-    """Return the bytes that a process and its descendants hold, shared pages counted once (PSS)."""
+    """Return the memory in bytes of a process and its descendants, with shared pages counted once (PSS)."""
     total = 0
     for member in family(pid):
         try:
@@ -38,8 +38,8 @@ def run(command: Sequence[str], *, every: float = 0.02, cwd: str | None = None) 
 
     Args:
         command: the program and its arguments.
-        every: seconds between two looks at the memory.
-        cwd: where it runs.
+        every: seconds between two measurements of the memory.
+        cwd: the working directory.
 
     Returns:
         wall seconds, peak bytes of all its processes together, and its exit code.
@@ -54,7 +54,7 @@ def run(command: Sequence[str], *, every: float = 0.02, cwd: str | None = None) 
 
 
 def wall(command: Sequence[str], *, cwd: str | None = None) -> float:
-    """Return the wall seconds of one run, with nothing looking at it."""
+    """Return the wall seconds of one run, without measuring its memory."""
     start = time.perf_counter()
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=cwd, check=True)
     return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""The same networks in PyTorch, built from the same layer list."""
+"""Builds the same networks in PyTorch from the same layer list."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def torch_network(model: Sequence[tuple[str, Mapping[str, Any]]], shape: tuple[i
 
 
 def torch_layers(network: Network) -> list[nn.Module]:
-    """Return one module for each layer, two where PyTorch needs a padding of its own."""
+    """Return one module for each layer, two where PyTorch needs a separate padding layer."""
     modules: list[nn.Module] = []
     before = [network.input_shape, *network.shapes]
     for layer, given in zip(network.layers, before, strict=False):

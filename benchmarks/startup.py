@@ -1,4 +1,4 @@
-"""How long do short commands take as whole processes: `cnn --help`, `cnn predict digit.png`, importing PyTorch?
+"""How long do short commands take as whole processes: `cnn --help`, `cnn predict digit.png`, `import torch`?
 
 python benchmarks/startup.py
 """
@@ -32,19 +32,18 @@ def main() -> None:
         for _ in range(options.rounds + 1):
             for name, command in commands.items():
                 seconds[name].append(wall(command, cwd=folder))
-    table = {
-        name: round(statistics.median(times[1:]), 3) for name, times in seconds.items()
-    }  # the first warms the disk
+    # The first run of each only warms the disk cache.
+    table = {name: round(statistics.median(times[1:]), 3) for name, times in seconds.items()}
     base = table["python -c 'import numpy'"]
     print("\nwhole processes, warm disk")
     for name, value in table.items():
-        print(f"  {name:28s} {value:6.3f} s   {value / base:.1f} times importing NumPy")
+        print(f"  {name:28s} {value:6.3f} s   {value / base:.1f} times `import numpy`")
     if not options.no_save:
         save("startup", {"rounds": options.rounds, "seconds": table})
 
 
 def draw(path: Path) -> Path:
-    """Write a picture of a seven, black on white."""
+    """Write a picture of a 7, black on white, and return its path."""
     from PIL import Image, ImageDraw
 
     image = Image.new("L", (300, 300), 255)

@@ -12,7 +12,7 @@ NETWORKS = {"vgg-small.yaml": "`vgg-small`", "lenet5.yaml": "LeNet-5", "deotte.y
 
 
 def result(name: str) -> dict[str, Any]:
-    """Return what a benchmark wrote."""
+    """Return the result that a benchmark wrote."""
     loaded: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     return loaded
 
@@ -67,7 +67,7 @@ def cost() -> list[str]:
 
 
 def machine() -> str:
-    """Return the machine the training benchmark ran on, in a sentence."""
+    """Return the machine of the training benchmark and the date."""
     facts = result("train_throughput")["machine"]
     return f"{facts['cpu']}, {', '.join(facts['vector'])}, {facts['cores']} cores, {facts['date']}"
 

@@ -1,4 +1,4 @@
-"""How fast does the reference network train, against PyTorch in each of its modes?
+"""How fast does the reference network train, compared with PyTorch in each of its modes?
 
 python benchmarks/train_throughput.py
 """
