@@ -1,4 +1,4 @@
-"""Builds all that a training run needs from its config, and refuses what cannot work before any time is spent."""
+"""Builds all that a training run needs from its config, and refuses what cannot work before training starts."""
 
 import zlib
 from dataclasses import dataclass
@@ -169,7 +169,7 @@ def _build_network(config: "Config", dataset: Dataset) -> Network:
         raise config.error(
             ("model", len(config.model) - 1),
             f"the network has {outputs} outputs, but {dataset.name} has {classes} classes",
-            f"give the last layer {classes} units: linear: {classes}",
+            f"set the last layer to {classes} units: linear: {classes}",
         )
     return network
 

@@ -1,4 +1,4 @@
-"""Saves a training run into its checkpoints, and restores it from them when the config and the data are the same."""
+"""Saves a training run in checkpoints, and restores it when the config and the data are the same."""
 
 import json
 import shlex
@@ -94,7 +94,7 @@ def restore(run: Run, prepared: Prepared) -> TrainingState:
 
 
 def check_something_left(run: Run, state: TrainingState, settings: "TrainConfig", was_done: bool) -> None:
-    """Refuse a resume that has nothing to do; the hint says how to train further.
+    """Refuse a resume that has nothing to do; the hint explains how to train further.
 
     A run that was trained but not evaluated (`was_done` is false) still has its final evaluation to do.
 
