@@ -1,4 +1,4 @@
-"""What tests of the engine ask for."""
+"""Fixtures for the tests of the engine."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The plain network in float64 as the judge of the engine, and the margin within which rounding decides nothing."""
+"""The plain network in float64 as the reference for the engine, and how close a network is to a change by rounding."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def twins(model, shape, seed=0):
     exact = build_network(model, shape, rng=np.random.default_rng(seed), dtype=np.float64)
     rng = np.random.default_rng(seed + 1)
     for name, parameter in fast.parameters.named.items():
-        if parameter.value.ndim == 1:  # biases, gammas and betas start at 0 and 1, where much is invisible
+        if parameter.value.ndim == 1:  # biases, gammas and betas start at 0 and 1, which would hide errors
             parameter.value += rng.normal(0, 0.3, parameter.shape).astype(np.float32)
         exact.parameters.named[name].value = parameter.value
     return fast, exact
@@ -30,9 +30,9 @@ def batch(shape, count, classes, seed=0):
 
 
 def margin(network: Network, x, rng=None) -> float:
-    """Return how far the nearest decision (a ReLU's sign, a pool's winner) is from turning, relative to its layer.
+    """Return how close the closest decision (a ReLU's sign, a pool's maximum) is to a change, relative to its layer.
 
-    Below some 1e-6, float32 and float64 may decide differently, and the gradient takes another way: no error.
+    Below some 1e-6, float32 and float64 may decide differently. Then their gradients differ, which is no error.
     """
     nearest = np.inf
     for layer in network.layers:
@@ -56,7 +56,7 @@ def distance(found, expected) -> float:
 
 
 class SameMasks:
-    """Stands in for a generator: gives the plain Dropout layers the masks that the plan has drawn.
+    """Takes the place of a generator: gives the plain Dropout layers the masks that the plan has drawn.
 
     Args:
         executor: has just run a batch with `workers=1`, so that its plans are in this process.

@@ -1,4 +1,4 @@
-"""The plan as people see it."""
+"""The table of a plan, for people."""
 
 import numpy as np
 

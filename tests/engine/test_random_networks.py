@@ -1,4 +1,4 @@
-"""Networks that nobody thought of: the plan and the plain layers still agree."""
+"""Random networks: the plan and the plain layers agree on them too."""
 
 import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
@@ -80,8 +80,8 @@ def test_random_networks_match_the_plain_layers(drawn, images, shards):
     exact_logits = exact.forward(x)
     loss, _ = exact.loss_and_gradients(x.astype(np.float64), labels)
     own_loss, _ = own.loss_and_gradients(x, labels)
-    # A BatchNorm over a handful of numbers magnifies rounding, in the plain layers' float32 as well: where those
-    # are further than 1e-5 from the truth themselves, the plan may be as far.
+    # A BatchNorm over a handful of numbers magnifies rounding, in the plain layers' float32 too. Where these are
+    # further than 1e-5 from float64, the plan may be as far.
     grads = exact.parameters.grads
     assert distance(logits, exact_logits) < max(1e-5, 4 * distance(logits32, exact_logits))
     assert abs(result.loss - loss) < max(1e-5 * max(1, abs(loss)), 4 * abs(own_loss - loss))

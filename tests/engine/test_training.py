@@ -1,4 +1,4 @@
-"""Training through the engine: the same course as the plain layers, and the same bits for any number of workers."""
+"""Training with the engine: the same results as the plain layers, and the same bits for any number of workers."""
 
 import hashlib
 
@@ -51,7 +51,7 @@ def distance_after_20_steps(name, seed):
     ours, theirs = (make_optimizer("sgd", {"momentum": 0.9}, n.parameters) for n in (fast, exact))
     with FastExecutor(fast, batch_size=32, workers=1, shards=2) as executor:
         for step in range(20):
-            images = 19 if step % 5 == 4 else 32  # a ragged batch now and then
+            images = 19 if step % 5 == 4 else 32  # now and then a smaller batch
             x, labels = batch(shape, images, 10, seed=100 * seed + step)
             executor.train_step(x, labels, ours, StepSettings(1e-2), key=(7, 1, step))
             exact.loss_and_gradients(x.astype(np.float64), labels, rng=SameMasks(executor, images))
@@ -63,17 +63,17 @@ def distance_after_20_steps(name, seed):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_parameters_after_20_steps_are_those_of_the_plain_layers(name):
-    """Mostly to the last bits of float32; where two pooled values differ by less than those, one may win or the other.
+    """The weights agree almost to the last bits of float32, except where two values in a pool differ by less than that.
 
-    Such a pixel sends its gradient another way, and the weights part by some 1e-4 (the plain layers in float32 part
-    from those in float64 in the same way). So of four starts one may have met one.
+    Such a pixel may send its gradient another way, and then the weights differ by some 1e-4. The plain layers in
+    float32 and in float64 differ in the same way. So one of four starts may contain such a pixel.
     """
     distances = sorted(distance_after_20_steps(name, seed) for seed in range(4))
     assert distances[2] < 1e-6
     assert distances[3] < 1e-3
 
 
-def test_adam_takes_the_same_course_for_the_reference_network():
+def test_adam_changes_the_reference_network_in_the_same_way():
     fast, exact = twins(REFERENCE, (1, 28, 28))
     ours, theirs = (make_optimizer("adam", {}, n.parameters) for n in (fast, exact))
     start = fast.parameters.values.copy()
@@ -83,7 +83,7 @@ def test_adam_takes_the_same_course_for_the_reference_network():
             executor.train_step(x, labels, ours, StepSettings(1e-3), key=(7, 1, step))
             exact.loss_and_gradients(x.astype(np.float64), labels, rng=SameMasks(executor, 32))
             theirs.step(1e-3)
-    # Adam divides tiny gradients by themselves, so the sign of noise counts fully: the way gone is compared.
+    # Adam divides tiny gradients by their own size, so the sign of noise counts fully: compare the whole change.
     assert distance(fast.parameters.values - start, exact.parameters.values - start) < 0.02
 
 
@@ -171,7 +171,7 @@ def test_dropout_draws_and_masks_like_the_plain_layer():
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_divergence_is_told_before_the_parameters_are_touched(workers):
+def test_divergence_is_reported_before_the_parameters_change(workers):
     network = build_network(REFERENCE, (1, 28, 28), rng=np.random.default_rng(0))
     rule = make_optimizer("adam", {}, network.parameters)
     x, labels = batch((1, 28, 28), 32, 10)
@@ -230,7 +230,7 @@ def test_a_batch_larger_than_announced_is_taken():
 
 
 class Scale(Layer):
-    """A layer nobody wrote a kernel for: y = x · weight, one weight a channel."""
+    """A layer that has no kernel: y = x · weight, one weight per channel."""
 
     kind = "scale"
 
@@ -292,7 +292,7 @@ def test_float64_and_plain_go_to_the_plain_executor():
 
 
 class Numbered:
-    """Batches whose every image is a function of (epoch, step, place), as a source has to be."""
+    """Batches in which every image is a function of (epoch, step, position), as `BatchSource` requires."""
 
     def __init__(self, shape, classes=10, batch_size=8, sizes=(8, 8, 5)):
         self.labels = np.arange(64) % classes
@@ -336,12 +336,14 @@ def test_a_batch_that_the_workers_prepare_gives_what_the_same_arrays_give(option
         for epoch in (1, 2):
             for step in range(3):
                 key = (1, epoch, step)
-                told = one.train_batch(source, rules[0], StepSettings(1e-2, max_gradient_norm=clip), key=key)
+                result = one.train_batch(
+                    source, rules[0], StepSettings(1e-2, max_gradient_norm=clip), key=key
+                )
                 expected = other.train_step(
                     *source.whole(epoch, step), rules[1], StepSettings(1e-2, max_gradient_norm=clip), key=key
                 )
-                assert told == expected
-            one.forward(source.whole(1, 0)[0])  # what an evaluation leaves behind does no harm
+                assert result == expected
+            one.forward(source.whole(1, 0)[0])  # an evaluation in between changes nothing
         assert np.array_equal(ours.parameters.values, theirs.parameters.values)
 
 
@@ -352,7 +354,7 @@ def test_other_batches_and_plain_arrays_may_follow(options):
     sources = [
         Numbered(shape),
         Numbered(shape, batch_size=12, sizes=(12, 3)),
-    ]  # the second one does not fit yet
+    ]  # the second one is larger than the executor has room for
     with (
         engine.compile(ours, batch_size=8, **options) as one,
         engine.compile(theirs, batch_size=8, **options) as other,
@@ -382,7 +384,7 @@ def test_batches_that_do_not_fit_are_refused_and_nothing_changes(options):
         assert executor.train_batch(Numbered(shape), rule, StepSettings(1e-2), key=(1, 1, 0)).loss > 0
 
 
-def test_augmented_batches_train_to_the_same_bits_whoever_prepares_them():
+def test_augmented_batches_train_to_the_same_bits_with_any_kind_of_worker():
     images = np.random.default_rng(3).integers(0, 256, (50, 16, 15, 3), dtype=np.uint8)
     augment = make_augmentation([(kind, {}) for kind in ("affine", "elastic", "erase", "noise")])
     model, shape = NETWORKS["blocks"]
@@ -422,7 +424,7 @@ def test_an_error_while_preparing_ends_the_step_and_the_next_one_is_right(option
     class Failing(Numbered):
         def write(self, epoch, step, part, x, y):
             if step == 1:
-                raise DataError(f"image {part.start} cannot be had")
+                raise DataError(f"image {part.start} cannot be read")
             super().write(epoch, step, part, x, y)
 
     model, shape = NETWORKS["blocks"]
@@ -434,7 +436,7 @@ def test_an_error_while_preparing_ends_the_step_and_the_next_one_is_right(option
     ):
         rules = [make_optimizer("adam", {}, n.parameters) for n in (ours, theirs)]
         one.train_batch(source, rules[0], StepSettings(1e-2), key=(1, 1, 0))
-        with pytest.raises(DataError, match="cannot be had"):
+        with pytest.raises(DataError, match="cannot be read"):
             one.train_batch(source, rules[0], StepSettings(1e-2), key=(1, 1, 1))
         one.train_batch(source, rules[0], StepSettings(1e-2), key=(1, 1, 2))
         for step in (0, 2):

@@ -1,1 +1,1 @@
-"""Shards of a batch on several workers."""
+"""Runs the shards of a batch: `caller` in the calling process, `shard` in every worker."""

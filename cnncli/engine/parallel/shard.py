@@ -127,7 +127,7 @@ class ShardRunner:
         gradients = arrays.shard_gradients[shard]
         arrays.losses[shard], arrays.correct[shard] = loss, correct
         arrays.squared_norms[shard] = np.dot(gradients, gradients)
-        plan.clock.stop("sum gradients, optimizer")
+        plan.clock.stop("gradients, optimizer")
         yield  # after this barrier, the gradients of all shards are there
         plan.clock.stop(WAITING)
         part = shard_slice(self.network.parameters.size, active, shard)
@@ -135,7 +135,7 @@ class ShardRunner:
             sum_gradients(arrays, active, part, self.network.parameters.grads)
         elif arrays.all_finite(active):
             yield from self._update(task, shard, part, active)
-        plan.clock.stop("sum gradients, optimizer")
+        plan.clock.stop("gradients, optimizer")
 
     def _update(self, task: Task, shard: int, part: slice, active: int) -> Iterator[None]:
         """Sum this slice of the shards' gradients and move the same slice of the parameters."""

@@ -42,9 +42,9 @@ class PrivateMemory:
 class SharedArrays:
     """The arrays of an executor that caller and workers share.
 
-    Four other kinds of arrays are in the same memory, but belong to the network and the optimizer. The parameters, the
-    summed gradients and the optimizer's state are written by every shard in its update: each writes its own slice, and
-    reads other slices only before that. BatchNorm's running statistics are written by shard 0 in its forward pass.
+    The network's and the optimizer's arrays are in the same memory. All shards read the parameters in their forward and
+    backward pass. After the barrier that follows, every shard updates its own slice of the summed gradients, the
+    optimizer's state and the parameters. Shard 0 writes BatchNorm's running statistics in its forward pass.
 
     Attributes:
         x: (N, C, H, W), the images. The caller writes them before the task, except in `train_batch`, where every

@@ -1,1 +1,1 @@
-"""The network of one shard as a list of kernels with their memory."""
+"""Compiles a network for one shard: layers become nodes, nodes become kernels, and kernels record their calls."""

@@ -163,7 +163,7 @@ class ShardPlan:
             if norms:
                 self._replay(stage.entry)
                 own = merge_sums([norm.moments() for norm in norms])
-                self.clock.stop("batch normalization: sums")
+                self.clock.stop("BatchNorm sums")
                 total = yield from rank.add_up(norms[0], own, backward=False)
                 self.clock.stop(WAITING)
                 for norm in norms:
@@ -191,7 +191,7 @@ class ShardPlan:
             norms = stage.norms
             if norms:
                 own = merge_sums([norm.gradients() for norm in norms])
-                self.clock.stop("batch normalization: sums")
+                self.clock.stop("BatchNorm sums")
                 total = yield from rank.add_up(norms[0], own, backward=True)
                 self.clock.stop(WAITING)
                 for norm in norms:

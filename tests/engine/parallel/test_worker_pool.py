@@ -1,4 +1,4 @@
-"""Workers that die, fail or are left alone: an error, never a hang, and nothing left behind."""
+"""Workers that die or fail, or whose caller dies: an error, never a hang, and no process stays."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ def two_steps(worker, task):
 @pytest.mark.parametrize("kind", [ThreadPool, ProcessPool])
 @pytest.mark.parametrize("when", ["fail", "fail late"])
 @pytest.mark.parametrize("worker", [0, 1, 2])
-def test_an_error_of_any_worker_reaches_the_caller_and_the_pool_goes_on(kind, when, worker, forks):
+def test_an_error_of_any_worker_reaches_the_caller_and_the_pool_continues(kind, when, worker, forks):
     pool = kind(3, two_steps)
     pool.run("fine", 3)
     for _ in range(3):
@@ -54,7 +54,7 @@ def test_a_defect_in_a_worker_comes_with_its_traceback(kind, forks):
     pool.close()
 
 
-def test_a_worker_that_dies_is_an_error_and_the_others_are_let_go(forks):
+def test_a_worker_that_dies_is_an_error_and_the_others_are_stopped(forks):
     pool = ProcessPool(3, two_steps)
     processes = list(pool._processes.values())
     with pytest.raises(WorkerError, match="died"):
@@ -89,7 +89,7 @@ def test_closing_leaves_no_process_and_the_network_stays_usable(forks):
     executor.close()
 
 
-def test_an_error_of_the_caller_leaves_the_team_in_step():
+def test_an_error_of_the_caller_leaves_the_workers_in_step():
     network = build_network(MODEL, (1, 8, 8), rng=np.random.default_rng(0))
     x, labels = batch((1, 8, 8), 16, 4)
     with FastExecutor(network, workers=2, shards=2) as executor:

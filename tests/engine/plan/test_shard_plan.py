@@ -1,4 +1,4 @@
-"""Stages take micro-batches of their own sizes, and hand each other the right images."""
+"""Every stage has its own size of micro-batch, and passes the right images to the next stage."""
 
 import itertools
 
@@ -22,7 +22,7 @@ def conv(filters, kernel, **options):
 
 
 END = [("globalavgpool", {}), ("linear", {"units": 5})]
-# What writes to a BatchNorm behind it, and what reads from one in front of it, each in its own layout.
+# Every kernel that writes to a BatchNorm after it, or reads from one before it, in its own layout.
 NETWORKS = {
     "rows": [BN, conv(4, 5, padding=2), BN, RELU, conv(4, 2, stride=2), BN, RELU, conv(6, 2), BN, *END],
     "winograd": [
@@ -61,14 +61,14 @@ def test_stages_of_different_sizes_match_the_plain_layers(name, images, workspac
             own.loss_and_gradients(x, labels, rng=SameMasks(executor, images))
         if wide:
             break
-    assert wide  # rounding decides nothing
+    assert wide  # no decision depends on rounding
     assert result.loss == pytest.approx(loss, rel=1e-5)
     # A BatchNorm over a few images magnifies rounding, in the plain layers' float32 too.
     own_distance = distance(own.parameters.grads, exact.parameters.grads)
     assert distance(fast.parameters.grads, exact.parameters.grads) < max(1e-5, 4 * own_distance)
     for key, buffer in fast.buffers.items():
         assert distance(buffer, exact.buffers[key]) < 1e-5, key
-    if workspace == 30_000 and images != 23:  # the case that this is about
+    if workspace == 30_000 and images != 23:  # here the sizes differ
         assert len(set(sizes)) > 1
 
 
@@ -121,7 +121,7 @@ def test_every_image_is_in_one_slot_of_every_stage(images, monkeypatch):
         ([conv(12, 5), BN, POOL, conv(12, 3), *END], {"BatchNormKernel": False, "FirstConv": False}),
     ],
 )
-def test_images_lie_as_the_convolution_behind_reads_them(model, image_major):
+def test_images_are_laid_out_as_the_next_convolution_reads_them(model, image_major):
     network = build_network(model, (2, 17, 15), rng=np.random.default_rng(0))
     plan = ShardPlan(network, np.zeros((4, 2, 17, 15), np.float32), training=True, clock=NoClock())
     kernels = {type(k).__name__: k for group in plan.micro_batches() for k in group.kernels}
