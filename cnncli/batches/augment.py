@@ -1,8 +1,8 @@
-"""Makes small, label-keeping changes to training images, so that a network sees more than was written.
+"""Data augmentation: small random changes of training images that keep their labels.
 
-Every augmentation works on a batch or a part of one, mixes no images, draws from what it is given and from
-nothing else, and keeps shape, type and the range 0..1. What moves in from outside an image is 0, the background
-of MNIST.
+Every augmentation works on a batch or on a part of one and treats each image separately. It draws random numbers only
+from its argument, and keeps shape, dtype and the range 0..1. Pixels from outside an image are 0, the background of
+MNIST.
 
 Axis letters: N batch, C channels, H W image.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cnncli.batches.draws import Draws
+from cnncli.batches.random_source import RandomSource
 from cnncli.batches.warp import warp
 from cnncli.options import full_names, inside, integer, look_up, real
 from cnncli.types import FloatArray
@@ -44,8 +44,8 @@ class Transform:
     options: dict[str, Range]
 
 
-def _between(rng: Draws, limit: float, count: int) -> FloatArray:
-    """Draw from the uniform distribution between −limit and limit, one number an image."""
+def _between(rng: RandomSource, limit: float, count: int) -> FloatArray:
+    """Draw one number per image from the uniform distribution between −limit and limit."""
     return limit * rng.uniform(-1, 1, count)
 
 
@@ -59,14 +59,14 @@ def _move(
 ) -> FloatArray:
     """Zoom, shear, rotate counter-clockwise and shift each image about its middle, in this order.
 
-    A pixel p of the result shows the place zoom⁻¹ · shear⁻¹ · rotation⁻¹ · (p − shift) of the image. Pairs
-    are (down, right); shear slants the columns by an angle, as italics do.
+    Pixel p of the result is sampled from the image at zoom⁻¹ · shear⁻¹ · rotation⁻¹ · (p − shift). Pairs are
+    (down, right). Shear slants the columns by an angle, like italics.
     """
     count, _, height, width = images.shape
     angle = np.broadcast_to(np.deg2rad(degrees), count)  # (N,)
     cos, sin = np.cos(angle), np.sin(angle)
     slope = np.tan(np.deg2rad(shear))
-    # how far the place sampled moves in the image, for a step (down, right) in the result
+    # how far the sampled position moves in the image for a step (down, right) in the result
     down_down, down_right = cos / zoom[0], sin / zoom[0]
     right_down, right_right = (slope * cos - sin) / zoom[1], (slope * sin + cos) / zoom[1]
     moves = np.empty((2, count, 3), images.dtype)
@@ -84,41 +84,41 @@ def _move(
 
 @lru_cache(4)
 def _from_middle(height: int, width: int, dtype: np.dtype[Any]) -> FloatArray:
-    """Return how far down and right of the middle each pixel lies, and ones for what is constant: (3, H·W)."""
-    places = np.ones((3, height, width), dtype)
-    places[0] = np.arange(height)[:, None] - (height - 1) / 2
-    places[1] = np.arange(width) - (width - 1) / 2
-    places.flags.writeable = False
-    return places.reshape(3, -1)
+    """Return the offsets of each pixel down and right from the middle, and ones for the constant term: (3, H·W)."""
+    offsets = np.ones((3, height, width), dtype)
+    offsets[0] = np.arange(height)[:, None] - (height - 1) / 2
+    offsets[1] = np.arange(width) - (width - 1) / 2
+    offsets.flags.writeable = False
+    return offsets.reshape(3, -1)
 
 
-def shift(images: FloatArray, rng: Draws, *, pixels: float) -> FloatArray:
-    """Shift by whole pixels, up to ±pixels down and right, which blurs nothing."""
+def shift(images: FloatArray, rng: RandomSource, *, pixels: float) -> FloatArray:
+    """Shift by up to ±pixels down and right, by whole pixels, so that nothing is blurred."""
     most = int(pixels)
     down, right = (rng.integers(-most, most, len(images), endpoint=True) for _ in range(2))
     return _move(images, shift=(down, right))
 
 
-def rotate(images: FloatArray, rng: Draws, *, degrees: float) -> FloatArray:
+def rotate(images: FloatArray, rng: RandomSource, *, degrees: float) -> FloatArray:
     """Rotate about the middle by up to ±degrees."""
     return _move(images, degrees=_between(rng, degrees, len(images)))
 
 
-def zoom(images: FloatArray, rng: Draws, *, factor: float) -> FloatArray:
-    """Stretch height and width, each on its own, by 1 − factor to 1 + factor."""
+def zoom(images: FloatArray, rng: RandomSource, *, factor: float) -> FloatArray:
+    """Stretch height and width independently by 1 − factor to 1 + factor."""
     down, right = 1 + _between(rng, factor, len(images)), 1 + _between(rng, factor, len(images))
     return _move(images, zoom=(down, right))
 
 
-def shear(images: FloatArray, rng: Draws, *, degrees: float) -> FloatArray:
+def shear(images: FloatArray, rng: RandomSource, *, degrees: float) -> FloatArray:
     """Slant to the left or right by up to ±degrees."""
     return _move(images, shear=_between(rng, degrees, len(images)))
 
 
 def affine(
-    images: FloatArray, rng: Draws, *, degrees: float, zoom: float, shift: float, shear: float
+    images: FloatArray, rng: RandomSource, *, degrees: float, zoom: float, shift: float, shear: float
 ) -> FloatArray:
-    """Rotate, stretch, shift (parts of pixels too) and shear at once: one interpolation instead of four."""
+    """Rotate, stretch, shift (also by fractions of pixels) and shear with one interpolation instead of four."""
     count = len(images)
     return _move(
         images,
@@ -129,14 +129,14 @@ def affine(
     )
 
 
-def elastic(images: FloatArray, rng: Draws, *, alpha: float, sigma: float) -> FloatArray:
-    """Displace every pixel by a smooth random field, as a hand that trembles does.
+def elastic(images: FloatArray, rng: RandomSource, *, alpha: float, sigma: float) -> FloatArray:
+    """Displace every pixel by a smooth random field, like the tremor of a hand.
 
-    field = alpha · Gaussian(sigma) ∗ uniform(−1, 1), one for the rows and one for the columns.
+    field = alpha · Gaussian(sigma) ∗ uniform(−1, 1), separately for rows and columns.
     Source: Simard, Steinkraus, Platt: Best practices for convolutional neural networks (2003), section 2.
 
     Args:
-        alpha: strength; at sigma 4 an alpha of 34 moves a pixel by about 1.4 pixels.
+        alpha: strength; with sigma 4, an alpha of 34 moves a pixel by about 1.4 pixels.
         sigma: standard deviation of the smoothing, in pixels.
     """
     count, _, height, width = images.shape
@@ -150,14 +150,14 @@ def elastic(images: FloatArray, rng: Draws, *, alpha: float, sigma: float) -> Fl
 
 
 def _smoothing(size: int, sigma: float) -> FloatArray:
-    """Return the matrix (size, size) that blurs a vector with a Gaussian; beyond its ends are zeros."""
+    """Return the matrix (size, size) that blurs a vector with a Gaussian, with zeros beyond the ends."""
     distance = np.subtract.outer(np.arange(size), np.arange(size))
     bell: FloatArray = np.exp(-0.5 * (distance / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
     return bell.astype(np.float32)
 
 
-def erase(images: FloatArray, rng: Draws, *, size: float) -> FloatArray:
-    """Black out one square of size × size, whose middle may lie on any pixel.
+def erase(images: FloatArray, rng: RandomSource, *, size: float) -> FloatArray:
+    """Black out a square of size × size pixels whose middle is a random pixel.
 
     Source: DeVries, Taylor: Improved regularization of convolutional neural networks with cutout (2017).
     """
@@ -170,8 +170,8 @@ def erase(images: FloatArray, rng: Draws, *, size: float) -> FloatArray:
     return np.where(erased, images.dtype.type(0), images)
 
 
-def noise(images: FloatArray, rng: Draws, *, std: float) -> FloatArray:
-    """Add Gaussian noise of a standard deviation, in units of 0..1, and clip."""
+def noise(images: FloatArray, rng: RandomSource, *, std: float) -> FloatArray:
+    """Add Gaussian noise with a standard deviation in units of 0..1, and clip to 0..1."""
     noisy = rng.standard_normal(images.shape, np.float32).astype(images.dtype, copy=False)
     noisy *= images.dtype.type(std)
     noisy += images
@@ -198,15 +198,15 @@ AUGMENTATIONS: dict[str, Transform] = {
 
 def make_augmentation(
     specs: Sequence[Iterable[Any]],
-) -> Callable[[FloatArray, Draws], FloatArray] | None:
+) -> Callable[[FloatArray, RandomSource], FloatArray] | None:
     """Chain augmentations into one function of images and a generator.
 
     Args:
-        specs: pairs (name, options) in the order of their application. The option "_" stands for the first
-            one of the augmentation, so that `rotate: 10` may be written; what is left out has its default.
+        specs: pairs (name, options) in the order in which they are applied. The option "_" is the first option of the
+            augmentation, which a config sets by `rotate: 10`. Omitted options have their defaults.
 
     Returns:
-        The chain, or None when there is nothing to do.
+        The chain, or None for no augmentation.
 
     Raises:
         ModelError: a name or an option is unknown, or a value is out of range. The key path is (index, option).
@@ -220,7 +220,7 @@ def make_augmentation(
     if not steps:
         return None
 
-    def augment(images: FloatArray, rng: Draws) -> FloatArray:
+    def augment(images: FloatArray, rng: RandomSource) -> FloatArray:
         for apply, options in steps:
             images = apply(images, rng, **options)
         return images

@@ -1,4 +1,7 @@
-"""Turns byte images into float batches, one at a time, so that no float copy of a whole set ever exists.
+"""Turns byte images into float batches one at a time, so that memory never holds a float copy of a set.
+
+What travels from the training loop to a worker is a key (seed, epoch, step), never an image. Each worker has the byte
+images of the set, and prepares the images of its own part of the batch with `Batches.write`.
 
 Axis letters: N images of a set, B images of a batch, C channels, H W image.
 """
@@ -8,13 +11,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.batches.draws import Draws, PartOfDraws
+from cnncli.batches.random_source import RandomSlice, RandomSource
 from cnncli.errors import DataError
 from cnncli.randomness import stream
 from cnncli.types import ByteArray, FloatArray, IntArray, Shape
 
-Augmentation = Callable[[FloatArray, Draws], FloatArray]
-"""Takes float images (B, C, H, W) in 0..1 and what to draw from, gives images of the same shape and type."""
+Augmentation = Callable[[FloatArray, RandomSource], FloatArray]
+"""From float images (B, C, H, W) in 0..1 and a random source to images of the same shape and dtype."""
 
 
 def to_input(
@@ -23,16 +26,16 @@ def to_input(
     dtype: npt.DTypeLike = np.float32,
     out: FloatArray | None = None,
 ) -> FloatArray:
-    """Return byte images as network input: (pixel / 255 − mean) / std.
+    """Convert byte images to network input: (pixel / 255 − mean) / std.
 
     Args:
         images: (B, H, W) grey or (B, H, W, C), uint8.
         normalize: mean and standard deviation of the set in units of 0..1, or None for pixel / 255 alone.
         dtype: float32 or float64.
-        out: where to write it, (B, C, H, W); its type is then the dtype.
+        out: the array to write to, (B, C, H, W), whose dtype replaces `dtype`; None for a new array.
 
     Returns:
-        out, or a fresh array (B, C, H, W), never a view of another batch.
+        `out` or the new array, (B, C, H, W).
 
     Example:
         >>> to_input(np.full((1, 28, 28), 255, np.uint8)).shape
@@ -40,7 +43,7 @@ def to_input(
     """
     if images.ndim not in (3, 4) or images.dtype != np.uint8:
         raise ValueError(f"images must be uint8 (N, H, W) or (N, H, W, C), not {images.dtype} {images.shape}")
-    # (B, H, W[, C]) -> (B, C, H, W); still bytes, still a view
+    # (B, H, W[, C]) -> (B, C, H, W), a view of the bytes
     channels_first = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
     x: FloatArray = np.empty(channels_first.shape, dtype) if out is None else out
     scale = x.dtype.type
@@ -58,27 +61,26 @@ Batch = tuple[FloatArray, npt.NDArray[np.int64]]
 
 
 class Batches:
-    """The batches of a set, epoch after epoch, each a pure function of (seed, epoch, step).
+    """The batches of a set, each of which is a pure function of (seed, epoch, step).
 
-    The order of epoch e is drawn from the stream (seed, "shuffle", e) and the augmentation of its step s from
-    (seed, "augment", e, s). So a training that stopped before step s goes on with `epoch(e, start_step=s)`
-    and sees exactly the batches it would have seen. Nothing of an object may be changed once it is in use: workers of
-    a training have copies of it.
+    The order of epoch e is drawn from the random stream (seed, "shuffle", e), and the augmentation of its step s from
+    (seed, "augment", e, s). So a run that was interrupted before step s continues with `epoch(e, start_step=s)` and
+    gets the same batches. The attributes must not change after the first use, because workers have copies of them.
 
     Args:
-        images: (N, H, W) or (N, H, W, C), uint8; kept, not copied.
-        labels: (N,) integers.
-        batch_size: images of a batch; the last one of an epoch may be shorter.
-        seed: the run's seed.
-        normalize: mean and standard deviation of the set, or None; applied after the augmentation.
-        augment: a function of float images in 0..1 and what to draw from, or None.
-        shuffle: a new order every epoch; without it, the order of the set.
-        drop_last: leave out a last batch that is not full.
+        images: (N, H, W) or (N, H, W, C), uint8; not copied.
+        labels: (N,), integers.
+        batch_size: the number of images per batch; the last batch of an epoch may be smaller.
+        seed: the seed of the run.
+        normalize: mean and standard deviation of the set, applied after the augmentation, or None.
+        augment: the augmentation, or None.
+        shuffle: draw a new order in every epoch, or keep the order of the set.
+        drop_last: omit the last batch of an epoch if it is not full.
         dtype: float32 or float64.
-        indices: use only these images of the set (a training or validation part), again without copying any.
+        indices: use only these images of the set, without copying them; None for all images.
 
     Raises:
-        DataError: there is not one batch in an epoch.
+        DataError: an epoch has no batch.
 
     Example:
         >>> batches = Batches(np.zeros((10, 28, 28), np.uint8), np.zeros(10, np.int64), batch_size=4, seed=1)
@@ -131,30 +133,30 @@ class Batches:
 
     @property
     def input_shape(self) -> Shape:
-        """The shape (C, H, W) of one image as a network's input."""
+        """The shape (C, H, W) of one image as the input of a network."""
         height, width, *channels = self.images.shape[1:]
         return (channels[0] if channels else 1, height, width)
 
     def size(self, step: int) -> int:
-        """Return how many images a step of an epoch has, 0 where there is no such step; steps count from 0."""
+        """Return the number of images in a step of an epoch, counted from 0; 0 if there is no such step."""
         return min(self.batch_size, self.count - step * self.batch_size) if 0 <= step < len(self) else 0
 
     def order(self, epoch: int) -> IntArray:
-        """Return the positions in the set in the order of an epoch, (count,)."""
+        """Return the indices of the images in the order of an epoch, (count,)."""
         if not self.shuffle:
             return np.arange(self.count) if self.indices is None else self.indices
         shuffled = stream(self.seed, "shuffle", epoch).permutation(self.count)
         return shuffled if self.indices is None else self.indices[shuffled]
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch from a step on.
+        """Yield the batches of an epoch, starting at a step.
 
         Args:
-            epoch: counts from 1.
-            start_step: how many batches of the epoch are done already.
+            epoch: counted from 1.
+            start_step: the number of batches to skip.
 
         Yields:
-            x (B, C, H, W) floats and y (B,) int64, both fresh: the caller may keep or change them.
+            New arrays, which the caller may change: x (B, C, H, W), floats, and y (B,), int64.
         """
         if start_step < 0:
             raise ValueError(f"start_step must not be negative, got {start_step}")
@@ -165,14 +167,16 @@ class Batches:
             yield x, y
 
     def write(self, epoch: int, step: int, part: slice, x: FloatArray, y: npt.NDArray[np.int64]) -> None:
-        """Write a part of a batch to where it is wanted; the parts of a batch make up the whole, but for rounding.
+        """Prepare a part of a batch; this is what each worker calls.
+
+        The parts of a batch are equal to the complete batch, except for rounding.
 
         Args:
-            epoch: counts from 1.
-            step: of the epoch, counts from 0.
-            part: which images of the batch, as a slice from start to stop.
-            x: (part, C, H, W), float32 or float64.
-            y: (part,).
+            epoch: counted from 1.
+            step: the step of the epoch, counted from 0.
+            part: the images of the batch to prepare, a slice with start and stop.
+            x: the array to write the images to, (part, C, H, W), float32 or float64.
+            y: the array to write the labels to, (part,).
         """
         first = step * self.batch_size
         chosen = self._kept_order(epoch)[first + part.start : first + part.stop]
@@ -183,8 +187,8 @@ class Batches:
             return
         count = self.size(step)
         rng = stream(self.seed, "augment", epoch, step)
-        draws = rng if len(images) == count else PartOfDraws(rng, count, part)
-        augmented = self.augment(to_input(images, None, self.dtype), draws)
+        source = rng if len(images) == count else RandomSlice(rng, count, part)
+        augmented = self.augment(to_input(images, None, self.dtype), source)
         if self.normalize is None:
             x[...] = augmented
             return
@@ -193,7 +197,7 @@ class Batches:
         x *= x.dtype.type(1 / std)
 
     def _kept_order(self, epoch: int) -> IntArray:
-        """Return the order of an epoch, drawn only once while it is under way."""
+        """Return the order of an epoch, drawn only once as long as the epoch does not change."""
         kept, order = self._order
         if kept != epoch:
             order = self.order(epoch)

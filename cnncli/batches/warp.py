@@ -1,4 +1,4 @@
-"""Samples images at real-valued places: what rotations, stretchings and trembling hands have in common.
+"""Samples images at real-valued positions, which all geometric augmentations have in common.
 
 Axis letters: N images, C channels, H W image.
 """
@@ -12,20 +12,20 @@ import numpy.typing as npt
 from cnncli.types import FloatArray
 
 _CHUNK = 25_600
-"""Pixels at a time: what is made of them stays in the second-level cache."""
+"""The number of pixels per chunk; all intermediate arrays of a chunk fit into the second-level cache."""
 
 
 def warp(images: FloatArray, rows: FloatArray, columns: FloatArray) -> FloatArray:
-    """Sample images at real-valued places, bilinearly; outside an image everything is 0.
+    """Sample images at real-valued positions by bilinear interpolation; pixels outside an image are 0.
 
-    y[n, c, h, w] = x[n, c, rows[n, h, w], columns[n, h, w]], with the value between four pixels interpolated.
+    y[n, c, h, w] = x[n, c, rows[n, h, w], columns[n, h, w]]
 
     Args:
         images: (N, C, H, W).
         rows, columns: (N, H, W), in pixels, where 0 is the middle of the first pixel.
 
     Returns:
-        A fresh array of the shape and type of images.
+        A new array with the shape and dtype of images.
     """
     warped = np.empty_like(images)
     part = max(1, _CHUNK // (images.shape[2] * images.shape[3]))
@@ -37,15 +37,15 @@ def warp(images: FloatArray, rows: FloatArray, columns: FloatArray) -> FloatArra
 
 
 class _Workspace(NamedTuple):
-    """Everything between the places and the result, for n images.
+    """The intermediate arrays for n images.
 
     Attributes:
-        padded: (n, C, H + 3, W + 3), one pixel of background before an image and two after it: every clipped
-            place has its four neighbours.
-        down, right: (n, H, W); the places, then how far below or right of its neighbour each one is, 0 to 1.
-        top, left: (n, H, W); the neighbour's row and column, then its place among all pixels.
-        corner: (n, H, W), the same as an index.
-        first: (n, 1), the index of each image's first pixel, behind the background.
+        padded: (n, C, H + 3, W + 3), the images with one pixel of background before and two after each axis, so that
+            every clipped position has four neighbours.
+        down, right: (n, H, W), the positions, then their distances 0 to 1 from the neighbour above left.
+        top, left: (n, H, W), the row and column of that neighbour; then top is its index in the flat padded array.
+        corner: (n, H, W), the same index as an integer.
+        first: (n, 1), the index of the first pixel of each image in the flat padded array.
         neighbours: (4, n, H, W), the values above left, above right, below left and below right.
     """
 
@@ -60,31 +60,31 @@ class _Workspace(NamedTuple):
 
 
 class _Memory(threading.local):
-    """The last workspace of a thread. Taking memory anew would cost half as much again as the work in it."""
+    """Keeps the last workspace of each thread, because allocating it takes half as long as the work in it."""
 
     def __init__(self) -> None:
         self._kept: _Workspace | None = None
 
     def workspace(self, count: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> _Workspace:
-        """Return a workspace for so many images (C, H, W)."""
+        """Return a workspace for `count` images of a shape (C, H, W)."""
         channels, height, width = shape
         size = (count, channels, height + 3, width + 3)
         if self._kept is None or self._kept.padded.shape != size or self._kept.padded.dtype != dtype:
             padded = np.zeros(size, dtype)
-            # float32 counts to 2²⁴ only
-            counting: Any = dtype if padded.size < 1 << 24 else np.float64
-            places = (count, height, width)
-            first = np.arange(count, dtype=counting).reshape(-1, 1) * channels * (height + 3) * (width + 3)
+            # float32 represents integers exactly only up to 2²⁴
+            index_dtype: Any = dtype if padded.size < 1 << 24 else np.float64
+            positions = (count, height, width)
+            first = np.arange(count, dtype=index_dtype).reshape(-1, 1) * channels * (height + 3) * (width + 3)
             first += width + 4
             self._kept = _Workspace(
                 padded,
-                down=np.empty(places, dtype),
-                right=np.empty(places, dtype),
-                top=np.empty(places, counting),
-                left=np.empty(places, counting),
-                corner=np.empty(places, np.intp),
+                down=np.empty(positions, dtype),
+                right=np.empty(positions, dtype),
+                top=np.empty(positions, index_dtype),
+                left=np.empty(positions, index_dtype),
+                corner=np.empty(positions, np.intp),
                 first=first,
-                neighbours=np.empty((4, *places), dtype),
+                neighbours=np.empty((4, *positions), dtype),
             )
         return self._kept
 
@@ -95,7 +95,7 @@ _memory = _Memory()
 def _warp_part(
     images: FloatArray, rows: FloatArray, columns: FloatArray, out: FloatArray, workspace: _Workspace
 ) -> None:
-    """Write what `warp` returns to out."""
+    """Write the result of `warp` to `out`."""
     count, channels, height, width = images.shape
     padded = workspace.padded
     down, right = workspace.down[:count], workspace.right[:count]
@@ -119,7 +119,7 @@ def _warp_part(
     for channel in range(channels):
         start = flat[channel * channel_size :]
         for offset, values in zip((0, 1, width + 3, width + 4), neighbours, strict=True):
-            np.take(start[offset:], corner, out=values, mode="wrap")  # all are inside; this spares the check
+            np.take(start[offset:], corner, out=values, mode="wrap")  # all are inside; this omits the check
         upper_right -= upper
         upper_right *= right
         upper += upper_right

@@ -8,7 +8,7 @@ import pytest
 
 from cnncli.batches.augment import AUGMENTATIONS, make_augmentation
 from cnncli.batches.batches import Batches, to_input
-from cnncli.batches.draws import PartOfDraws
+from cnncli.batches.random_source import RandomSlice
 from cnncli.errors import DataError
 
 
@@ -216,7 +216,7 @@ def test_a_part_draws_what_the_whole_would_have_drawn_for_it():
 
     whole = every_draw(np.random.default_rng(2), 9)
     for part in (slice(0, 4), slice(4, 9), slice(2, 3)):
-        drawn = every_draw(PartOfDraws(np.random.default_rng(2), 9, part), part.stop - part.start)
+        drawn = every_draw(RandomSlice(np.random.default_rng(2), 9, part), part.stop - part.start)
         for found, expected in zip(drawn, whole, strict=True):
             assert found.dtype == expected.dtype
             np.testing.assert_array_equal(found, expected[part])
