@@ -1,8 +1,8 @@
-"""Draws a set of handwritten digits out of nothing but stroke models, so that a first run needs no download.
+"""Draws the built-in set of handwritten digits, so that a first training run needs no download.
 
-A digit is one of several ways of writing it (strokes.py). Its control points tremble, the whole is bent,
-slanted, turned and stretched, a pen of some width follows the curve, and the result is fitted the way MNIST
-was: into a box of 20 pixels, with the centre of mass on the centre of 28x28.
+A digit is drawn from one of several stroke models (strokes.py). Its control points get random offsets, the digit is
+bent, stretched, slanted and rotated, and a pen of random width follows the curve. The result has the form of MNIST:
+scaled to a box of 20x20 pixels, with the center of mass at the center of 28x28 pixels.
 
 Axis letters: N digits, K control points, P points along the curve.
 """
@@ -14,30 +14,30 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from cnncli.data.dataset import SYNTHETIC, Dataset, Split, pixel_statistics
-from cnncli.data.synthetic.strokes import WAYS, Way, control_points, spline
+from cnncli.data.synthetic.strokes import STROKE_VARIANTS, StrokeVariant, control_points, spline
 from cnncli.pictures.place import BOX, SIZE, center_by_mass
 from cnncli.randomness import stream
 from cnncli.types import ByteArray, FloatArray
 
-_CHUNK = 24  # digits drawn at once: their distances stay in the cache
+_CHUNK = 24  # digits drawn at once, so that their distances fit into the cache
 
 
 @dataclass(frozen=True)
-class Hand:
-    """How much handwriting varies, as standard deviations or as (mean, standard deviation).
+class WritingStyle:
+    """How much the handwriting varies, as standard deviations or as pairs (mean, standard deviation).
 
-    Chosen so that a network trained on these digits alone reads about 94 % of MNIST. More variation of any
-    kind raises that figure a little, at the price of digits that people find hard to read too.
+    With the default values, a network trained on these digits alone reads about 94 % of MNIST. More variation of any
+    kind raises that figure a little, but gives digits that people cannot read either.
 
     Args:
-        tremble: of each control point, where a digit is 100 high.
-        bend: of the six terms of a quadratic bend of the whole digit, which is about 2 high.
-        stretch: of the logarithm of width over height.
-        slant: of the lean to the right, in degrees.
-        turn: of the rotation, in degrees.
-        pen: mean radius in pixels of the finished digit, and standard deviation of its logarithm.
-        pressure: of the radius along the stroke, relative to itself.
-        blur: the edge of a stroke is between these two pixels wide.
+        tremble: the offset of each control point, for a digit 100 high.
+        bend: each of the six terms of a quadratic bend of the digit, which is about 2 high.
+        stretch: the logarithm of width over height.
+        slant: the slant to the right, in degrees.
+        turn: the rotation, in degrees.
+        pen: the mean pen radius in pixels of the 28x28 image, and the standard deviation of its logarithm.
+        pressure: the change of the radius along a stroke, relative to the radius.
+        blur: the smallest and largest width of the edge of a stroke, in pixels.
     """
 
     tremble: float = 4.0
@@ -50,15 +50,15 @@ class Hand:
     blur: tuple[float, float] = (0.9, 1.6)
 
 
-HAND = Hand()
+DEFAULT_STYLE = WritingStyle()
 
 
 def make_synthetic(train: int = 6000, test: int = 1000, seed: int = 0) -> Dataset:
-    """Return the built-in set: every digit equally often, in a random order.
+    """Draw the built-in set, with equally many images of every digit, in random order.
 
     Args:
-        train, test: how many images.
-        seed: the same one gives the same set.
+        train, test: the number of images in each split.
+        seed: equal seeds give equal sets.
 
     Example:
         >>> make_synthetic(train=20, test=10).train.images.shape
@@ -72,37 +72,39 @@ def make_synthetic(train: int = 6000, test: int = 1000, seed: int = 0) -> Datase
     return Dataset(SYNTHETIC, *splits, tuple("0123456789"), mean, std)
 
 
-def draw_digits(labels: npt.NDArray[np.int64], rng: np.random.Generator, hand: Hand = HAND) -> ByteArray:
+def draw_digits(
+    labels: npt.NDArray[np.int64], rng: np.random.Generator, style: WritingStyle = DEFAULT_STYLE
+) -> ByteArray:
     """Draw digits in the form of MNIST.
 
     Args:
         labels: (N,), 0 to 9.
-        rng: decides everything else.
-        hand: how much the writing varies.
+        rng: draws everything else.
+        style: how much the writing varies.
 
     Returns:
         (N, 28, 28), uint8.
     """
     images = np.empty((len(labels), SIZE, SIZE), np.uint8)
-    for digit, ways in WAYS.items():
-        mine = np.flatnonzero(labels == digit)
-        chosen = np.array([ways.index(way) for way in _choose(digit, len(mine), rng)], np.intp)
-        for number, way in enumerate(ways):
-            members = mine[chosen == number]
-            for start in range(0, len(members), _CHUNK):
-                part = members[start : start + _CHUNK]
-                images[part] = _draw_boxes(way, len(part), rng, hand)
+    for digit, variants in STROKE_VARIANTS.items():
+        of_digit = np.flatnonzero(labels == digit)
+        chosen = _choose(digit, len(of_digit), rng)
+        for number, variant in enumerate(variants):
+            of_variant = of_digit[chosen == number]
+            for start in range(0, len(of_variant), _CHUNK):
+                chunk = of_variant[start : start + _CHUNK]
+                images[chunk] = _draw_images(variant, len(chunk), rng, style)
     return images
 
 
 def render_digit(digit: int, size: int, rng: np.random.Generator, pen: float | None = None) -> ByteArray:
-    """Draw one digit large, bright on black, not in the form of MNIST but as a picture of it would be.
+    """Draw a large picture of one digit, bright on black, which is not in the form of MNIST.
 
     Args:
         digit: 0 to 9.
-        size: height and width of the picture in pixels; the digit takes four fifths of it.
-        rng: decides how it is written.
-        pen: width of the stroke in pixels, an eleventh of the size if left out.
+        size: height and width of the picture in pixels; the longer side of the digit is 0.8 of it.
+        rng: draws the variant and its distortions.
+        pen: width of the stroke in pixels; size / 11 by default.
 
     Returns:
         (size, size), uint8.
@@ -111,85 +113,90 @@ def render_digit(digit: int, size: int, rng: np.random.Generator, pen: float | N
         >>> render_digit(7, 300, np.random.default_rng(1)).shape
         (300, 300)
     """
-    sharp = 3  # drawn so many times larger, then averaged: smooth edges
-    way = _choose(digit, 1, rng)[0]
-    curve = _write(way, 1, rng, HAND, points=4 * size)[0]  # (P, 2)
+    oversampling = 3  # drawn larger by this factor, then averaged to get smooth edges
+    variant = STROKE_VARIANTS[digit][_choose(digit, 1, rng)[0]]
+    curve = _write(variant, 1, rng, DEFAULT_STYLE, points=4 * size)[0]  # (P, 2)
     low, high = curve.min(axis=0), curve.max(axis=0)
-    curve = (curve - (low + high) / 2) * (0.8 * size * sharp / (high - low).max()) + size * sharp / 2
-    radius = (size / 11 if pen is None else pen) * sharp / 2
-    picture = Image.new("L", (size * sharp, size * sharp))
+    large = size * oversampling
+    curve = (curve - (low + high) / 2) * (0.8 * size * oversampling / (high - low).max()) + large / 2
+    radius = (size / 11 if pen is None else pen) * oversampling / 2
+    picture = Image.new("L", (large, large))
     draw = ImageDraw.Draw(picture)
     for x, y in curve.tolist():
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
-    return np.asarray(picture.reduce(sharp))
+    return np.asarray(picture.reduce(oversampling))
 
 
-def _choose(digit: int, count: int, rng: np.random.Generator) -> list[Way]:
-    """Draw ways of writing a digit by their shares."""
-    shares = np.array([way.share for way in WAYS[digit]])
-    return [WAYS[digit][number] for number in rng.choice(len(shares), count, p=shares / shares.sum())]
+def _choose(digit: int, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Draw the indices of variants of a digit, (count,), by their shares."""
+    shares = np.array([variant.share for variant in STROKE_VARIANTS[digit]])
+    return rng.choice(len(shares), count, p=shares / shares.sum())
 
 
-def _draw_boxes(way: Way, count: int, rng: np.random.Generator, hand: Hand) -> ByteArray:
-    """Draw a digit several times in the same way, (N, 28, 28)."""
-    curves = _write(way, count, rng, hand, points=72)  # (N, P, 2)
+def _draw_images(
+    variant: StrokeVariant, count: int, rng: np.random.Generator, style: WritingStyle
+) -> ByteArray:
+    """Draw a variant several times, (N, 28, 28)."""
+    curves = _write(variant, count, rng, style, points=72)  # (N, P, 2)
     low, high = curves.min(axis=1), curves.max(axis=1)  # (N, 2)
-    radius = hand.pen[0] * np.exp(hand.pen[1] * _normal(rng, (count,)))
+    radius = style.pen[0] * np.exp(style.pen[1] * _normal(rng, (count,)))
     scale = (BOX - 2 * radius) / (high - low).max(axis=1)
     curves = (curves - (low + high)[:, None] / 2) * scale[:, None, None] + BOX / 2
-    radii = radius[:, None] * _pressure(curves.shape[:2], rng, hand)
-    return center_by_mass(_ink(curves, radii, rng.uniform(*hand.blur, (count, 1))))
+    radii = radius[:, None] * _pressure(curves.shape[:2], rng, style)
+    return center_by_mass(_ink(curves, radii, rng.uniform(*style.blur, (count, 1))))
 
 
-def _write(way: Way, count: int, rng: np.random.Generator, hand: Hand, points: int) -> FloatArray:
-    """Return the path of the pen each time something is written in the same way, (N, P, 2), as x and y."""
-    control = control_points(way)  # (K, 2)
+def _write(
+    variant: StrokeVariant, count: int, rng: np.random.Generator, style: WritingStyle, points: int
+) -> FloatArray:
+    """Distort a variant several times; return the path of the pen each time, (N, P, 2), as x and y."""
+    control = control_points(variant)  # (K, 2)
     control = control - (control.min(axis=0) + control.max(axis=0)) / 2
     jolts = _normal(rng, (count, len(control) + 2, 2))
-    # neighbours tremble together, or a round stroke gets angular; 1.5 keeps the variance
+    # the offsets of neighbours are averaged, to keep round strokes round; 1.5 keeps the variance
     tremble = (jolts[:, 1:-1] + (jolts[:, :-2] + jolts[:, 2:]) / 2) / np.sqrt(1.5)
-    written = control + hand.tremble * tremble  # (N, K, 2)
+    written = control + style.tremble * tremble  # (N, K, 2)
     x, y = written[..., 0] / 50, written[..., 1] / 50  # about ±0.6 and ±1
-    bend = hand.bend * _normal(rng, (6, count, 1))
+    bend = style.bend * _normal(rng, (6, count, 1))
     x, y = (
         x + bend[0] * y * y + bend[1] * x * y + bend[2] * x * x,
         y + bend[3] * y * y + bend[4] * x * y + bend[5] * x * x,
     )
-    x = x * np.exp(hand.stretch[0] + hand.stretch[1] * _normal(rng, (count, 1)))
-    slant = hand.slant[0] + hand.slant[1] * _normal(rng, (count, 1))
+    x = x * np.exp(style.stretch[0] + style.stretch[1] * _normal(rng, (count, 1)))
+    slant = style.slant[0] + style.slant[1] * _normal(rng, (count, 1))
     x = x - y * np.tan(np.deg2rad(slant))
-    turn = hand.turn * _normal(rng, (count, 1))
+    turn = style.turn * _normal(rng, (count, 1))
     cos, sin = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))
     x, y = cos * x - sin * y, sin * x + cos * y
-    drawn: FloatArray = spline(way, points) @ np.stack([x, y], axis=-1)
+    drawn: FloatArray = spline(variant, points) @ np.stack([x, y], axis=-1)
     return drawn  # (P, K) @ (N, K, 2)
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
-    """Draw from the normal distribution, without the extremes that nobody could read."""
+    """Draw from the normal distribution, clipped, because nobody could read the extremes."""
     drawn: FloatArray = rng.standard_normal(shape)
     return drawn.clip(-2, 2)
 
 
-def _pressure(shape: tuple[int, int], rng: np.random.Generator, hand: Hand) -> FloatArray:
-    """Return a factor for the radius at each point of the curves, (N, P), that changes smoothly."""
+def _pressure(shape: tuple[int, int], rng: np.random.Generator, style: WritingStyle) -> FloatArray:
+    """Return a smooth factor for the radius at each point of the curves, (N, P)."""
     along = np.linspace(0, 1, shape[1])
     waves, phases = rng.uniform(0.5, 3, (shape[0], 1)), rng.uniform(0, 2 * np.pi, (shape[0], 1))
-    strength = hand.pressure * _normal(rng, (shape[0], 1))
+    strength = style.pressure * _normal(rng, (shape[0], 1))
     factor: FloatArray = np.exp(strength * np.sin(2 * np.pi * waves * along + phases))
     return factor
 
 
 def _ink(curves: FloatArray, radii: FloatArray, blur: FloatArray) -> ByteArray:
-    """Ink every pixel of a box by its distance from the curve.
+    """Compute the ink of every pixel of a box from its distance to the curve.
 
-    The squared distance of a pixel p from a point q is |p|² − 2(p·q − |q|²/2), so that the nearest of all
-    points is one product of matrices and a maximum. Where the pen is thicker, a point is nearer by r² − r₀².
+    The squared distance of a pixel p from a point q is |p|² − 2(p·q − |q|²/2), so one matrix product and a maximum
+    find the nearest point. A radius r above the mean radius r₀ reduces the squared distance by r² − r₀².
 
     Args:
-        curves: (N, P, 2), x and y in pixels, 0 the outer edge of the first one.
-        radii: (N, P), in pixels.
-        blur: width of the edge in pixels, (N, 1).
+        curves: (N, P, 2), x and y in pixels, where 0 is the outer edge of the first pixel.
+        radii: (N, P), pen radius in pixels.
+        blur: (N, 1), width of the edge in pixels.
 
     Returns:
         (N, 20, 20), uint8.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnncli.data.synthetic.draw import draw_digits, make_synthetic, render_digit
-from cnncli.data.synthetic.strokes import WAYS, Way, control_points, spline
+from cnncli.data.synthetic.strokes import STROKE_VARIANTS, StrokeVariant, control_points, spline
 from cnncli.pictures.place import center_by_mass
 
 
@@ -80,7 +80,7 @@ def test_labels_decide_which_digit_is_drawn():
     assert draw_digits(np.array([], np.int64), rng).shape == (0, 28, 28)
 
 
-@pytest.mark.parametrize("digit", WAYS)
+@pytest.mark.parametrize("digit", STROKE_VARIANTS)
 def test_every_digit_can_be_drawn_large(digit):
     picture = render_digit(digit, 150, np.random.default_rng(digit))
     assert picture.shape == (150, 150)
@@ -96,28 +96,28 @@ def test_the_pen_of_a_large_digit_has_its_width():
 
 
 def test_ten_digits_in_several_ways():
-    assert sorted(WAYS) == list(range(10))
-    assert all(len(ways) >= 4 for ways in WAYS.values())
+    assert sorted(STROKE_VARIANTS) == list(range(10))
+    assert all(len(variants) >= 4 for variants in STROKE_VARIANTS.values())
 
 
 def test_a_curve_goes_through_its_control_points():
-    way = Way(1, "0 0, 30 10, 60 80!, 0 100; 5 5, 50 50")
-    points = spline(way, 60) @ control_points(way)
-    for point in control_points(way):
+    variant = StrokeVariant(1, "0 0, 30 10, 60 80!, 0 100; 5 5, 50 50")
+    points = spline(variant, 60) @ control_points(variant)
+    for point in control_points(variant):
         assert np.abs(points - point).sum(axis=1).min() < 1e-9
 
 
 def test_a_curve_through_points_of_a_line_is_that_line():
-    way = Way(1, "0 0, 10 20, 40 80, 50 100")
-    x, y = (spline(way, 50) @ control_points(way)).T
+    variant = StrokeVariant(1, "0 0, 10 20, 40 80, 50 100")
+    x, y = (spline(variant, 50) @ control_points(variant)).T
     np.testing.assert_allclose(y, 2 * x, atol=1e-9)
     assert np.all(np.diff(x) > 0)
 
 
 def test_a_corner_is_sharp_and_a_curve_is_not():
     def sharpest(strokes):
-        way = Way(1, strokes)
-        steps = np.diff(spline(way, 200) @ control_points(way), axis=0)
+        variant = StrokeVariant(1, strokes)
+        steps = np.diff(spline(variant, 200) @ control_points(variant), axis=0)
         angles = np.unwrap(np.arctan2(steps[:, 1], steps[:, 0]))
         return np.degrees(np.abs(np.diff(angles)).max())
 
