@@ -1,1 +1,1 @@
-"""From the images of a data set to the batches of a training run."""
+"""From the images of a data set to the batches of a training run: batches.py, with the augmentations of augment.py."""

@@ -288,7 +288,7 @@ class _Fetch:
                 if seconds > self.limits.read:
                     if came < self.limits.slowest * seconds:
                         raise _RequestFailed(
-                            f"it sends only {came / seconds:.0f} bytes a second", retry=False
+                            f"it sends only {came / seconds:.0f} bytes per second", retry=False
                         )
                     since, came = time.monotonic(), 0
         if total is not None and part.size != total:

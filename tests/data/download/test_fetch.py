@@ -178,7 +178,7 @@ FAULTS = {
         "holds 1 values, expected 60 x 28",
     ),
     "git lfs": (web.page(b"version https://git-lfs.github.com/spec/v1\n"), "Git LFS pointer"),
-    "drip": (web.drip, "bytes a second"),
+    "drip": (web.drip, "bytes per second"),
     "endless": (web.endless, "it sends more than"),
     "gigantic": (web.announcing(10**15), "it announces 1,000,000,000,000,000 bytes"),
     "circle": (web.redirect(f"/{IMAGES}"), "redirects in a circle"),
