@@ -65,8 +65,8 @@ ENGINE: dict[str, set[str]] = {
 HOME: dict[str, str | tuple[str, ...]] = {
     "typer": "cnncli/cli/",
     "rich": "cnncli/cli/",
-    "requests": "cnncli/data/download/fetch.py",
-    "urllib3": "cnncli/data/download/fetch.py",
+    "requests": "cnncli/data/download/transfer.py",
+    "urllib3": "cnncli/data/download/transfer.py",
     "tqdm": "cnncli/data/download/fetch.py",
     "matplotlib": "cnncli/report/",
     "PIL": ("cnncli/pictures/", "cnncli/data/", "cnncli/cli/drawing.py"),

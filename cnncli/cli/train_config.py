@@ -56,7 +56,8 @@ def named_config(name: str | None, overrides: list[str], say: Say) -> Config:
 
 
 def _download(dataset: str, folder: str, say: Say, *, progress: bool, patient: bool) -> None:
-    from cnncli.data.download.fetch import Limits, download
+    from cnncli.data.download.fetch import download
+    from cnncli.data.download.transfer import Limits
 
     limits = Limits() if patient else Limits(connect=3, read=8, retries=0)
     download(dataset, folder, progress=progress, notify=say if patient else lambda text: None, limits=limits)

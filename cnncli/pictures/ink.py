@@ -6,6 +6,7 @@ bright (polarity), divide by the brightness of the paper, and apply a threshold.
 Axis letters: H W the working copy, C colour channels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -159,15 +160,11 @@ def _deviation(plane: FloatArray) -> FloatArray:
 
 def _paper_of_medians(plane: FloatArray) -> FloatArray:
     """Return the median in a wide window around each pixel, computed on a smaller copy, (H, W)."""
-    height, width = plane.shape
-    factor = min(1, 64 / max(height, width))
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    small = np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX))
-    reach = max(1, round(0.15 * max(size)))
+    small = _shrink(plane, 64)
+    reach = max(1, round(0.15 * max(small.shape)))
     padded = np.pad(small, reach, mode="reflect")  # "edge" would widen a thin frame
     views = np.lib.stride_tricks.sliding_window_view(padded, (2 * reach + 1, 2 * reach + 1))
-    medians = np.median(views, axis=(2, 3)).astype(np.float32)
-    return np.asarray(Image.fromarray(medians).resize((width, height), Image.Resampling.BILINEAR))
+    return _enlarge(np.median(views, axis=(2, 3)).astype(np.float32), plane.shape)
 
 
 def _paper_of_border(plane: FloatArray, ring: BoolArray) -> FloatArray:
@@ -224,33 +221,35 @@ def _flatten(grey: FloatArray) -> FloatArray:
     The brightness of the paper comes from a morphological closing of a small copy: a maximum over windows, then a
     minimum. It fills strokes that are narrower than the window and keeps shadows that are wider.
     """
-    height, width = grey.shape
-    factor = min(1, 96 / max(height, width))
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    small = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
-    window = max(3, round(0.4 * min(size))) | 1
-    paper = _sliding(_sliding(small, window, np.max), window, np.min)
-    paper = _smooth(paper)
-    whole = np.asarray(Image.fromarray(paper).resize((width, height), Image.Resampling.BILINEAR))
-    darker: FloatArray = (1 - grey / np.maximum(whole, 16)).clip(0, 1)
+    small = _shrink(grey, 96)
+    window = max(3, round(0.4 * min(small.shape))) | 1
+    closed = _sliding(_sliding(small, window, np.max), window, np.min)
+    paper = _enlarge(_sliding(closed, 5, np.mean), grey.shape)
+    darker: FloatArray = (1 - grey / np.maximum(paper, 16)).clip(0, 1)
     return darker
 
 
-def _sliding(plane: FloatArray, window: int, function: "np.ufunc | object") -> FloatArray:
+def _shrink(plane: FloatArray, longest: int) -> FloatArray:
+    """Shrink a plane so that its longer side is at most `longest` pixels."""
+    height, width = plane.shape
+    factor = min(1, longest / max(height, width))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX))
+
+
+def _enlarge(plane: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """Enlarge a plane to (height, width)."""
+    height, width = shape
+    return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _sliding(plane: FloatArray, window: int, function: Callable[..., FloatArray]) -> FloatArray:
+    """Apply a function to a window around each pixel, first along columns, then along rows."""
     for axis in (0, 1):
         pad = [(0, 0), (0, 0)]
         pad[axis] = (window // 2, window // 2)
         views = np.lib.stride_tricks.sliding_window_view(np.pad(plane, pad, mode="edge"), window, axis=axis)
-        plane = function(views, axis=-1)  # type: ignore[operator]
-    return plane
-
-
-def _smooth(plane: FloatArray) -> FloatArray:
-    for axis in (0, 1):
-        pad = [(0, 0), (0, 0)]
-        pad[axis] = (2, 2)
-        views = np.lib.stride_tricks.sliding_window_view(np.pad(plane, pad, mode="edge"), 5, axis=axis)
-        plane = views.mean(axis=-1, dtype=np.float32)
+        plane = function(views, axis=-1)
     return plane
 
 

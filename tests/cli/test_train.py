@@ -248,7 +248,7 @@ class TestWithoutAConfig:
         self.asked: list[tuple[str, float]] = []
 
         def fail(
-            name: str, *args: object, limits: cnncli.data.download.fetch.Limits, **options: object
+            name: str, *args: object, limits: cnncli.data.download.transfer.Limits, **options: object
         ) -> None:
             self.asked.append((name, limits.connect))
             raise DownloadError("no mirror answered", "try `--from`")

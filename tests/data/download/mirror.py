@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-from cnncli.data.download.fetch import Limits, download
+from cnncli.data.download.fetch import download
+from cnncli.data.download.transfer import Limits
 from cnncli.data.readers.idx import write_idx
 from cnncli.data.registry import FILE_ORDER, MNIST_NAMES, DataFile, DatasetSpec
 
