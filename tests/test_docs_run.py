@@ -63,7 +63,7 @@ def test_the_figures_of_the_tutorial_are_those_of_its_config(place: Path):
     assert "80 parameters" in text and "56,448 multiply-adds" in text
 
 
-@pytest.mark.parametrize("page", ["api.md", "how-to.md"])
+@pytest.mark.parametrize("page", ["api.md", "backward-passes.md", "how-to.md"])
 def test_the_code_of_a_page_runs_as_one_program(page: str, place: Path):
     code = "\n".join(content for language, content in blocks(page) if language == "python")
     done = run("-W", "error", "-c", code, cwd=place)
@@ -74,6 +74,35 @@ def test_the_code_of_a_page_runs_as_one_program(page: str, place: Path):
 def test_every_link_of_a_page_leads_somewhere(page: str):
     for link in re.findall(r"\]\(([^)#]+)\)", (DOCS / page).read_text(encoding="utf-8")):
         assert (DOCS / link).exists(), link
+
+
+def sections(page: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
+def test_every_link_to_a_section_leads_to_one(page: str):
+    for target, anchor in re.findall(
+        r"\]\(([\w-]*\.md|)#([^)]+)\)", (DOCS / page).read_text(encoding="utf-8")
+    ):
+        assert anchor in sections(target or page), f"{target}#{anchor}"
+
+
+def test_every_layer_and_the_loss_name_the_section_that_derives_them():
+    named = {}
+    for path in sorted((ROOT / "cnncli").rglob("*.py")):
+        if found := re.findall(r"docs/([\w-]+\.md)#([\w-]+)", path.read_text(encoding="utf-8")):
+            named[path.stem] = {anchor for _, anchor in found}
+            assert all(anchor in sections(page) for page, anchor in found), path
+    layers = {path.stem for path in (ROOT / "cnncli/nn/layers").glob("*.py")}
+    assert set(named) >= layers - {"__init__", "base", "windows"} | {
+        "losses",
+        "initializers",
+        "optimizers",
+        "summary",
+    }
 
 
 def test_the_pages_name_every_part_of_the_python_interface():
@@ -119,8 +148,9 @@ def test_the_house_of_contributing_is_the_package():
     }
 
 
-def test_the_text_of_the_picture_of_a_plan_can_be_read_in_a_column_of_a_page():
-    picture = (DOCS / "plan.svg").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", sorted(path.name for path in DOCS.glob("*.svg")))
+def test_the_text_of_a_picture_can_be_read_in_a_column_of_a_page(name: str):
+    picture = (DOCS / name).read_text(encoding="utf-8")
     (width,) = re.findall(r'viewBox="0 0 (\d+) ', picture)
     assert int(width) <= 800  # a page shows it at its own size, or larger
     assert min(map(float, re.findall(r'font-size="([\d.]+)"', picture))) >= 12
