@@ -1,4 +1,4 @@
-"""How much memory is left, read from made-up machines."""
+"""The available memory, read from simulated machines."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ GB = 10**9
 
 
 def machine(root: Path, files: dict[str, str]) -> Path:
-    """A folder with the files a kernel would show."""
+    """Write the files of a simulated kernel."""
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The cases every layer is tested on: one list for each entry of LAYERS.
+"""The cases on which every layer is tested: one list per entry of LAYERS.
 
 A new layer needs a list here (a test fails without it), and is then checked against finite differences, for
 its shapes, dtypes and options, and through save and load. Shapes are those of a whole batch, (N, C, H, W) or
@@ -62,12 +62,12 @@ EVERYTHING = [*IMAGES, *VECTORS]
 
 
 def elementwise(kind: str, *options: dict[str, Any]) -> list[Case]:
-    """Cases of a layer that takes any shape, its options dealt out in turn."""
+    """Cases of a layer that takes any shape, its options used in turn."""
     return [Case(kind, shape, some) for shape, some in zip(EVERYTHING, cycle(options or ({},)), strict=False)]
 
 
 def convolutions() -> list[Case]:
-    """Kernels times strides and paddings on images that take turns, then what is odder still."""
+    """All kernels with all strides and paddings, on images used in turn, and then some edge cases."""
     kernels = [1, 2, 3, 5, (1, 3), (3, 1), (2, 4)]
     moves = [
         {}, {"padding": "same"}, {"stride": 2, "padding": 1}, {"stride": 3, "padding": "same"},
@@ -96,7 +96,7 @@ def convolutions() -> list[Case]:
 
 
 def poolings(kind: str) -> list[Case]:
-    """Windows times strides and paddings, overlapping, touching and with gaps."""
+    """Windows with strides and paddings: overlapping, adjacent and with gaps."""
     windows: list[dict[str, Any]] = [
         {"_": 2}, {"size": 2}, {"size": 3}, {"size": 1}, {"size": (2, 3)}, {"size": (3, 1)},
         {"size": 4, "stride": 2}, {"size": 2, "stride": 1}, {"size": 3, "stride": 1},

@@ -1,4 +1,4 @@
-"""What each layer means, one number at a time: the slow oracles of the vectorised layers.
+"""Each layer written as loops over single numbers: the slow oracles of the vectorized layers.
 
 Every function takes plain arrays and returns the output and the gradients: y, dx and, where there are any,
 those of the parameters by name. A backward loop visits what its forward loop visited, and gives each number
@@ -30,7 +30,7 @@ def output_length(length: int, kernel: int, stride: int, before: int, after: int
 
 
 def same(length: int, kernel: int, stride: int) -> tuple[int, int]:
-    """The smallest padding with which windows start at every stride-th pixel; an odd one more at the end."""
+    """The smallest padding that gives a window for every stride-th pixel. If odd, the extra pixel is at the end."""
     outputs = math.ceil(length / stride)
     total = 0
     while output_length(length, kernel, stride, 0, total) < outputs:
@@ -39,7 +39,7 @@ def same(length: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 def pads(padding: Any, image: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> Any:
-    """((top, bottom), (left, right)) of a padding as a config says it."""
+    """((top, bottom), (left, right)) of a padding in a config."""
     if padding == "same":
         return tuple(same(image[d], kernel[d], stride[d]) for d in (0, 1))
     if padding == "valid":
@@ -56,7 +56,7 @@ def both(value: Any) -> tuple[int, int]:
 def conv(
     x: np.ndarray, dy: np.ndarray | None, weight: np.ndarray, bias: np.ndarray, options: dict[str, Any]
 ) -> Any:
-    """Cross-correlation, pixel by pixel; pixels outside the image are zero and are simply not visited."""
+    """Cross-correlation, pixel by pixel. Pixels outside the image are zero, so the loops skip them."""
     N, C, H, W = x.shape
     F, _, KH, KW = weight.shape
     SH, SW = both(options.get("stride", 1))
@@ -115,7 +115,7 @@ def global_average(x: np.ndarray, dy: np.ndarray) -> Any:
 
 
 def linear(x: np.ndarray, dy: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> Any:
-    """Every output looks at every input."""
+    """Every output depends on every input."""
     y, dx = np.zeros(dy.shape), np.zeros_like(x)
     dweight, dbias = np.zeros_like(weight), np.zeros_like(bias)
     for n, o in positions(*dy.shape):
@@ -164,7 +164,7 @@ def batchnorm(
     eps: float,
     running: tuple[np.ndarray, np.ndarray] | None,
 ) -> Any:
-    """One channel at a time; with `running` (mean, variance) given, as in evaluation.
+    """One channel at a time. With `running` (mean, variance) it is the inference mode.
 
     The gradient is the chain rule through mean and variance written out, number by number: how each
     normalised number changes with each input of its channel.
@@ -196,7 +196,7 @@ def batchnorm(
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray, smoothing: float) -> tuple[float, np.ndarray]:
-    """−log of the probability of each label, sample by sample, with math.fsum where digits could be lost."""
+    """−log of the probability of each label, sample by sample. math.fsum avoids rounding errors."""
     N, K = logits.shape
     loss, dlogits = 0.0, np.zeros_like(logits)
     for n in range(N):

@@ -1,4 +1,4 @@
-"""Batch normalisation: what it normalises with, and what it remembers."""
+"""Batch normalization: its statistics in training and inference, and its running statistics."""
 
 import numpy as np
 import pytest

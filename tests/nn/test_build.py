@@ -1,4 +1,4 @@
-"""Building from a layer list: what cannot be built is refused with the layer, its input and the reason."""
+"""Building from a layer list: an error names the layer, its input shape and the reason."""
 
 import tracemalloc
 from typing import Any

@@ -1,4 +1,4 @@
-"""Dropout: how much it drops, from where it draws, and that backward drops the same."""
+"""Dropout: the share it drops, its generator, and that backward uses the same mask."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every gradient is the slope one finds by moving each number a little up and a little down, in float64."""
+"""Every gradient equals central differences in float64."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from cnncli.nn.layers import Layer
 from tests.nn.cases import ALL_CASES, CASES, Case
 
 STEP = 1e-5
-MOST = 40  # numbers of one array that are moved; of a larger array a random choice
+MOST = 40  # entries of one array that are checked; a random choice of a larger array
 
 
 def slopes(f: Callable[[], float], array: np.ndarray) -> tuple[list[tuple[int, ...]], np.ndarray]:
@@ -30,7 +30,7 @@ def slopes(f: Callable[[], float], array: np.ndarray) -> tuple[list[tuple[int, .
 
 
 def assert_same_slope(gradient: np.ndarray, f: Callable[[], float], array: np.ndarray) -> None:
-    """The relative error stays below 1e-6; 1e-9 is what rounding leaves of a slope that is zero."""
+    """Assert a relative error below 1e-6, or an absolute one of 1e-9 for a slope that is zero."""
     places, expected = slopes(f, array)
     found = np.array([gradient[place] for place in places])
     error = np.linalg.norm(found - expected)
@@ -38,7 +38,7 @@ def assert_same_slope(gradient: np.ndarray, f: Callable[[], float], array: np.nd
 
 
 def check(layer: Layer, x: np.ndarray, dy: np.ndarray, training: bool) -> None:
-    """Compare dx and the parameters' gradients with the slopes of sum(y · dy)."""
+    """Compare dx and the gradients of the parameters with the slopes of sum(y · dy)."""
 
     def f() -> float:
         y = layer.forward(x, Mode(training=training, rng=np.random.default_rng(5)))

@@ -1,4 +1,4 @@
-"""What holds for every layer, whatever it computes: dtypes, memory, options, copies."""
+"""What every layer has in common: dtypes, memory, options, copies."""
 
 import copy
 import pickle
@@ -102,7 +102,7 @@ def test_options_make_the_same_layer_again(case: Case) -> None:
     assert set(layer.options()) == set(layer.option_names)
     for name, parameter in layer.parameters.items():
         again.parameters[name].value = parameter.value
-    if case.kind != "dropout":  # (would draw)
+    if case.kind != "dropout":  # it draws random numbers
         np.testing.assert_array_equal(
             again.forward(case.x(), Mode(training=True)), layer.forward(case.x(), Mode(training=True))
         )
@@ -133,7 +133,7 @@ def test_copies_and_pickles_stand_alone(case: Case, duplicate: Any) -> None:
     y = layer.forward(case.x(), Mode(training=True, rng=np.random.default_rng(7)))
     twin = duplicate(layer)
     with pytest.raises(RuntimeError, match="backward needs a forward"):
-        twin.backward(y)  # activations do not travel
+        twin.backward(y)  # a copy has no activations
     for name, parameter in twin.parameters.items():
         np.testing.assert_array_equal(parameter.value, layer.parameters[name].value)
         assert not np.shares_memory(parameter.value, layer.parameters[name].value)
@@ -184,7 +184,8 @@ def test_a_layer_in_evaluation_does_not_depend_on_its_neighbours_in_the_batch() 
             np.testing.assert_allclose(layer.forward(x[n : n + 1]), whole[n : n + 1], atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in LAYERS if kind != "dropout"])  # (its draws have a place)
+# The mask of dropout depends on the position.
+@pytest.mark.parametrize("kind", [kind for kind in LAYERS if kind != "dropout"])
 def test_only_layers_that_say_so_mix_the_samples_of_a_batch_in_training(kind: str) -> None:
     case = next(
         case for case in CASES[kind] if len(case.shape) == 2 + 2 * (kind != "linear") and case.shape[0] > 1

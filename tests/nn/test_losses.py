@@ -1,4 +1,4 @@
-"""The loss: against loops over single numbers, and where a careless formula would overflow."""
+"""The loss: against loops over single numbers, and for logits where a naive formula overflows."""
 
 import numpy as np
 import pytest

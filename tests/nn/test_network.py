@@ -1,4 +1,4 @@
-"""A network: names, shapes, whole passes, and a state that is loaded strictly."""
+"""A network: names, shapes, forward and backward passes, and strict loading of a state."""
 
 import copy
 import pickle
@@ -192,7 +192,7 @@ def test_a_state_that_does_not_fit_is_refused_with_missing_extra_and_misshapen_a
         "Not in this network: conv9.weight. Of another shape: linear1.weight (5, 7) instead of (5, 6)."
     )
     for name, array in net.state().items():
-        np.testing.assert_array_equal(array, before[name])  # nothing was loaded, the good ones neither
+        np.testing.assert_array_equal(array, before[name])  # nothing was loaded, not even the arrays that fit
 
 
 def test_a_state_of_words_is_refused() -> None:

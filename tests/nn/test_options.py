@@ -41,9 +41,7 @@ def test_a_size_is_a_whole_number_or_a_pair_of_them(
     error = refusal(kind, {**options, option: wrong})
     assert error.message.startswith(f"{option}: expected ")
     assert error.key_path == (option,)
-    if not (
-        isinstance(wrong, str) and option == "padding"
-    ):  # (a word there is taken for one of the two names)
+    if not (isinstance(wrong, str) and option == "padding"):  # a word is checked against "valid" and "same"
         assert error.message.endswith(f"found {wrong!r}")
 
 

@@ -1,4 +1,4 @@
-"""Every layer gives what loops over single numbers give, forward and backward."""
+"""Every layer agrees with loops over single numbers, forward and backward."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Parameters: one flat vector, and views that nothing detaches."""
+"""Parameters: one flat vector, and views that stay connected to it."""
 
 import copy
 import pickle

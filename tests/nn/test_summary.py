@@ -1,4 +1,4 @@
-"""What the summary says of each layer, checked by hand."""
+"""The summary of each layer, against figures computed by hand."""
 
 import numpy as np
 import pytest

@@ -18,7 +18,7 @@ CLOSE = 1e-10
 def as_torch(
     case: Case, layer: Any, x: Any, p: dict[str, Any], buffers: dict[str, Any], training: bool
 ) -> Any:
-    """What PyTorch makes of x with the same parameters p."""
+    """Return the output of PyTorch for x with the same parameters p."""
     match case.kind:
         case "conv":
             (top, bottom), (left, right) = layer.pads(case.shape[1:])
@@ -49,7 +49,7 @@ def as_torch(
 
 
 def torch_can(case: Case) -> bool:
-    """PyTorch's pools refuse padding above half a window, its BatchNorm a single number a channel."""
+    """PyTorch refuses pooling with padding above half a window, and BatchNorm with one value per channel."""
     if case.kind in ("maxpool", "avgpool"):
         layer: Any = case.layer()
         return all(2 * border <= size for border, size in zip(layer.padding, layer.pool_size, strict=True))

@@ -1,4 +1,4 @@
-"""The geometry of windows, against counting."""
+"""The geometry of windows, against results found by counting."""
 
 import numpy as np
 import pytest

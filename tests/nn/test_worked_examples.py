@@ -1,4 +1,4 @@
-"""The figures and examples a textbook works out by hand."""
+"""Figures and examples computed by hand, as in a textbook."""
 
 import numpy as np
 import pytest
@@ -176,7 +176,7 @@ def test_receptive_field_is_what_really_reaches_an_output() -> None:
     x = rng.uniform(1, 2, (1, 1, 60, 60)).astype(np.float32)
     reached = np.zeros((60, 60), bool)
     body = Network(layers[:-1], (1, 60, 60))
-    for _ in range(20):  # every path is open for some input: a closed ReLU or a lost maximum hides pixels
+    for _ in range(20):  # several inputs, because a ReLU at 0 or a lost maximum hides pixels
         for layer in (layers[0], layers[3], layers[5]):
             layer.weight = rng.uniform(0.1, 1, layer.weight.shape)
         y = body.forward(x + rng.random(x.shape, np.float32), keep=True)

@@ -1,4 +1,4 @@
-"""The average of the weights: its values, its swap in and out, its state."""
+"""The average of the weights: its values, its temporary use in a network, its state."""
 
 import numpy as np
 import pytest

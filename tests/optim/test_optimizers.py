@@ -23,7 +23,7 @@ CASES: list[tuple[str, dict[str, Any], float]] = [
 
 
 def flat(size: int = 12, dtype: type = np.float32, seed: int = 0) -> FlatParameters:
-    """A weight of that many numbers, and a bias of 3 that weight decay must spare."""
+    """A weight of this size, and a bias of size 3 without weight decay."""
     rng = np.random.default_rng(seed)
     return FlatParameters(
         {
