@@ -1,1 +1,5 @@
-"""The kernels: one file for each idea, each class a step that a plan is made of (see ../patterns.py for the table)."""
+"""The kernels of the fast engine, one file per idea; `plan/patterns.py` has the table of them.
+
+`kernel.py` says what a kernel is, `tape.py` how calls are recorded, `layout.py` how images lie in memory, and
+`conv/__init__.py` which kernel runs which convolution.
+"""

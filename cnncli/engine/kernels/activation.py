@@ -1,4 +1,4 @@
-"""Activations and dropout, which treat every number by itself: images and vectors alike."""
+"""Activations and dropout, which treat every number by itself, in images and vectors alike."""
 
 import math
 from abc import abstractmethod
@@ -8,28 +8,18 @@ from typing import ClassVar
 import numpy as np
 
 from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload
-from cnncli.engine.kernels.layout import Layout, matching_columns, record_copy
+from cnncli.engine.kernels.layout import Layout, matching_columns, record_copy, transposed_shape
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
 from cnncli.engine.kernels.workspace import empty, empty_mask, shared_zeros
-from cnncli.nn.layers import Dropout, LeakyReLU, ReLU, Sigmoid, Tanh
-from cnncli.types import FloatArray, Shape
-
-
-def buffer_shape(shape: Shape, images: int) -> Shape:
-    """Return how a kernel holds one micro-batch: (H, W, N, C) for (C, H, W), and (N, features) for (features,)."""
-    if len(shape) == 3:
-        return shape[1], shape[2], images, shape[0]
-    return images, *shape
+from cnncli.nn.layers import Dropout, Layer, LeakyReLU, ReLU, Sigmoid, Tanh
+from cnncli.types import FloatArray
 
 
 class _Elementwise(Kernel):
-    """y = f(x) and dx = dy · slope; the slope of each slot is kept as `f` left it.
+    """y = f(x), written over x, and dx = dy · slope, where the slope dy/dx is a function of y."""
 
-    Subclasses write y over x, in `apply`, and the slope over their scratch, in `slope`.
-    """
-
-    layer: ClassVar[type]
+    layer: ClassVar[type[Layer]]
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
@@ -37,61 +27,62 @@ class _Elementwise(Kernel):
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)
-        self.shape = buffer_shape(nodes[0].input_shape, workload.images)
+        self.shape = transposed_shape(nodes[0].input_shape, workload.images)
         size = math.prod(self.shape)
-        self.x = empty(workload.slots if workload.training else 1, size)
+        self.x = empty(workload.input_slots, size)
         if workload.training:
             self.dx = empty(size)
 
-    def input_layout(self, slot: int) -> Layout:
-        return self.workload.layout(self._own(slot), self.shape)
-
-    def _own(self, slot: int) -> FloatArray:
-        x: FloatArray = self.x[slot if self.workload.training else 0]
+    def _slot(self, slot: int) -> FloatArray:
+        """Return this slot's x, which becomes y: a flat array in the layout of the workload."""
+        x: FloatArray = self.x[slot % len(self.x)]
         return x
 
+    def input_layout(self, slot: int) -> Layout:
+        return self.workload.layout(self._slot(slot), self.shape)
+
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
-        y = self._own(slot)
+        y = self._slot(slot)
         self.apply(tape, slot, y)
         record_copy(tape, self.workload.layout(y, self.shape), out)
 
     def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
-        self.slope(tape, slot, self._own(slot), self.dx)
+        self.slope(tape, slot, self._slot(slot), self.dx)
         dx = self.workload.layout(self.dx, self.shape)
-        for own, view in matching_columns(dx, dy):
-            tape.multiply(own, view, out=own)
+        for own, gradient in matching_columns(dx, dy):
+            tape.multiply(own, gradient, out=own)
         return dx
 
     @abstractmethod
     def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
-        """Write y over x."""
+        """Record x = f(x)."""
 
     @abstractmethod
     def slope(self, tape: Tape, slot: int, y: FloatArray, out: FloatArray) -> None:
-        """Write dy/dx, as a function of y, to `out`."""
+        """Record out = dy/dx."""
 
 
 class ReLUKernel(_Elementwise):
-    """y = max(x, 0); its slope is 1 where y > 0."""
+    """y = max(x, 0); the slope is 1 where y > 0, else 0."""
 
     pattern: ClassVar[str] = "ReLU"
-    layer = ReLU
+    layer: ClassVar[type[Layer]] = ReLU
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)
-        self.zero = shared_zeros(*self.x.shape[1:])
-        self.positive = workload.workspace.mask(*self.x.shape[1:])
+        self.zeros = shared_zeros(*self.x.shape[1:])
+        self.positive = workload.workspace.empty_mask(*self.x.shape[1:])
 
     def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
-        tape.maximum(x, self.zero, out=x)
+        tape.maximum(x, self.zeros, out=x)
 
     def slope(self, tape: Tape, slot: int, y: FloatArray, out: FloatArray) -> None:
-        tape.greater(y, self.zero, out=self.positive)
+        tape.greater(y, self.zeros, out=self.positive)
         tape.copy(self.positive, out=out)
 
 
-class LeakyReLUKernel(_Elementwise):
-    """y = max(x, slope · x); as slope >= 0, y > 0 wherever x > 0 and nowhere else."""
+class LeakyReLUKernel(ReLUKernel):
+    """y = max(x, leak · x); the slope is 1 where y > 0, else the leak. As leak >= 0, y > 0 exactly where x > 0."""
 
     pattern: ClassVar[str] = "leaky ReLU"
     layer = LeakyReLU
@@ -101,21 +92,19 @@ class LeakyReLUKernel(_Elementwise):
         layer = nodes[0].layer
         assert isinstance(layer, LeakyReLU)
         self.leak = np.float32(layer.slope)
-        self.zero, self.scratch = shared_zeros(*self.x.shape[1:]), workload.workspace(*self.x.shape[1:])
-        self.positive = workload.workspace.mask(*self.x.shape[1:])
+        self.scaled = workload.workspace.empty(*self.x.shape[1:])
 
     def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
-        tape.multiply(x, self.leak, out=self.scratch)
-        tape.maximum(x, self.scratch, out=x)
+        tape.multiply(x, self.leak, out=self.scaled)
+        tape.maximum(x, self.scaled, out=x)
 
     def slope(self, tape: Tape, slot: int, y: FloatArray, out: FloatArray) -> None:
-        tape.greater(y, self.zero, out=self.positive)
-        tape.copy(self.positive, out=out)
+        super().slope(tape, slot, y, out)
         tape.maximum(out, self.leak, out=out)
 
 
 class TanhKernel(_Elementwise):
-    """y = tanh(x); its slope is 1 - y²."""
+    """y = tanh(x); the slope is 1 - y²."""
 
     pattern: ClassVar[str] = "tanh"
     layer = Tanh
@@ -129,7 +118,7 @@ class TanhKernel(_Elementwise):
 
 
 class SigmoidKernel(_Elementwise):
-    """y = 1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2, which cannot overflow; its slope is y · (1 - y)."""
+    """y = 1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2, which cannot overflow; the slope is y · (1 - y)."""
 
     pattern: ClassVar[str] = "sigmoid"
     layer = Sigmoid
@@ -149,8 +138,8 @@ class SigmoidKernel(_Elementwise):
 class DropoutKernel(_Elementwise):
     """y = x · mask, with a new mask for every slot of every step; dx = dy · mask.
 
-    The masks come from the shard's own stream for this layer and step, slot after slot, so they depend on the batch
-    and on how it is cut, never on who runs the shard.
+    The random stream belongs to this layer, step and shard, and serves slot after slot. So the masks depend on the
+    batch and on the number of shards, but not on which worker runs the shard.
     """
 
     pattern: ClassVar[str] = "dropout"
@@ -162,7 +151,7 @@ class DropoutKernel(_Elementwise):
         assert isinstance(layer, Dropout)
         self.rate, self.scale = np.float32(layer.rate), np.float32(1 / (1 - layer.rate))
         self.kept = empty_mask(*self.x.shape)
-        self.uniform = workload.workspace(*self.x.shape[1:])
+        self.uniform = workload.workspace.empty(*self.x.shape[1:])
 
     def prepare(self, generators: LayerGenerators) -> None:
         self.rng = generators(self.nodes[0].index)

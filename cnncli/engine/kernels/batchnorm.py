@@ -1,14 +1,23 @@
-"""Batch normalisation with the statistics of the whole batch, although the batch is cut into shards and micro-batches.
+"""Batch normalization with the statistics of the whole batch, although shards and micro-batches cut the batch up.
 
-In training a BatchNorm divides the plan in two: no image can be normalised before all of them have been summed. So
-the kernel is called on both sides of that line. In front of it, `record_sums` sums up a slot that was just written;
-behind it, once every shard has published its sums and all have been added in a fixed order, `forward` normalises.
-Backward is the same in reverse: `record_gradient_sums` sums, `backward` gives dx.
+    x_hat = (x - mean) / sqrt(var + eps)          y = gamma · x_hat + beta
+    dx = gamma / sqrt(var + eps) · (dy - dbeta / M - x_hat · dgamma / M),  dbeta = sum of dy, dgamma = sum of dy · x_hat
 
-What shards tell each other are plain sums of x and x² in float64, whose 53 bits can spare what cancels in the variance.
-Those of a slot are taken in float32, which cannot: where a mean is far from zero, they are taken again around it.
+No image can be normalized before all images are summed. So in training a BatchNorm cuts the plan into two stages, and
+its kernel records calls in both:
 
-Axis letters: N micro-batch, C channels or features, H W image, P = H·W·N numbers a channel.
+- In the stage in front, `record_sums` sums every slot as soon as it is written.
+- Every shard publishes its sums (`moments`). They are added in a fixed order, and `normalise_with` takes the total.
+- In the stage behind, `record_forward` normalizes.
+
+The backward pass mirrors this: `record_gradient_sums`, `gradients`, `differentiate_with`, `record_backward`.
+
+Shards exchange plain sums of x and x² in float64: its 53 bits leave enough after the cancellation in mean(x²) - mean².
+The sums of one slot are taken in float32, whose 24 bits do not: where a mean is far from zero, they are taken again
+around the mean.
+
+Axis letters: N micro-batch, C channels or features, H W image, P = H·W·N pixels of a slot, M numbers per channel in the
+whole batch.
 """
 
 import math
@@ -18,77 +27,81 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.engine.kernels.activation import buffer_shape
+from cnncli.engine.kernels.fused_relu import FusedReLU
 from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload, write_gradient
-from cnncli.engine.kernels.layout import Layout, record_copy, record_masked_copy
-from cnncli.engine.kernels.node import Node, inference_affine
+from cnncli.engine.kernels.layout import Layout, record_copy, transposed_shape
+from cnncli.engine.kernels.node import Node, count_with_relu, inference_affine
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import ChannelRow, empty, empty_mask, ones, shared_zeros
-from cnncli.nn.layers import BatchNorm, ReLU
+from cnncli.engine.kernels.workspace import ChannelRow, empty, ones
+from cnncli.nn.layers import BatchNorm
 from cnncli.types import FloatArray
 
 Sums = npt.NDArray[np.float64]
-"""(2C + 1,): a count, C sums of x, C of x²; on the way back: unused, C of dy, C of dy · x, or of dy · (x - mean)."""
+"""(2C + 1,): forward, M, C sums of x, C of x²; backward, unused, C sums of dy, C of dy · x, or of dy · (x - mean)."""
 
-_NEAR = 2  # standard deviations; up to there, the mean of x² less that of x, squared, is good to float32's last bits
-_FAR = 16  # standard deviations; up to there, a mean that is not taken out costs float32 four of its 24 bits
+_NEAR = 2  # |mean| in standard deviations; below, mean(x²) - mean² is exact to float32's last bits
+_FAR = 16  # |mean| in standard deviations; below, not subtracting the mean costs four of float32's 24 bits at most
 
 
 def sums_size(norm: BatchNorm) -> int:
-    """Return how many float64 a shard publishes for this layer."""
+    """Return how many float64 numbers a shard publishes for this layer."""
     return 2 * norm.num_features + 1
 
 
-def merge_sums(parts: Sequence[Sums]) -> Sums:
-    """Return the plain sum of all parts, added in the order given."""
-    total = parts[0].copy()
-    for part in parts[1:]:
-        total += part
+def merge_sums(sums: Sequence[Sums]) -> Sums:
+    """Return the total of several sums, added in the order given."""
+    total = sums[0].copy()
+    for one in sums[1:]:
+        total += one
     return total
 
 
 class BatchNormKernel(Kernel):
     """batchnorm -> [ReLU] in training: y = a · x + b for each channel, with a and b from the whole batch."""
 
-    pattern: ClassVar[str] = "batch normalisation over all shards"
+    pattern: ClassVar[str] = "batch normalization over all shards"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
-        if not isinstance(nodes[0].layer, BatchNorm) or not workload.training:
-            return 0
-        return 2 if len(nodes) > 1 and isinstance(nodes[1].layer, ReLU) else 1
+        return count_with_relu(nodes) if isinstance(nodes[0].layer, BatchNorm) and workload.training else 0
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)
         norm = nodes[0].layer
         assert isinstance(norm, BatchNorm)
-        self.norm, self.c, self.relu = norm, norm.num_features, len(nodes) == 2
-        self.shape = buffer_shape(nodes[0].input_shape, workload.images)
+        self.norm, self.c = norm, norm.num_features
+        self.shape = transposed_shape(nodes[0].input_shape, workload.images)
         size = math.prod(self.shape)
         self.pixels = size // self.c
-        self.x, self.g = empty(workload.slots, size), workload.workspace.alternate(workload.slots, size)
-        self.scratch = workload.workspace(size)
-        self.positive = empty_mask(workload.slots, size)
+        self.x, self.dy = empty(workload.slots, size), workload.workspace.alternate(workload.slots, size)
+        self.scratch = workload.workspace.empty(size)
+        self.relu = FusedReLU(workload, (size,), relu=len(nodes) == 2, layout=self._layout)
         self.ones = ones(self.pixels)
         self.a, self.b, self.centre, self.mean_row = (ChannelRow(self.pixels, self.c) for _ in range(4))
-        self.sums = empty(workload.slots, 2, self.c)  # of x and x², in every slot
+        self.sums = empty(workload.slots, 2, self.c)  # of x and x², for every slot
         self.gradient_sums = empty(workload.slots, 2, self.c)  # of dy and dy · x
 
-    def input_layout(self, slot: int) -> Layout:
-        return self.workload.layout(self.x[slot], self.shape)
+    def _layout(self, flat: FloatArray) -> Layout:
+        return self.workload.layout(flat, self.shape)
 
-    def _sum(self, tape: Tape, values: FloatArray, out: FloatArray) -> None:
+    def input_layout(self, slot: int) -> Layout:
+        return self._layout(self.x[slot])
+
+    # --- forward pass
+
+    def _record_sum(self, tape: Tape, values: FloatArray, out: FloatArray) -> None:
+        """Record out (C,) = the sums of values (P·C,) over the pixels."""
         tape.matmul(self.ones, values.reshape(-1, self.c), out=out)
 
     def record_sums(self, tape: Tape, slot: int) -> None:
-        """Take the sums of the slot that was just written to the target."""
+        """Record the sums of a slot whose input was just written."""
         x = self.x[slot]
-        self._sum(tape, x, self.sums[slot, 0])
+        self._record_sum(tape, x, self.sums[slot, 0])
         tape.multiply(x, x, out=self.scratch)
-        self._sum(tape, self.scratch, self.sums[slot, 1])
+        self._record_sum(tape, self.scratch, self.sums[slot, 1])
 
     def moments(self) -> Sums:
-        """Return the sums of all slots together."""
+        """Return the sums of all slots of this shard."""
         own = np.empty(2 * self.c + 1)
         own[0] = count = self.pixels * len(self.sums)
         sums = own[1:].reshape(2, self.c)
@@ -96,15 +109,15 @@ class BatchNormKernel(Kernel):
         if (sums[0] ** 2 * (1 + 1 / _NEAR**2) > count * sums[1]).any():
             sums[...] = 0
             for slot in range(len(self.sums)):
-                sums += self._around_the_mean(slot)
+                sums += self._sums_around_mean(slot)
         return own
 
-    def _around_the_mean(self, slot: int) -> Sums:
-        """Return a slot's sums (2, C) where too much cancels in those of `record_sums`."""
+    def _sums_around_mean(self, slot: int) -> Sums:
+        """Return a slot's sums (2, C) of x and x², computed from the deviations from its mean."""
         count, row = self.pixels, self.mean_row
         row.set(self.sums[slot, 0] / count)
         np.subtract(row.across(self.x[slot]), row.row, out=row.across(self.scratch))
-        # What rounding left of the mean is taken out again: the variance has to be that around the mean given.
+        # The rounded mean is not quite the mean, so the deviations have a small mean of their own: `rest`.
         deviations = self.scratch.reshape(-1, self.c)
         rest = (self.ones @ deviations).astype(np.float64) / count
         np.multiply(deviations, deviations, out=deviations)
@@ -117,7 +130,7 @@ class BatchNormKernel(Kernel):
 
         Args:
             total: the sums of the whole batch.
-            remember: move the layer's running statistics, once in a step.
+            remember: update the layer's running statistics; True for one kernel per step.
         """
         count, norm = total[0], self.norm
         mean, squares = total[1:].reshape(2, self.c) / count
@@ -139,12 +152,10 @@ class BatchNormKernel(Kernel):
         y = self.scratch
         tape.record(self._scale, slot, self.a)
         tape.add(self.b.across(y), self.b.row, out=self.b.across(y))
-        if self.relu:
-            tape.greater(y, shared_zeros(y.size), out=self.positive[slot])
-        record_copy(tape, self.workload.layout(y, self.shape), out, relu=self.relu)
+        self.relu.record_forward(tape, slot, y, out)
 
-    def _near(self, slot: int) -> FloatArray:
-        """Return the slot's input, less the mean where that is far from zero: a · x + b would cancel there."""
+    def _centred_x(self, slot: int) -> FloatArray:
+        """Return the slot's x, or x - mean where the mean is so far from zero that a · x + b would cancel."""
         x: FloatArray = self.x[slot]
         if self.centred:
             row = self.mean_row
@@ -153,30 +164,30 @@ class BatchNormKernel(Kernel):
         return x
 
     def _scale(self, slot: int, row: ChannelRow) -> None:
-        """scratch = x · row."""
-        np.multiply(row.across(self._near(slot)), row.row, out=row.across(self.scratch))
+        """scratch = x · row, or (x - mean) · row."""
+        np.multiply(row.across(self._centred_x(slot)), row.row, out=row.across(self.scratch))
+
+    # --- backward pass
 
     def record_gradient_sums(self, tape: Tape, slot: int, dy: Layout) -> None:
-        """Keep dy, without what the ReLU stopped, and take its sums."""
-        g = self.g[slot]
-        if self.relu:
-            tape.copy(self.positive[slot], out=self.scratch)
-        mask = self.workload.layout(self.scratch, self.shape) if self.relu else None
-        record_masked_copy(tape, dy, self.workload.layout(g, self.shape), mask)
-        self._sum(tape, g, self.gradient_sums[slot, 0])
-        tape.record(self._times_x, slot)
-        self._sum(tape, self.scratch, self.gradient_sums[slot, 1])
+        """Record keeping a slot's dy, past the ReLU, and its sums."""
+        own = self.dy[slot]
+        self.relu.record_backward(tape, slot, dy, self._layout(own), factor=self.scratch)
+        self._record_sum(tape, own, self.gradient_sums[slot, 0])
+        tape.record(self._multiply_by_x, slot)
+        self._record_sum(tape, self.scratch, self.gradient_sums[slot, 1])
 
-    def _times_x(self, slot: int) -> None:
-        np.multiply(self._near(slot), self.g[slot], out=self.scratch)
+    def _multiply_by_x(self, slot: int) -> None:
+        """scratch = dy · x, or dy · (x - mean)."""
+        np.multiply(self._centred_x(slot), self.dy[slot], out=self.scratch)
 
     def gradients(self) -> Sums:
-        """Return the sums that backward needs of all shards, of this one."""
+        """Return the gradient sums of all slots of this shard."""
         own = np.zeros(2 * self.c + 1)
         np.add.reduce(self.gradient_sums, axis=0, dtype=np.float64, out=own[1:].reshape(2, self.c))
         return own
 
-    def _by_x_hat(self, sums: Sums) -> Sums:
+    def _dgamma(self, sums: Sums) -> Sums:
         """Return the sums of dy · x_hat (C,)."""
         by_x = sums[1 + self.c :]
         if not self.centred:
@@ -184,45 +195,45 @@ class BatchNormKernel(Kernel):
         return by_x * self.inverse_std  # type: ignore[no-any-return]
 
     def differentiate_with(self, total: Sums) -> None:
-        """Set what backward needs of the whole batch: dx = a · (g - dbeta / M - x_hat · dgamma / M)."""
+        """Set what backward needs of the whole batch: dx = a · (dy - dbeta / M - x_hat · dgamma / M)."""
         dbeta = total[1 : 1 + self.c] / self.count
-        per_x = self._by_x_hat(total) * self.inverse_std / self.count
+        per_x = self._dgamma(total) * self.inverse_std / self.count
         self.b.set(self.norm.gamma * self.inverse_std * per_x)
         self.centre.set(dbeta if self.centred else dbeta - per_x * self.mean)
 
     def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
-        g = self.g[slot]
-        rows = self.a.across(g)
+        dx = self.dy[slot]
+        rows = self.a.across(dx)
         tape.subtract(rows, self.centre.row, out=rows)
         tape.multiply(rows, self.a.row, out=rows)
         tape.record(self._scale, slot, self.b)
-        tape.subtract(g, self.scratch, out=g)
-        return self.workload.layout(g, self.shape)
+        tape.subtract(dx, self.scratch, out=dx)
+        return self._layout(dx)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         own = self.gradients()
         name = self.nodes[0].name
         write_gradient(gradients[f"{name}.beta"], own[1 : self.c + 1].astype(np.float32), add=add)
-        write_gradient(gradients[f"{name}.gamma"], self._by_x_hat(own).astype(np.float32), add=add)
+        write_gradient(gradients[f"{name}.gamma"], self._dgamma(own).astype(np.float32), add=add)
 
 
 class AffineKernel(Kernel):
-    """batchnorm -> [ReLU] in inference, where it could not be folded: y = scale · x + shift for each channel."""
+    """batchnorm -> [ReLU] in inference, where it is not folded: y = scale · x + shift for each channel."""
 
-    pattern: ClassVar[str] = "batch normalisation by running statistics"
+    pattern: ClassVar[str] = "batch normalization by running statistics"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
-        if not isinstance(nodes[0].layer, BatchNorm) or workload.training:
-            return 0
-        return 2 if len(nodes) > 1 and isinstance(nodes[1].layer, ReLU) else 1
+        return (
+            count_with_relu(nodes) if isinstance(nodes[0].layer, BatchNorm) and not workload.training else 0
+        )
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)
         norm = nodes[0].layer
         assert isinstance(norm, BatchNorm)
         self.norm, self.relu = norm, len(nodes) == 2
-        self.shape = buffer_shape(nodes[0].input_shape, workload.images)
+        self.shape = transposed_shape(nodes[0].input_shape, workload.images)
         self.x = empty(math.prod(self.shape))
         pixels = self.x.size // norm.num_features
         self.scale, self.shift = (ChannelRow(pixels, norm.num_features) for _ in range(2))
@@ -239,7 +250,7 @@ class AffineKernel(Kernel):
         rows = self.scale.across(self.x)
         tape.multiply(rows, self.scale.row, out=rows)
         tape.add(rows, self.shift.row, out=rows)
-        record_copy(tape, self.workload.layout(self.x, self.shape), out, relu=self.relu)
+        record_copy(tape, self.input_layout(slot), out, relu=self.relu)
 
     def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         raise AssertionError("only planned for inference")

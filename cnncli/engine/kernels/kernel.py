@@ -13,7 +13,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.kernels.layout import Layout, image_major, matching_columns, single_block, split_columns
+from cnncli.engine.kernels.layout import (
+    Layout,
+    image_major,
+    record_copy,
+    single_block,
+    split_columns,
+    transposed,
+)
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
 from cnncli.engine.kernels.workspace import Workspace
@@ -42,6 +49,11 @@ class Workload:
     needs_dx: bool
     workspace: Workspace
     image_major: bool = False
+
+    @property
+    def input_slots(self) -> int:
+        """How many micro-batches a kernel keeps the input of: all in training, one in inference."""
+        return self.slots if self.training else 1
 
     def layout(self, flat: FloatArray, shape: Shape) -> Layout:
         """Return the layout of a flat array, as the kernel behind this one prefers it."""
@@ -79,15 +91,13 @@ class Kernel(ABC):
     def prepare(self, generators: LayerGenerators) -> None:  # noqa: B027 - most kernels have nothing to prepare
         """Copy the present values of the parameters into the arrays that the tape reads."""
 
-    @abstractmethod
     def input_layout(self, slot: int) -> Layout:
         """Return where the kernel in front writes the input of this slot."""
+        raise AssertionError("there is no kernel in front of one that overrides record_input")
 
     def record_input(self, tape: Tape, slot: int, x: FloatArray) -> None:
         """Record copying x (N, C, H, W) or (N, features) into this slot; for the first kernel of the plan."""
-        x = x.transpose(2, 3, 0, 1) if x.ndim == 4 else x  # (H, W, N, C)
-        for source, own in matching_columns(single_block(x), self.input_layout(slot)):
-            tape.copy(source, out=own)
+        record_copy(tape, single_block(transposed(x)), self.input_layout(slot))
 
     @abstractmethod
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:

@@ -43,6 +43,19 @@ Layout = tuple[StridedColumns, ...]
 """All columns of an image: one entry, or the even columns and the odd ones."""
 
 
+def transposed(x: FloatArray) -> FloatArray:
+    """Return a view of (N, C, H, W) as (H, W, N, C), or of (H, W, N, C) as (N, C, H, W); (N, features) as it is."""
+    return x.transpose(2, 3, 0, 1) if x.ndim == 4 else x
+
+
+def transposed_shape(shape: Shape, images: int) -> Shape:
+    """Return the shape of a micro-batch: (H, W, N, C) for samples (C, H, W), (N, features) for (features,)."""
+    if len(shape) == 3:
+        c, h, w = shape
+        return h, w, images, c
+    return images, *shape
+
+
 def single_block(array: FloatArray) -> Layout:
     """Return the layout of an image (H, W, N, C), or of (N, features), in one array."""
     return (StridedColumns(0, 1, array, array.reshape(-1) if array.flags.c_contiguous else None),)

@@ -1,25 +1,25 @@
-"""A layer in its place in the network, as a kernel sees it."""
+"""A layer and its place in the network, as a kernel sees it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cnncli.nn.layers import BatchNorm, Layer
+from cnncli.nn.layers import BatchNorm, Layer, ReLU
 from cnncli.types import FloatArray, Shape
 
 
 @dataclass(frozen=True)
 class Node:
-    """One layer in its place in the network.
+    """One layer and its place in the network.
 
     Attributes:
         index: its position in the network.
         name: its name in the network, such as "conv1".
-        layer: the layer itself; its parameters are read where they are.
+        layer: the layer itself, which owns the parameters.
         input_shape: of one sample: (C, H, W) or (features,).
         output_shape: of one sample.
-        folded: a BatchNorm that directly follows and, in inference, is part of this layer's weights.
+        folded: for inference, the BatchNorm behind this layer that is folded into its weights.
     """
 
     index: int
@@ -30,18 +30,18 @@ class Node:
     folded: BatchNorm | None = None
 
     def has_bias(self) -> bool:
-        """Return whether anything is added behind the products: the layer's bias, or a folded normalisation."""
+        """Return whether a bias is added to the products: the layer's own, or that of a folded BatchNorm."""
         return "bias" in self.layer.parameters or self.folded is not None
 
     def weight_and_bias(self) -> tuple[FloatArray, FloatArray]:
-        """Return the weights a kernel has to apply: the layer's, times the folded normalisation.
+        """Return the weight and bias to apply, with the folded BatchNorm included.
 
         BatchNorm in inference is y = scale · z + shift with scale = gamma / sqrt(running_var + eps) and
-        shift = beta - scale · running_mean, so that
-        conv(x, w) + b, normalised, is conv(x, scale · w) + (scale · b + shift).
+        shift = beta - scale · running_mean. So conv(x, w) + b, normalized, is
+        conv(x, scale · w) + (scale · b + shift).
 
         Returns:
-            the weight in its canonical layout and a bias (F,), zeros where the layer has none.
+            the weight in its canonical layout, and a bias (F,), zeros where the layer has none.
         """
         weight = self.layer.parameters["weight"].value
         bias = self.layer.parameters.get("bias")
@@ -57,6 +57,11 @@ def inference_affine(norm: BatchNorm) -> tuple[FloatArray, FloatArray]:
     """Return (scale, shift), each (C,), of a BatchNorm in evaluation mode."""
     scale = norm.gamma / np.sqrt(norm.buffers["running_var"] + norm.eps)
     return scale, norm.beta - scale * norm.buffers["running_mean"]
+
+
+def count_with_relu(nodes: Sequence[Node]) -> int:
+    """Return how many nodes the first one and a ReLU behind it are: 2, or 1 where no ReLU follows."""
+    return 2 if len(nodes) > 1 and isinstance(nodes[1].layer, ReLU) else 1
 
 
 def names_of(nodes: Sequence[Node]) -> str:

@@ -1,4 +1,4 @@
-"""Any layer without a kernel of its own: its plain forward and backward, between the plan's layout and NCHW."""
+"""The fallback for a layer without a kernel: its own forward and backward, on copies in NCHW order."""
 
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -6,9 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.kernels.activation import buffer_shape
 from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload, write_gradient
-from cnncli.engine.kernels.layout import Layout, matching_columns, single_block
+from cnncli.engine.kernels.layout import Layout, matching_columns, single_block, transposed, transposed_shape
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
 from cnncli.engine.kernels.workspace import empty, zeros
@@ -19,8 +18,8 @@ from cnncli.types import FloatArray
 class PlainLayer(Kernel):
     """One layer, run by its own code.
 
-    A layer keeps what its backward needs in itself, so every slot has a shallow copy of it, with the parameters'
-    values shared and gradients of its own.
+    A layer keeps what its backward needs in itself. So every slot has a shallow copy of the layer, which shares the
+    parameters' values and has gradients of its own.
     """
 
     pattern: ClassVar[str] = "the plain layer"
@@ -32,10 +31,10 @@ class PlainLayer(Kernel):
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)
         node = nodes[0]
-        self.copies = [copy(node.layer) for _ in range(workload.slots if workload.training else 1)]
-        self.x = empty(*buffer_shape(node.input_shape, workload.images))
+        self.copies = [copy(node.layer) for _ in range(workload.input_slots)]
+        self.x = empty(*transposed_shape(node.input_shape, workload.images))
         if workload.training:
-            self.dx = empty(*buffer_shape(node.input_shape, workload.images))
+            self.dx = empty(*self.x.shape)
             self.sums = {key: zeros(*parameter.shape) for key, parameter in node.layer.parameters.items()}
 
     def prepare(self, generators: LayerGenerators) -> None:
@@ -50,12 +49,12 @@ class PlainLayer(Kernel):
         tape.record(self._forward, slot, out)
 
     def _forward(self, slot: int, out: Layout) -> None:
-        layer = self.copies[slot if self.workload.training else 0]
-        # A copy: the layer may keep its input, and this buffer is written again for the next slot.
-        x = np.array(self.x.transpose(2, 3, 0, 1) if self.x.ndim == 4 else self.x, order="C")
+        layer = self.copies[slot % len(self.copies)]
+        # A copy: the layer may keep its input, and the next slot overwrites this buffer.
+        x = np.array(transposed(self.x), order="C")
         y = layer.forward(x, Mode(self.workload.training, self.rng))
-        for own, view in matching_columns(single_block(y.transpose(2, 3, 0, 1) if y.ndim == 4 else y), out):
-            view[...] = own
+        for values, view in matching_columns(single_block(transposed(y)), out):
+            view[...] = values
 
     def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         tape.record(self._backward, slot, dy)
@@ -63,14 +62,13 @@ class PlainLayer(Kernel):
 
     def _backward(self, slot: int, dy: Layout) -> None:
         layer = self.copies[slot]
-        shape = buffer_shape(self.nodes[0].output_shape, self.workload.images)
-        g = empty(*shape)
-        for view, own in matching_columns(dy, single_block(g)):
-            own[...] = view
-        dx = layer.backward(np.ascontiguousarray(g.transpose(2, 3, 0, 1)) if g.ndim == 4 else g)
+        g = empty(*transposed_shape(self.nodes[0].output_shape, self.workload.images))
+        for gradient, view in matching_columns(dy, single_block(g)):
+            view[...] = gradient
+        dx = layer.backward(np.ascontiguousarray(transposed(g)))
         for key, total in self.sums.items():
             total += layer.parameters[key].grad
-        self.dx[...] = dx.transpose(2, 3, 0, 1) if dx.ndim == 4 else dx
+        self.dx[...] = transposed(dx)
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
         for key, total in self.sums.items():

@@ -1,4 +1,4 @@
-"""Pooling with any window, stride and padding: a few whole-image operations, one for each place in the window.
+"""Pooling with any window, stride and padding: whole-image operations, one for each position in the window.
 
 Axis letters: N micro-batch, C channels, H W image, OH OW output.
 """
@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.kernels.conv.pool_planes import PoolPlanes, pools_by_two
+from cnncli.engine.kernels.conv.pool_planes import PoolPlanes, is_two_by_two
 from cnncli.engine.kernels.kernel import Kernel, Workload
 from cnncli.engine.kernels.layout import Layout, columns_apart, record_copy, single_block, split_columns
 from cnncli.engine.kernels.node import Node
@@ -20,9 +20,9 @@ from cnncli.types import FloatArray
 
 
 class _Pool(Kernel):
-    """The padded input and its taps; a tap is what all windows see at one place, (OH, OW, N, C)."""
+    """The padded input and its taps; a tap is what all windows see at one position, (OH, OW, N, C)."""
 
-    fill: ClassVar[float]
+    padding_value: ClassVar[float]
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)
@@ -34,34 +34,30 @@ class _Pool(Kernel):
         (top, bottom), (left, right) = layer.pads(nodes[0].input_shape)
         rows, columns = slice(top, top + h), slice(left, left + w)
         self.x = empty(h + top + bottom, w + left + right, n, c)
-        self.x.fill(self.fill)
-        self.inner = self.x[rows, columns]
-        self.y = workload.workspace(self.oh, self.ow, n, c)
+        self.x.fill(self.padding_value)
+        self.image = self.x[rows, columns]
+        self.y = workload.workspace.empty(self.oh, self.ow, n, c)
         if workload.training:
             self.dx = zeros(*self.x.shape)
-            self.dx_inner = self.dx[rows, columns]
+            self.dimage = self.dx[rows, columns]
             self.overlap = self.stride[0] < self.size[0] or self.stride[1] < self.size[1]
-            self.g, self.share = (workload.workspace(self.oh, self.ow, n, c) for _ in range(2))
+            self.dy, self.product = (workload.workspace.empty(self.oh, self.ow, n, c) for _ in range(2))
 
     def input_layout(self, slot: int) -> Layout:
-        return single_block(self.inner)
+        return single_block(self.image)
 
-    def _taps(self, image: FloatArray) -> Iterator[FloatArray]:
+    def _taps(self, padded: FloatArray) -> Iterator[FloatArray]:
         (sh, sw), (oh, ow) = self.stride, (self.oh, self.ow)
         for i in range(self.size[0]):
             for j in range(self.size[1]):
-                yield image[i : i + sh * (oh - 1) + 1 : sh, j : j + sw * (ow - 1) + 1 : sw]
-
-    def _take(self, tape: Tape, dy: Layout) -> FloatArray:
-        record_copy(tape, dy, single_block(self.g))
-        return self.g
+                yield padded[i : i + sh * (oh - 1) + 1 : sh, j : j + sw * (ow - 1) + 1 : sw]
 
 
 class MaxPool(_Pool):
-    """The largest of each window; its place is kept as one byte, the first of equals."""
+    """The largest of each window. One byte per output keeps its position in the window, the first of equals."""
 
     pattern: ClassVar[str] = "max-pool of any window"
-    fill = -np.inf
+    padding_value = -np.inf
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
@@ -72,38 +68,38 @@ class MaxPool(_Pool):
         super().__init__(nodes, workload)
         if workload.training:
             self.winner = aligned_empty((workload.slots, *self.y.shape), np.uint8)
-            self.better = workload.workspace.mask(*self.y.shape)
+            self.mask = workload.workspace.empty_mask(*self.y.shape)
 
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self.y
-        for place, tap in enumerate(self._taps(self.x)):
-            if place == 0:
+        for position, tap in enumerate(self._taps(self.x)):
+            if position == 0:
                 tape.copy(tap, out=y)
                 if self.workload.training:
                     tape.fill(self.winner[slot], 0)
                 continue
             if self.workload.training:
-                # A later place is a larger number, so the maximum of places is the last strict improvement.
-                tape.greater(tap, y, out=self.better)
-                candidate = self.better.view(np.uint8)
-                tape.multiply(candidate, np.uint8(place), out=candidate)
+                # Positions grow, so the last strict improvement is the largest position that improved.
+                tape.greater(tap, y, out=self.mask)
+                candidate = self.mask.view(np.uint8)
+                tape.multiply(candidate, np.uint8(position), out=candidate)
                 tape.maximum(self.winner[slot], candidate, out=self.winner[slot])
             tape.maximum(y, tap, out=y)
         record_copy(tape, single_block(y), out)
 
     def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
-        g = self._take(tape, dy)
+        record_copy(tape, dy, single_block(self.dy))
         if self.overlap:
             tape.fill(self.dx, 0)
-        for place, tap in enumerate(self._taps(self.dx)):
-            tape.equal(self.winner[slot], np.uint8(place), out=self.better)
-            tape.copy(self.better, out=self.share)
+        for position, tap in enumerate(self._taps(self.dx)):
+            tape.equal(self.winner[slot], np.uint8(position), out=self.mask)
+            tape.copy(self.mask, out=self.product)
             if self.overlap:
-                tape.multiply(self.share, g, out=self.share)
-                tape.add(tap, self.share, out=tap)
+                tape.multiply(self.product, self.dy, out=self.product)
+                tape.add(tap, self.product, out=tap)
             else:
-                tape.multiply(self.share, g, out=tap)
-        return single_block(self.dx_inner)
+                tape.multiply(self.product, self.dy, out=tap)
+        return single_block(self.dimage)
 
 
 class MaxPool2x2(Kernel):
@@ -113,50 +109,51 @@ class MaxPool2x2(Kernel):
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
-        layer = nodes[0].layer
-        return int(isinstance(layer, MaxPool2D) and pools_by_two(layer))
+        return int(is_two_by_two(nodes[0].layer))
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)
         c, h, w = nodes[0].input_shape
-        _, ph, pw = nodes[0].output_shape
+        _, oh, ow = nodes[0].output_shape
         n = workload.images
-        self.shape = (ph, pw, n, c)
-        self.image = (2, h, (w + 1) // 2, n, c)  # even columns, odd columns
-        self.odd = w // 2
-        self.x = empty(*self.image)
-        self.y = workload.workspace(ph, pw * n * c)
+        self.shape = (oh, ow, n, c)
+        self.x = empty(2, h, (w + 1) // 2, n, c)  # even columns, odd columns
+        self.odd_columns = w // 2
+        self.y = workload.workspace.empty(oh, ow * n * c)
         self.pool = PoolPlanes(workload, self.y.shape, relu=False, layout=self._layout)
         if workload.training:
-            self.dx = zeros(*self.image)  # what no window reads stays zero
+            self.dx = zeros(*self.x.shape)  # what no window reads stays zero
 
     def _layout(self, plane: FloatArray) -> Layout:
         return single_block(plane.reshape(self.shape))
 
-    def _planes(self, image: FloatArray) -> FloatArray:
-        """Return (2, 2, PH, PW·N·C), row and column in the window first."""
-        ph, pw, n, c = self.shape
-        rows = image[:, : 2 * ph].reshape(2, ph, 2, -1)[..., : pw * n * c]
+    def _planes(self, columns: FloatArray) -> FloatArray:
+        """Return (2, 2, OH, OW·N·C), row and column in the window first."""
+        oh, ow, n, c = self.shape
+        rows = columns[:, : 2 * oh].reshape(2, oh, 2, -1)[..., : ow * n * c]
         return rows.transpose(2, 0, 1, 3)
 
+    def _image(self, columns: FloatArray) -> Layout:
+        return columns_apart(columns[0], columns[1, :, : self.odd_columns])
+
     def input_layout(self, slot: int) -> Layout:
-        return columns_apart(self.x[0], self.x[1, :, : self.odd])
+        return self._image(self.x)
 
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         self.pool.record_forward(tape, slot, self._planes(self.x), self.y)
-        self.pool.activate(tape, slot, self.y, out)
+        self.pool.record_output(tape, slot, self.y, out)
 
     def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
-        self.pool.activate_backward(tape, slot, dy)
+        self.pool.record_output_backward(tape, slot, dy)
         self.pool.record_backward(tape, slot, self._planes(self.dx))
-        return columns_apart(self.dx[0], self.dx[1, :, : self.odd])
+        return self._image(self.dx)
 
 
 class AvgPool(_Pool):
     """The mean of each window; pixels of the padding count as zeros."""
 
     pattern: ClassVar[str] = "average pool of any window"
-    fill = 0.0
+    padding_value = 0.0
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
@@ -164,29 +161,33 @@ class AvgPool(_Pool):
 
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self.y
-        for place, tap in enumerate(self._taps(self.x)):
-            if place == 0:
+        for position, tap in enumerate(self._taps(self.x)):
+            if position == 0:
                 tape.copy(tap, out=y)
             else:
                 tape.add(y, tap, out=y)
-        tape.multiply(y, np.float32(1 / (self.size[0] * self.size[1])), out=y)
+        self._record_mean(tape, y)
         record_copy(tape, single_block(y), out)
 
+    def _record_mean(self, tape: Tape, values: FloatArray) -> None:
+        """Record values / (size of the window)."""
+        tape.multiply(values, np.float32(1 / (self.size[0] * self.size[1])), out=values)
+
     def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
-        share = self._take(tape, dy)
-        tape.multiply(share, np.float32(1 / (self.size[0] * self.size[1])), out=share)
+        record_copy(tape, dy, single_block(self.dy))
+        self._record_mean(tape, self.dy)
         if self.overlap:
             tape.fill(self.dx, 0)
         for tap in self._taps(self.dx):
             if self.overlap:
-                tape.add(tap, share, out=tap)
+                tape.add(tap, self.dy, out=tap)
             else:
-                tape.copy(share, out=tap)
-        return single_block(self.dx_inner)
+                tape.copy(self.dy, out=tap)
+        return single_block(self.dimage)
 
 
 class GlobalAvg(Kernel):
-    """The mean of each channel; writes one row (C,) for each image into the dense layers' input."""
+    """The mean of each channel, (H, W, N, C) -> (N, C)."""
 
     pattern: ClassVar[str] = "global average pool"
 
@@ -198,20 +199,18 @@ class GlobalAvg(Kernel):
         super().__init__(nodes, workload)
         c, h, w = nodes[0].input_shape
         self.shape = (h, w, workload.images, c)
-        self.x = empty(h * w * workload.images * c)
+        self.x = empty(h * w, workload.images * c)
         self.share = np.full(h * w, 1 / (h * w), np.float32)
         if workload.training:
-            self.dx = empty(self.x.size)
+            self.dx = empty(*self.x.shape)
 
     def input_layout(self, slot: int) -> Layout:
-        return split_columns(self.x, self.shape)
+        return split_columns(self.x.reshape(-1), self.shape)
 
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
-        y = out[0].array
-        tape.matmul(self.share, self.x.reshape(self.share.size, -1), out=y.reshape(-1))
+        tape.matmul(self.share, self.x, out=out[0].array.reshape(-1))
 
     def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
-        pixels = self.dx.reshape(self.share.size, -1)
-        tape.multiply(dy[0].array.reshape(-1), self.share[0], out=pixels[0])
-        tape.copy(pixels[0], out=pixels[1:])
-        return split_columns(self.dx, self.shape)
+        tape.multiply(dy[0].array.reshape(-1), self.share[0], out=self.dx[0])
+        tape.copy(self.dx[0], out=self.dx[1:])
+        return split_columns(self.dx.reshape(-1), self.shape)

@@ -1,11 +1,11 @@
-"""Products of matrices in blocks of rows, or of columns, small enough for OpenBLAS to take its way without packing.
+"""Products of matrices in blocks of rows or columns, small enough for OpenBLAS to skip its packing.
 
-A product of two large matrices first copies (packs) both into an order of its own. On CPUs that OpenBLAS knows small
-kernels for, a product below a million multiply-adds skips that, and its operands stay in the second-level cache until
-the next block. The matrices of a convolution are tall (rows: pixels; columns: channels), so packing is a good part of
-the work: blocks are up to 1.6 times as fast here, and cost nothing elsewhere.
+For a product of two large matrices, OpenBLAS first copies (packs) both into an order of its own. On CPUs for which it
+has small-matrix kernels, a product of less than a million multiply-adds skips that copy, and its operands stay in the
+second-level cache until the next block. The matrices of a convolution are tall (rows: pixels, columns: channels), so
+packing is a large part of the work. Blocks make these products up to 1.6 times as fast, and cost nothing on other CPUs.
 
-Axis letters: R rows, I what is summed over, J columns.
+Axis letters: R rows, I the axis that is summed over, J columns.
 """
 
 import math
@@ -16,20 +16,20 @@ from cnncli.engine.kernels.tape import Tape
 from cnncli.engine.kernels.workspace import empty, ones, zeros
 from cnncli.types import FloatArray
 
-SMALL = 1_000_000  # multiply-adds: OpenBLAS's own limit for its small kernels
+SMALL = 1_000_000  # multiply-adds: OpenBLAS's own limit for its small-matrix kernels
 _MOST_BLOCKS = 256
 
 
 def row_blocks(rows: int, inner: int, columns: int) -> int:
-    """Return into how many equal blocks to cut the rows of a product (rows x inner) @ (inner x columns)."""
+    """Return how many equal blocks to cut the rows of a product (rows x inner) @ (inner x columns) into."""
     for blocks in range(1, _MOST_BLOCKS + 1):
         if rows % blocks == 0 and rows // blocks * inner * columns < SMALL:
             return blocks
     return 1
 
 
-def product(tape: Tape, a: FloatArray, b: FloatArray, out: FloatArray) -> None:
-    """out = a @ b, block by block of a's rows; several products at once where a or b have axes in front.
+def record_product(tape: Tape, a: FloatArray, b: FloatArray, out: FloatArray) -> None:
+    """Record out = a @ b in blocks of a's rows; leading axes are several products at once.
 
     Args:
         tape: takes the call.
@@ -45,7 +45,7 @@ def product(tape: Tape, a: FloatArray, b: FloatArray, out: FloatArray) -> None:
 
 
 def product_by_columns(a: FloatArray, b: FloatArray, out: FloatArray) -> None:
-    """out = a @ b at once, block by block of b's columns, for matrices that are wide.
+    """Compute out = a @ b now (nothing is recorded), in blocks of b's columns, for wide matrices.
 
     Args:
         a: (R, I).
@@ -57,30 +57,41 @@ def product_by_columns(a: FloatArray, b: FloatArray, out: FloatArray) -> None:
     np.matmul(a, cut_b, out=cut_out)
 
 
-class SummedProduct:
-    """Adds up aᵀ @ b, the gradient of a weight: the sum runs over the rows, in blocks that are added in order.
+class RunningSum:
+    """A sum over the micro-batches of a step.
 
     Args:
-        lead: how many products are taken at once, () or (count,).
-        inner: I, the columns of a.
-        columns: J, those of b.
+        shape: of `total`, the sum so far.
     """
 
-    def __init__(self, lead: tuple[int, ...], inner: int, columns: int) -> None:
-        self.lead, self.inner, self.columns = lead, inner, columns
-        self.partial = empty(0)
-        self.total = zeros(*lead, inner, columns)
+    def __init__(self, *shape: int) -> None:
+        self.total = zeros(*shape)
 
     def clear(self) -> None:
         """Start again from zero."""
         self.total.fill(0)
 
-    def multiply(self, tape: Tape, which: slice, a: FloatArray, b: FloatArray) -> None:
-        """Write down aᵀ @ b for some of the products.
+
+class SummedProduct(RunningSum):
+    """The sum of aᵀ @ b, a weight's gradient. Both sums, over rows and over micro-batches, have a fixed order.
+
+    Args:
+        lead: how many products are taken at once, () or (count,).
+        inner: I, the columns of a.
+        columns: J, the columns of b.
+    """
+
+    def __init__(self, lead: tuple[int, ...], inner: int, columns: int) -> None:
+        super().__init__(*lead, inner, columns)
+        self.lead, self.inner, self.columns = lead, inner, columns
+        self.partial = empty(0)  # (.., blocks, I, J)
+
+    def record_multiply(self, tape: Tape, which: slice, a: FloatArray, b: FloatArray) -> None:
+        """Record aᵀ @ b for some of the products; `record_add_up` adds the result to the total.
 
         Args:
             tape: takes the calls.
-            which: of the products that are taken at once; all calls up to `add_up` have as many rows.
+            which: of the `lead` products; all calls up to `record_add_up` have the same number of rows.
             a: (.., R, I).
             b: (.., R, J).
         """
@@ -90,51 +101,48 @@ class SummedProduct:
         partial = self._partial(blocks)
         tape.matmul(cut_a.swapaxes(-1, -2), cut_b, out=partial[which] if self.lead else partial)
 
-    def multiply_blocks(self, tape: Tape, which: int, a: FloatArray, b: FloatArray) -> None:
-        """Write down aᵀ @ b for one of the products, of matrices that are in blocks already.
+    def record_multiply_blocks(self, tape: Tape, which: int, a: FloatArray, b: FloatArray) -> None:
+        """Record aᵀ @ b for one of the products, of matrices that are cut into blocks already.
 
         Args:
             tape: takes the calls.
-            which: of the products that are taken at once; all calls up to `add_up` have as many blocks.
-            a: (.., R, I), with the blocks' axes in front; may overlap itself.
-            b: (.., R, J), with the same axes in front.
+            which: of the `lead` products; all calls up to `record_add_up` have the same number of blocks.
+            a: (.., R, I), with the axes of the blocks first; may overlap itself in memory.
+            b: (.., R, J), with the same axes first.
         """
         partial = self._partial(math.prod(a.shape[:-2]))[which]
         tape.matmul(a.swapaxes(-1, -2), b, out=partial.reshape(*a.shape[:-2], self.inner, self.columns))
 
     def _partial(self, blocks: int) -> FloatArray:
-        """Return where the products of so many blocks go, until they are added up."""
+        """Return where the products of that many blocks go until they are added up."""
         if self.partial.shape[-3:-2] != (blocks,):
             self.partial = empty(*self.lead, blocks, self.inner, self.columns)
         return self.partial
 
-    def add_up(self, tape: Tape) -> None:
-        """Add what `multiply` has left to the total, block by block."""
+    def record_add_up(self, tape: Tape) -> None:
+        """Record total += the recorded products, block by block."""
         for block in range(self.partial.shape[-3]):
             tape.add(self.total, self.partial[..., block, :, :], out=self.total)
 
-    def add(self, tape: Tape, a: FloatArray, b: FloatArray) -> None:
-        """Add aᵀ @ b to the total, for all products."""
-        self.multiply(tape, slice(None), a, b)
-        self.add_up(tape)
+    def record_add(self, tape: Tape, a: FloatArray, b: FloatArray) -> None:
+        """Record total += aᵀ @ b, for all products."""
+        self.record_multiply(tape, slice(None), a, b)
+        self.record_add_up(tape)
 
 
-class ColumnSum:
-    """Adds up the columns of matrices, the gradient of a bias, as products with a row of ones.
+class ColumnSum(RunningSum):
+    """The sum of the rows of matrices, a bias's gradient, as a product with a row of ones.
 
     Args:
-        rows: the most that a matrix has.
+        rows: the largest R.
         columns: J.
     """
 
     def __init__(self, rows: int, columns: int) -> None:
-        self.ones, self.partial, self.total = ones(rows), empty(columns), zeros(columns)
+        super().__init__(columns)
+        self.ones, self.partial = ones(rows), empty(columns)
 
-    def clear(self) -> None:
-        """Start again from zero."""
-        self.total.fill(0)
-
-    def add(self, tape: Tape, a: FloatArray) -> None:
-        """Add the column sums of a (R, J) to the total."""
+    def record_add(self, tape: Tape, a: FloatArray) -> None:
+        """Record total += the sum of the rows of a (R, J)."""
         tape.matmul(self.ones[: len(a)], a, out=self.partial)
         tape.add(self.total, self.partial, out=self.total)

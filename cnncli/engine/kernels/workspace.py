@@ -1,4 +1,4 @@
-"""Aligned memory for kernels: arrays of their own, and workspaces that all kernels of a plan share."""
+"""Memory for kernels: aligned arrays of their own, and a workspace that the kernels of a plan share."""
 
 import math
 from typing import Any
@@ -9,39 +9,42 @@ import numpy.typing as npt
 from cnncli.nn.aligned import ALIGNMENT, aligned_empty, aligned_zeros
 from cnncli.types import BoolArray, FloatArray
 
-FLOAT = np.dtype(np.float32)
-_SCRATCH = 64_000_000  # bytes; what is not touched costs nothing
-_RUN = 2_048  # numbers; an operation on shorter runs spends its time on going from one to the next
-_shared_zeros: FloatArray = np.zeros(0, FLOAT)
+_FLOAT = np.dtype(np.float32)
+_WORKSPACE_BYTES = 64_000_000  # the system provides only the pages that are touched
+_LONG_RUN = 2_048  # numbers; with shorter runs NumPy spends its time on the loop around them
+_shared_zeros: FloatArray = np.zeros(0, _FLOAT)
 
 
 class Workspace:
-    """Memory for what kernels need only while they work on a slot: they all get the same, so that it stays in cache."""
+    """Memory that a kernel needs only while it works on one micro-batch.
+
+    All kernels of a plan get the same memory, so that it stays in the cache. Arrays of one kernel do not overlap.
+    """
 
     def __init__(self) -> None:
-        self._arena = aligned_empty(_SCRATCH, np.uint8)
+        self._arena = aligned_empty(_WORKSPACE_BYTES, np.uint8)
         self._used = 0
-        self._turns = [aligned_empty(0, FLOAT), aligned_empty(0, FLOAT)]
+        self._alternating = [aligned_empty(0, _FLOAT), aligned_empty(0, _FLOAT)]
 
     def begin_kernel(self) -> None:
-        """Start again for the next kernel."""
+        """Offer all memory again, to the next kernel."""
         self._used = 0
 
-    def __call__(self, *shape: int) -> FloatArray:
-        """Return a float32 array that nothing has been written to, or that another kernel has."""
-        return self._take(shape, FLOAT)
+    def empty(self, *shape: int) -> FloatArray:
+        """Return a float32 array; it holds whatever the last kernel left there."""
+        return self._take(shape, _FLOAT)
 
-    def mask(self, *shape: int) -> BoolArray:
-        """Return an array of truth values likewise."""
+    def empty_mask(self, *shape: int) -> BoolArray:
+        """Return a boolean array; it holds whatever the last kernel left there."""
         return self._take(shape, np.bool_)
 
     def alternate(self, *shape: int) -> FloatArray:
-        """Return one of two arrays by turns: for what is needed until the next kernel that asks has its own."""
-        self._turns.reverse()
+        """Return one of two arrays, the other one at the next call: it is valid until the second call after this."""
+        self._alternating.reverse()
         size = math.prod(shape)
-        if size > self._turns[0].size:
-            self._turns[0] = aligned_empty(size, FLOAT)
-        array: FloatArray = self._turns[0][:size].reshape(shape)
+        if size > self._alternating[0].size:
+            self._alternating[0] = aligned_empty(size, _FLOAT)
+        array: FloatArray = self._alternating[0][:size].reshape(shape)
         return array
 
     def _take(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -54,62 +57,61 @@ class Workspace:
 
 
 class ChannelRow:
-    """One number for each channel, repeated, so that operations with it have long runs.
+    """One number for each channel, repeated in memory: adding it to an image is then a loop over long runs.
 
     Args:
-        pixels: how many times the channels follow each other in the arrays it meets.
+        pixels: how many times the channels repeat in the arrays that it is combined with.
         channels: C.
     """
 
     def __init__(self, pixels: int, channels: int) -> None:
-        times = next(
-            k for k in range(1, pixels + 1) if pixels % k == 0 and (k * channels >= _RUN or k == pixels)
-        )
-        self.row = empty(times * channels)
-        self._by_channel = self.row.reshape(times, channels)
+        divisors = (k for k in range(1, pixels + 1) if pixels % k == 0)
+        repeats = next(k for k in divisors if k * channels >= _LONG_RUN or k == pixels)
+        self.row = empty(repeats * channels)
+        self._by_channel = self.row.reshape(repeats, channels)
 
     def set(self, values: npt.ArrayLike) -> None:
-        """Take numbers (C,)."""
+        """Set the numbers (C,)."""
         self._by_channel[...] = values
 
     def across(self, array: FloatArray) -> FloatArray:
-        """Return an array (.., C) without gaps as rows that this one can be added to."""
+        """Return a view of a contiguous array (.., C) whose rows are as long as this one."""
         return array.reshape(-1, self.row.size)
+
+
+def empty(*shape: int) -> FloatArray:
+    """Return an uninitialized float32 array."""
+    return aligned_empty(shape, _FLOAT)
+
+
+def empty_mask(*shape: int) -> BoolArray:
+    """Return an uninitialized boolean array."""
+    return aligned_empty(shape, np.bool_)
 
 
 def zeros(*shape: int) -> FloatArray:
     """Return a float32 array of zeros."""
-    return aligned_zeros(shape, FLOAT)
+    return aligned_zeros(shape, _FLOAT)
+
+
+def ones(*shape: int) -> FloatArray:
+    """Return a float32 array of ones."""
+    array = aligned_empty(shape, _FLOAT)
+    array.fill(1)
+    return array
 
 
 def shared_zeros(*shape: int) -> FloatArray:
-    """Return zeros that nobody may write to: views of one array, which stays in cache for all who compare with it."""
+    """Return read-only zeros, a view of one array that all kernels compare with, so that it stays in the cache."""
     global _shared_zeros
     size = math.prod(shape)
     if size > _shared_zeros.size:
-        _shared_zeros = aligned_zeros(size, FLOAT)
+        _shared_zeros = aligned_zeros(size, _FLOAT)
         _shared_zeros.flags.writeable = False
     return _shared_zeros[:size].reshape(shape)
 
 
 def shared_zeros_like(array: FloatArray) -> FloatArray:
-    """Return such zeros with an array's shape, and its axes in the same order in memory: so NumPy has long runs."""
+    """Return such zeros with the shape and the memory order of an array, so that NumPy's loop has long runs."""
     axes = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
     return shared_zeros(*(array.shape[axis] for axis in axes)).transpose(np.argsort(axes))
-
-
-def empty(*shape: int) -> FloatArray:
-    """Return a float32 array that nothing has been written to."""
-    return aligned_empty(shape, FLOAT)
-
-
-def ones(*shape: int) -> FloatArray:
-    """Return a float32 array of ones."""
-    array = aligned_empty(shape, FLOAT)
-    array.fill(1)
-    return array
-
-
-def empty_mask(*shape: int) -> BoolArray:
-    """Return an array of truth values that nothing has been written to."""
-    return aligned_empty(shape, np.bool_)

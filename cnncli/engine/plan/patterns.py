@@ -10,7 +10,8 @@ from cnncli.engine.kernels.activation import (
     TanhKernel,
 )
 from cnncli.engine.kernels.batchnorm import AffineKernel, BatchNormKernel
-from cnncli.engine.kernels.conv.first import FirstConv, FirstConvPool
+from cnncli.engine.kernels.conv.first import FirstConv
+from cnncli.engine.kernels.conv.first_pool import FirstConvPool
 from cnncli.engine.kernels.conv.pool_planes import covers_pool
 from cnncli.engine.kernels.conv.rows import ConvRows
 from cnncli.engine.kernels.conv.winograd_pool import WinogradConvPool

@@ -27,9 +27,9 @@ def test_every_workspace_starts_on_a_cache_line():
         empty(3),
         empty_mask(5),
         shared_zeros(7),
-        workspace(3),
-        workspace.mask(5),
-        workspace(9),
+        workspace.empty(3),
+        workspace.empty_mask(5),
+        workspace.empty(9),
         workspace.alternate(4),
     ):
         assert array.ctypes.data % ALIGNMENT == 0
@@ -37,10 +37,10 @@ def test_every_workspace_starts_on_a_cache_line():
 
 def test_scratch_is_the_same_for_every_kernel_and_apart_within_one():
     workspace = Workspace()
-    first, second = workspace(10), workspace(10)
+    first, second = workspace.empty(10), workspace.empty(10)
     assert not np.shares_memory(first, second)
     workspace.begin_kernel()
-    assert np.shares_memory(workspace(10), first)
+    assert np.shares_memory(workspace.empty(10), first)
     one, two, three = (workspace.alternate(6) for _ in range(3))
     assert not np.shares_memory(one, two) and np.shares_memory(one, three)
 

@@ -1,25 +1,26 @@
-"""What follows a convolution's products: the bias, a ReLU if one is covered, and the way to the next kernel.
+"""What follows the products of a convolution: the bias, a ReLU if there is one, and the copy to the next kernel.
 
 Axis letters: N micro-batch, F filters, OH OW output.
 """
 
 from collections.abc import Callable
 
+from cnncli.engine.kernels.fused_relu import FusedReLU
 from cnncli.engine.kernels.kernel import Workload
-from cnncli.engine.kernels.layout import Layout, record_copy, record_masked_copy
+from cnncli.engine.kernels.layout import Layout
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import ChannelRow, empty_mask, shared_zeros
+from cnncli.engine.kernels.workspace import ChannelRow
 from cnncli.types import FloatArray
 
 
 class BiasReLU:
-    """y + bias, and ReLU of that; without a ReLU, the products can go straight to where the next kernel reads.
+    """y + bias, then the ReLU. Without a ReLU the products can be written to the next kernel's input directly.
 
     Args:
         node: the convolution.
         workload: how much is kept.
-        relu: whether a ReLU is covered too.
+        relu: whether the kernel covers a ReLU.
         layout: how the products lie in a flat array (OH·OW·N·F,).
     """
 
@@ -28,53 +29,34 @@ class BiasReLU:
     ) -> None:
         f, oh, ow = node.output_shape
         pixels = oh * ow * workload.images
-        self.relu, self.has_bias, self.training, self.layout = (
-            relu,
-            node.has_bias(),
-            workload.training,
-            layout,
-        )
-        self.y = workload.workspace(pixels * f)
+        self.has_bias, self.layout = node.has_bias(), layout
+        self.y = workload.workspace.empty(pixels * f)
         self.bias = ChannelRow(pixels, f)
-        self.zero = shared_zeros(self.y.size)
+        self.relu = FusedReLU(workload, self.y.shape, relu=relu, layout=layout)
         if workload.training:
-            self.positive = empty_mask(workload.slots, self.y.size)
-            self.g = workload.workspace(self.y.size)
+            self.dy = workload.workspace.empty(self.y.size)
 
-    def destination(self, out: Layout) -> FloatArray:
-        """Return where the products are to be written, (OH·OW·N·F,)."""
-        return self.y if self.relu else self._direct(out)
-
-    def _direct(self, parts: Layout) -> FloatArray:
-        """Return the neighbour's array, if it lies like one of ours, or our own."""
-        block, own = parts[0].block, self.layout(self.y)[0]
-        alike = parts[0].step == own.step and parts[0].array.strides == own.array.strides
-        return block if block is not None and alike else self.y
-
-    def prepare(self, bias: FloatArray) -> None:
-        """Take this step's bias (F,)."""
-        self.bias.set(bias)
+    def products_out(self, out: Layout) -> FloatArray:
+        """Return where the products go, (OH·OW·N·F,): to `out` if it has our layout and no ReLU is needed."""
+        own, first = self.layout(self.y)[0], out[0]
+        same = first.step == own.step and first.array.strides == own.array.strides
+        return first.block if first.block is not None and same and not self.relu.relu else self.y
 
     def record_forward(self, tape: Tape, slot: int, y: FloatArray, out: Layout) -> None:
-        """Write what is in `y`, from `destination`, to out, with bias and ReLU."""
+        """Record out = y + bias, through the ReLU; y is what `products_out` returned."""
         if self.has_bias:
             tape.add(self.bias.across(y), self.bias.row, out=self.bias.across(y))
-        if y is not self.y:
-            return
-        if self.relu and self.training:
-            tape.greater(y, self.zero, out=self.positive[slot])
-        record_copy(tape, self.layout(y), out, relu=self.relu)
+        if y is self.y:
+            self.relu.record_forward(tape, slot, y, out)
 
-    def record_backward(self, tape: Tape, slot: int, dy: Layout, g: Layout) -> None:
-        """Write dy, without what the ReLU stopped, to g."""
-        if self.relu:
-            tape.copy(self.positive[slot], out=self.g)
-        record_masked_copy(tape, dy, g, self.layout(self.g) if self.relu else None)
+    def record_backward(self, tape: Tape, slot: int, dy: Layout, out: Layout) -> None:
+        """Record out = dy through the ReLU."""
+        self.relu.record_backward(tape, slot, dy, out, factor=self.dy)
 
-    def gradient(self, tape: Tape, slot: int, dy: Layout) -> FloatArray:
-        """Return dy, without what the ReLU stopped, as a flat array like the products; dy's own where that is one."""
-        direct = self.y if self.relu else self._direct(dy)
+    def record_gradient(self, tape: Tape, slot: int, dy: Layout) -> FloatArray:
+        """Record dy through the ReLU and return where it will be, (OH·OW·N·F,): dy's own array where that will do."""
+        direct = self.products_out(dy)
         if direct is not self.y:
             return direct
-        self.record_backward(tape, slot, dy, self.layout(self.g))
-        return self.g
+        self.record_backward(tape, slot, dy, self.layout(self.dy))
+        return self.dy

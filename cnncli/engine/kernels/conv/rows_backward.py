@@ -1,252 +1,255 @@
-"""The two ways back of a convolution by kernel rows.
+"""The two backward passes of `ConvRows`: dx and dw by gathering or by scattering.
 
-**Gathered**, where windows lie as densely as pixels ("same" padding): dy is unfolded as the input was on the way
-there. Padded input row r = p + SH·t meets kernel row i = p + SH·a in the window row t - a, and columns likewise. So
-for each remainder (p, q) of rows and columns, dx is a convolution of dy at stride 1 with every SH-th row and SW-th
-column of the kernel, turned around:
+**Gathering** lays dy out as the forward pass lays out the input. Padded input row r = p + SH·t is read by kernel row
+i = p + SH·a of output row t - a; columns likewise. So for each phase (p, q), the remainders of rows and columns modulo
+the stride, dx is a convolution of dy at stride 1 with every SH-th row and SW-th column of the flipped kernel:
 
     dx[p + SH·t, q + SW·u] = sum over a, b of  dy[t - a, u - b] @ w[p + SH·a, q + SW·b]ᵀ
 
-and the same unfolded rows of dy, multiplied by the input's rows instead, are dw.
+The same rows of dy, multiplied by the input's rows instead of the kernel's, give dw.
 
-**Scattered**, where there are fewer windows than pixels, so that most of what is gathered would be the zeros around
-dy: each kernel row's product is added to the rows, and each tap to the columns, that it came from.
+**Scattering** adds the product of each kernel row to the rows, and each tap to the columns, that it came from. It is
+faster where there are fewer windows than pixels: gathering would mostly multiply the zeros around dy.
 
 Axis letters: N micro-batch, C channels in, F filters, H W image, KH KW kernel, SH SW stride, OH OW output,
-A B kernel rows and columns of one remainder, T U image rows and columns of one remainder.
+A B kernel rows and columns of one phase, T U image rows and columns of one phase.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from cnncli.engine.kernels.conv.conv_kernel import ConvSizes
+from cnncli.engine.kernels.conv.row_windows import RowWindows
+from cnncli.engine.kernels.kernel import Workload
 from cnncli.engine.kernels.layout import Layout, single_block
-from cnncli.engine.kernels.products import ColumnSum, SummedProduct, product
+from cnncli.engine.kernels.products import SummedProduct, record_product
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import empty, zeros
+from cnncli.engine.kernels.workspace import Workspace, empty, zeros
 from cnncli.types import FloatArray
 
-if TYPE_CHECKING:
-    from cnncli.engine.kernels.conv.rows import ConvRows
-
-_DENSE = 1.3  # pixels a window; above, gathering multiplies too many zeros
+_DENSE = 1.3  # pixels per window; with more pixels, gathering multiplies too many zeros
 
 
-def gradient_of(conv: ConvRows, pads: tuple[int, int]) -> Gradient:
-    """Return the better way back for a convolution.
+def row_gradient(windows: RowWindows, weight: FloatArray, workload: Workload) -> "RowGradient":
+    """Return the faster backward pass for a convolution.
 
     Args:
-        conv: the kernel.
-        pads: how much padding is above and left of the image.
+        windows: its input.
+        weight: (KH, KW·C, F), as the forward pass multiplies it.
+        workload: how much is kept.
     """
-    windows = conv.oh * conv.ow * conv.sh * conv.sw
-    dense = conv.workload.needs_dx and conv.h * conv.w_in <= _DENSE * windows
-    return Gathered(conv, pads) if dense else Scattered(conv, pads)
+    s = windows.sizes
+    if workload.needs_dx and s.h * s.w <= _DENSE * s.oh * s.ow * s.sh * s.sw:
+        return Gathering(windows, workload.workspace)
+    return Scattering(windows, weight, workload)
 
 
-class Gradient(ABC):
-    """Turns dy into dw, db and dx.
+class RowGradient(ABC):
+    """Turns dy into dw and dx.
 
     Args:
-        conv: the kernel it belongs to.
-        g: (OH, OW, N, F), where that kernel writes dy, past its ReLU.
+        sizes: of the convolution.
+        dy: (OH, OW, N, F), where `ConvRows` writes dy, past its ReLU.
+        dy_rows: (R, F), the same memory, or more of it with zeros around dy.
     """
 
-    db: ColumnSum
+    def __init__(self, sizes: ConvSizes, dy: FloatArray, dy_rows: FloatArray) -> None:
+        self.sizes, self.dy, self.dy_rows = sizes, dy, dy_rows
+        self.sums: list[SummedProduct] = []
 
-    def __init__(self, conv: ConvRows, g: FloatArray) -> None:
-        self.conv, self.g = conv, g
-
-    def prepare(self, weight: FloatArray) -> None:  # noqa: B027 - scattering takes the kernel's own rows
+    def prepare(self, weight: FloatArray) -> None:  # noqa: B027 - scattering reads the forward pass's weight
         """Take the weight (F, C, KH, KW) of this step."""
 
     @abstractmethod
-    def run(self, tape: Tape, slot: int) -> Layout:
-        """Add to dw and db, and return where dx will be, or nothing where nobody needs it."""
+    def record(self, tape: Tape, slot: int) -> Layout:
+        """Record adding to dw, and dx; return where dx will be, or nothing where it is not needed."""
+
+    def dweight(self) -> FloatArray:
+        """Return the sum of dw, (F, C, KH, KW)."""
+        s = self.sizes
+        dweight = np.zeros((s.f, s.c, s.kh, s.kw), np.float32)
+        self._add_to(dweight)
+        return dweight
 
     @abstractmethod
-    def collect(self, weight: FloatArray) -> None:
-        """Add dw to the weight's gradient (F, C, KH, KW), and start again."""
+    def _add_to(self, dweight: FloatArray) -> None:
+        """Add the sums to (F, C, KH, KW)."""
 
 
-class Scattered(Gradient):
-    """One product per kernel row, added to where it came from."""
+class Scattering(RowGradient):
+    """One product per kernel row, added to where the row came from."""
 
-    def __init__(self, conv: ConvRows, pads: tuple[int, int]) -> None:
-        n, rows = conv.workload.images, conv.oh * conv.ow * conv.workload.images
-        super().__init__(conv, conv.workload.workspace(conv.oh, conv.ow, n, conv.f))
-        self.db = ColumnSum(rows, conv.f)
-        self.dw = [SummedProduct((), conv.kw * conv.c, conv.f) for _ in range(conv.kh)]
-        if conv.workload.needs_dx:
-            width = conv.x.shape[3]
-            self.dtaps = conv.workload.workspace(conv.sh, conv.depth, conv.ow, n, conv.kw, conv.c)
-            self.dtap = conv.workload.workspace(rows, conv.kw * conv.c)
-            self.dx = empty(conv.depth, conv.sh, width, n, conv.c)
-            flat = self.dx.reshape(conv.depth * conv.sh, width, n, conv.c)
-            self.image = flat[pads[0] : pads[0] + conv.h, pads[1] : pads[1] + conv.w_in]
+    def __init__(self, windows: RowWindows, weight: FloatArray, workload: Workload) -> None:
+        s, workspace = windows.sizes, workload.workspace
+        dy = workspace.empty(s.oh, s.ow, s.n, s.f)
+        super().__init__(s, dy, dy.reshape(-1, s.f))
+        self.windows, self.weight, self.needs_dx = windows, weight, workload.needs_dx
+        self.sums = [SummedProduct((), s.kw * s.c, s.f) for _ in range(s.kh)]
+        if self.needs_dx:
+            self.dwindows = workspace.empty(s.sh, windows.depth, s.ow, s.n, s.kw, s.c)
+            self.drow = workspace.empty(len(self.dy_rows), s.kw * s.c)
+            self.dx = empty(windows.depth, s.sh, s.padded_w, s.n, s.c)
+            rows = self.dx.reshape(windows.depth * s.sh, s.padded_w, s.n, s.c)
+            self.dimage = rows[s.top : s.top + s.h, s.left : s.left + s.w]
 
-    def run(self, tape: Tape, slot: int) -> Layout:
-        conv, g = self.conv, self.g.reshape(-1, self.conv.f)
-        if conv.nodes[0].has_bias():
-            self.db.add(tape, g)
-        windows = conv.unfold(tape, slot)
-        for i in range(conv.kh):
-            self.dw[i].add(tape, conv.rows_of(windows, i), g)
-        if not conv.workload.needs_dx:
+    def record(self, tape: Tape, slot: int) -> Layout:
+        s = self.sizes
+        windows = self.windows.record(tape, slot)
+        for i, dw in enumerate(self.sums):
+            dw.record_add(tape, self.windows.of_kernel_row(windows, i), self.dy_rows)
+        if not self.needs_dx:
             return ()
-        tape.fill(self.dtaps, 0)
-        rows = self.dtaps.reshape(conv.sh, conv.depth, -1)
-        for i in range(conv.kh):
-            product(tape, g, conv.w[i].T, self.dtap)
-            into = rows[i % conv.sh, i // conv.sh : i // conv.sh + conv.oh]
-            tape.add(into, self.dtap.reshape(conv.oh, -1), out=into)
+        tape.fill(self.dwindows, 0)
+        rows = self.dwindows.reshape(s.sh, self.windows.depth, -1)
+        for i in range(s.kh):
+            record_product(tape, self.dy_rows, self.weight[i].T, self.drow)
+            out = rows[i % s.sh, i // s.sh : i // s.sh + s.oh]
+            tape.add(out, self.drow.reshape(s.oh, -1), out=out)
         tape.fill(self.dx, 0)
         dx = self.dx.swapaxes(0, 1)
-        for j in range(conv.kw):
-            into = dx[:, :, conv.window_columns(j)]
-            tape.add(into, self.dtaps[..., j, :], out=into)
-        return single_block(self.image)
+        for j in range(s.kw):
+            out = dx[:, :, self.windows.columns(j)]
+            tape.add(out, self.dwindows[..., j, :], out=out)
+        return single_block(self.dimage)
 
-    def collect(self, weight: FloatArray) -> None:
-        conv = self.conv
-        for i, row in enumerate(self.dw):  # (KW·C, F)
-            weight[:, :, i] += row.total.reshape(conv.kw, conv.c, conv.f).transpose(2, 1, 0)
-            row.clear()
+    def _add_to(self, dweight: FloatArray) -> None:
+        s = self.sizes
+        for i, dw in enumerate(self.sums):  # (KW·C, F)
+            dweight[:, :, i] += dw.total.reshape(s.kw, s.c, s.f).transpose(2, 1, 0)
 
 
-class Gathered(Gradient):
-    """One product per remainder and kernel row, of dy unfolded."""
+class Gathering(RowGradient):
+    """One product per phase and kernel row, of windows of dy."""
 
-    def __init__(self, conv: ConvRows, pads: tuple[int, int]) -> None:
-        # dy with room around it, so that t - a and u - b may run over its edges
-        over, aside = -(-conv.kh // conv.sh) - 1, -(-conv.kw // conv.sw) - 1
-        n = conv.workload.images
-        self.before = (over, aside)
-        self.padded = zeros(conv.oh + 2 * over, conv.ow + 2 * aside, n, conv.f)
-        super().__init__(conv, self.padded[over : over + conv.oh, aside : aside + conv.ow])
-        self.db = ColumnSum(self.padded.size // conv.f, conv.f)
-        self.dx = zeros(conv.h, conv.w_in, n, conv.c)  # what no window reads stays zero
-        (top, left), shape = pads, (conv.h, conv.w_in)
+    def __init__(self, windows: RowWindows, workspace: Workspace) -> None:
+        s = windows.sizes
+        # zeros around dy, so that t - a and u - b may run over its edges
+        above, left = -(-s.kh // s.sh) - 1, -(-s.kw // s.sw) - 1
+        padded = zeros(s.oh + 2 * above, s.ow + 2 * left, s.n, s.f)
+        super().__init__(s, padded[above : above + s.oh, left : left + s.ow], padded.reshape(-1, s.f))
+        self.dx = zeros(s.h, s.w, s.n, s.c)  # what no window reads stays zero
         self.columns = [
-            _Columns(self, q, _places(q, conv.sw, conv.kw, left, shape[1], conv.ow))
-            for q in range(min(conv.sw, conv.kw))
+            _DyWindows(s, workspace, padded, left, q, _read_by_windows(q, s.sw, s.kw, s.left, s.w, s.ow))
+            for q in range(min(s.sw, s.kw))
         ]
-        rows = [_places(p, conv.sh, conv.kh, top, shape[0], conv.oh) for p in range(min(conv.sh, conv.kh))]
-        self.remainders = [
-            _Remainder(self, columns, p, places, pads)
-            for columns in self.columns
-            for p, places in enumerate(rows)
-            if places and columns.places
+        rows = [_read_by_windows(p, s.sh, s.kh, s.top, s.h, s.oh) for p in range(min(s.sh, s.kh))]
+        self.phases = [
+            _Phase(windows, workspace, self.dx, dy_windows, above, p, ts)
+            for dy_windows in self.columns
+            for p, ts in enumerate(rows)
+            if ts and dy_windows.us
         ]
+        self.sums = [dw for phase in self.phases for dw in phase.dw]
 
     def prepare(self, weight: FloatArray) -> None:
-        for remainder in self.remainders:
-            remainder.prepare(weight)
+        for phase in self.phases:
+            phase.prepare(weight)
 
-    def run(self, tape: Tape, slot: int) -> Layout:
-        if self.conv.nodes[0].has_bias():
-            self.db.add(tape, self.padded.reshape(-1, self.conv.f))
-        for columns in self.columns:
-            columns.unfold(tape)
-        for remainder in self.remainders:
-            remainder.record_backward(tape, slot)
+    def record(self, tape: Tape, slot: int) -> Layout:
+        for dy_windows in self.columns:
+            dy_windows.record(tape)
+        for phase in self.phases:
+            phase.record(tape, slot)
         return single_block(self.dx)
 
-    def collect(self, weight: FloatArray) -> None:
-        for remainder in self.remainders:
-            remainder.collect(weight)
+    def _add_to(self, dweight: FloatArray) -> None:
+        for phase in self.phases:
+            phase.add_to(dweight)
 
 
-def _places(remainder: int, stride: int, kernel: int, pad: int, size: int, windows: int) -> range:
-    """Return the t for which padded row remainder + stride·t is a real one that some window reads."""
-    first = max(0, -(-(pad - remainder) // stride))
-    taps = len(range(remainder, kernel, stride))
-    return range(first, max(first, min((pad + size - 1 - remainder) // stride, windows + taps - 2) + 1))
+def _read_by_windows(phase: int, stride: int, kernel: int, pad: int, size: int, windows: int) -> range:
+    """Return the t for which padded row phase + stride·t is inside the image, and is read by some window."""
+    first = max(0, -(-(pad - phase) // stride))
+    taps = len(range(phase, kernel, stride))
+    return range(first, max(first, min((pad + size - 1 - phase) // stride, windows + taps - 2) + 1))
 
 
-class _Columns:
-    """dy with its columns unfolded for one remainder q: row by row, all B neighbours of a place side by side.
-
-    Args:
-        back: the way back it belongs to.
-        q: the remainder modulo SW.
-        places: the u that are wanted.
-    """
-
-    def __init__(self, back: Gathered, q: int, places: range) -> None:
-        self.back, self.q, self.places = back, q, places
-        conv = back.conv
-        self.b = len(range(q, conv.kw, conv.sw))
-        self.taps = conv.workload.workspace(
-            back.padded.shape[0], len(places), conv.workload.images, self.b, conv.f
-        )
-
-    def unfold(self, tape: Tape) -> None:
-        """Fill the taps from the padded dy."""
-        if not self.places:
-            return
-        start, aside = self.places[0], self.back.before[1]
-        for b in range(self.b):
-            first = start - b + aside
-            tape.copy(self.back.padded[:, first : first + len(self.places)], out=self.taps[..., b, :])
-
-
-class _Remainder:
-    """dx and dw of the padded input rows p, p+SH, .. and columns q, q+SW, ..: A products each.
+class _DyWindows:
+    """The windows of dy along its rows for column phase q: the B neighbours of a pixel next to each other.
 
     Args:
-        back: the way back it belongs to.
-        columns: the unfolded dy of this q.
-        p: the remainder modulo SH.
-        places: the t that are wanted.
-        pads: how much padding is above and left of the image.
+        sizes: of the convolution.
+        workspace: for the windows.
+        padded: dy with zeros around it.
+        left: columns of zeros on its left.
+        q: the remainder of the columns modulo SW.
+        us: the u that are needed.
     """
 
     def __init__(
-        self, back: Gathered, columns: _Columns, p: int, places: range, pads: tuple[int, int]
+        self, sizes: ConvSizes, workspace: Workspace, padded: FloatArray, left: int, q: int, us: range
     ) -> None:
-        self.back, self.columns, self.p, self.places = back, columns, p, places
-        conv = self.conv = back.conv
-        self.a = len(range(p, conv.kh, conv.sh))
-        n, (t, u) = conv.workload.images, (len(places), len(columns.places))
-        self.x = conv.workload.workspace(t, u, n, conv.c)
-        self.dw = [SummedProduct((), conv.c, columns.b * conv.f) for _ in range(self.a)]
-        (top, left), q = pads, columns.q
-        row, column = p + conv.sh * places[0], q + conv.sw * columns.places[0]
-        self.padded_columns = slice(column, column + conv.sw * (u - 1) + 1, conv.sw)
-        row, column = row - top, column - left
-        self.into = back.dx[
-            row : row + conv.sh * (t - 1) + 1 : conv.sh, column : column + conv.sw * (u - 1) + 1 : conv.sw
-        ]
-        self.w = empty(self.a, columns.b * conv.f, conv.c)
-        self.partial, self.total = (conv.workload.workspace(t * u * n, conv.c) for _ in range(2))
+        self.padded, self.left, self.q, self.us = padded, left, q, us
+        self.b = len(range(q, sizes.kw, sizes.sw))
+        self.taps = workspace.empty(len(padded), len(us), sizes.n, self.b, sizes.f)
+
+    def record(self, tape: Tape) -> None:
+        """Record laying out the windows."""
+        if not self.us:
+            return
+        for b in range(self.b):
+            first = self.us[0] - b + self.left
+            tape.copy(self.padded[:, first : first + len(self.us)], out=self.taps[..., b, :])
+
+
+class _Phase:
+    """dx and dw of the padded input rows p, p + SH, .. and columns q, q + SW, ..: A products each.
+
+    Args:
+        windows: the input.
+        workspace: for what is needed within one slot.
+        dx: (H, W, N, C).
+        dy_windows: of the same q.
+        above: rows of zeros above dy.
+        p: the remainder of the rows modulo SH.
+        ts: the t that are needed.
+    """
+
+    def __init__(
+        self,
+        windows: RowWindows,
+        workspace: Workspace,
+        dx: FloatArray,
+        dy_windows: _DyWindows,
+        above: int,
+        p: int,
+        ts: range,
+    ) -> None:
+        s = self.sizes = windows.sizes
+        self.windows, self.dy_windows, self.p, self.ts = windows, dy_windows, p, ts
+        self.first = ts[0] + above  # the row of the padded dy that a = 0 reads
+        a, b, t, u = len(range(p, s.kh, s.sh)), dy_windows.b, len(ts), len(dy_windows.us)
+        self.x = workspace.empty(t, u, s.n, s.c)
+        self.dw = [SummedProduct((), s.c, b * s.f) for _ in range(a)]
+        row, column = p + s.sh * ts[0], dy_windows.q + s.sw * dy_windows.us[0]  # of the padded input
+        self.padded_columns = slice(column, column + s.sw * (u - 1) + 1, s.sw)
+        row, column = row - s.top, column - s.left
+        self.dx = dx[row : row + s.sh * (t - 1) + 1 : s.sh, column : column + s.sw * (u - 1) + 1 : s.sw]
+        self.weight = empty(a, b * s.f, s.c)
+        self.partial, self.total = (workspace.empty(t * u * s.n, s.c) for _ in range(2))
 
     def prepare(self, weight: FloatArray) -> None:
-        """Take this remainder's part of the weight (F, C, KH, KW) as (A, B·F, C)."""
-        conv = self.conv
-        part = weight[:, :, self.p :: conv.sh, self.columns.q :: conv.sw].transpose(2, 3, 0, 1)
-        self.w.reshape(part.shape)[...] = part
+        """Take this phase of the weight (F, C, KH, KW) as (A, B·F, C)."""
+        taps = weight[:, :, self.p :: self.sizes.sh, self.dy_windows.q :: self.sizes.sw].transpose(2, 3, 0, 1)
+        self.weight.reshape(taps.shape)[...] = taps
 
-    def record_backward(self, tape: Tape, slot: int) -> None:
-        """Add to dw, and write this remainder's pixels of dx."""
-        conv = self.conv
-        rows = conv.x[slot, self.places.start : self.places.stop, self.p, self.padded_columns]
-        tape.copy(rows, out=self.x)
-        x = self.x.reshape(-1, conv.c)
-        for a in range(self.a):
-            first = self.places.start - a + self.back.before[0]
-            taps = self.columns.taps[first : first + len(self.places)].reshape(len(x), -1)
-            self.dw[a].add(tape, x, taps)
-            product(tape, taps, self.w[a], self.partial if a else self.total)
+    def record(self, tape: Tape, slot: int) -> None:
+        """Record adding to dw, and the pixels of dx that belong to this phase."""
+        s, t = self.sizes, len(self.ts)
+        tape.copy(self.windows.x[slot, self.ts.start : self.ts.stop, self.p, self.padded_columns], out=self.x)
+        x = self.x.reshape(-1, s.c)
+        for a, (dw, weight) in enumerate(zip(self.dw, self.weight, strict=True)):
+            taps = self.dy_windows.taps[self.first - a : self.first - a + t].reshape(len(x), -1)
+            dw.record_add(tape, x, taps)
+            record_product(tape, taps, weight, self.partial if a else self.total)
             if a:
                 tape.add(self.total, self.partial, out=self.total)
-        tape.copy(self.total.reshape(self.into.shape), out=self.into)
+        tape.copy(self.total.reshape(self.dx.shape), out=self.dx)
 
-    def collect(self, weight: FloatArray) -> None:
-        """Add dw to this remainder's part of the weight's gradient (F, C, KH, KW), and start again."""
-        conv = self.conv
-        for a in range(self.a):
-            dw = self.dw[a].total.reshape(conv.c, self.columns.b, conv.f)
-            weight[:, :, self.p + conv.sh * a, self.columns.q :: conv.sw] += dw.transpose(2, 0, 1)
-            self.dw[a].clear()
+    def add_to(self, dweight: FloatArray) -> None:
+        """Add dw to this phase of (F, C, KH, KW)."""
+        s = self.sizes
+        for a, dw in enumerate(self.dw):
+            taps = dw.total.reshape(s.c, self.dy_windows.b, s.f).transpose(2, 0, 1)
+            dweight[:, :, self.p + s.sh * a, self.dy_windows.q :: s.sw] += taps

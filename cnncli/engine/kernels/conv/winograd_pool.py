@@ -1,15 +1,18 @@
-"""3x3 convolutions at stride 1 with a 2x2 max-pool behind, by Winograd's F(2x2, 3x3): bias and ReLU in the same step.
+"""3x3 convolutions at stride 1 with a 2x2 max-pool behind, by Winograd's F(2x2, 3x3), with bias and ReLU.
 
-The way back multiplies by the transformed input again. It is four times as large as the input, so that to transform the
-input once more takes less time than to write its transform out and read it in.
+The backward pass needs the transformed input again. It is four times as large as the input, so transforming the input
+a second time takes less time than writing the transformed input to memory and reading it back.
+
+Axis letters: N micro-batch, C channels in, F filters, H W image, TH TW rows and columns of tiles, Q = TH·TW·N.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
+from cnncli.engine.kernels.conv.conv_kernel import ConvKernel
 from cnncli.engine.kernels.conv.pool_planes import PoolPlanes, covers_pool
-from cnncli.engine.kernels.conv.winograd import (
-    BACK,
+from cnncli.engine.kernels.conv.winograd_transforms import (
+    BACKWARD_ORDER,
     suits_winograd,
     transform_input,
     transform_input_backward,
@@ -18,70 +21,71 @@ from cnncli.engine.kernels.conv.winograd import (
     transform_weight,
     transform_weight_backward,
 )
-from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload, write_gradient
+from cnncli.engine.kernels.kernel import LayerGenerators, Workload
 from cnncli.engine.kernels.layout import Layout, columns_apart, single_block
 from cnncli.engine.kernels.node import Node
-from cnncli.engine.kernels.products import ColumnSum, SummedProduct, product
+from cnncli.engine.kernels.products import ColumnSum, SummedProduct, record_product
 from cnncli.engine.kernels.tape import Tape
 from cnncli.engine.kernels.workspace import empty, zeros
-from cnncli.nn.layers import Conv2D
 from cnncli.types import FloatArray
 
 
-class WinogradConvPool(Kernel):
-    """conv 3x3 -> [ReLU] -> max-pool 2x2: one Winograd tile is one pool window, pooled before bias and ReLU.
+class WinogradConvPool(ConvKernel):
+    """conv 3x3 -> [ReLU] -> max-pool 2x2: one Winograd tile is one pool window.
 
-    A maximum commutes with adding the same number to all and with ReLU, so pooling first leaves a quarter of the
-    elements to bias and ReLU.
+    A maximum commutes with a bias and with ReLU. So the kernel pools first, and bias and ReLU work on a quarter of the
+    pixels.
     """
 
     pattern: ClassVar[str] = "3x3 convolution by Winograd tiles, each tile one pool window"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
-        if not suits_winograd(nodes[0]):
-            return 0
-        return covers_pool(nodes)
+        return covers_pool(nodes) if suits_winograd(nodes[0]) else 0
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)
-        conv = nodes[0].layer
-        assert isinstance(conv, Conv2D)
-        n, (c, h, w) = workload.images, nodes[0].input_shape
-        f, th, tw = nodes[-1].output_shape
-        (self.top, _), (self.left, _) = conv.pads(nodes[0].input_shape)
-        self.c, self.f, self.th, self.tw, self.h, self.w = c, f, th, tw, h, w
+        s, workspace = self.sizes, workload.workspace
+        n, c, (f, th, tw) = s.n, s.c, nodes[-1].output_shape
+        self.th, self.tw, self.q = th, tw, th * tw * n
         # Tiles may reach past the padded input (an odd size) or stop short of it (a pool that drops a row).
-        rows, pairs = max(2 * th + 2, self.top + h), max(tw + 1, -(-(self.left + w) // 2))
-        self.q = th * tw * n
-        slots = workload.slots if workload.training else 1
-        self.x = zeros(slots, 2, rows, pairs, n * c)  # even columns, odd columns
-        self.rows = workload.workspace(2, 2, th, tw + 1, n * c)
-        self.v = workload.workspace(4, th, tw, n * c)  # one row of places at a time
-        self.m, self.y = workload.workspace(4, self.q * f), workload.workspace(2, 2, self.q * f)
+        rows, pairs = max(2 * th + 2, s.top + s.h), max(tw + 1, -(-(s.left + s.w) // 2))
+        self.x = zeros(workload.input_slots, 2, rows, pairs, n * c)  # padded, even columns and odd columns
+        self.rows = workspace.empty(2, 2, th, tw + 1, n * c)
+        self.v = workspace.empty(4, th, tw, n * c)  # one row of positions of the transformed input
+        self.m, self.y = workspace.empty(4, self.q * f), workspace.empty(2, 2, self.q * f)
         self.u, self.ut = empty(16, c, f), empty(16, f, c)
         self.bias_row = empty(tw, n, f)
         if workload.training:
             self.du, self.db = SummedProduct((16,), c, f), ColumnSum(self.q, f)
+            self.sums = self.du, self.db
             if workload.needs_dx:
                 self.dx = zeros(2, rows, pairs, n * c)  # rows that no tile reads stay zero
         self.shape = (th, tw, n, f)
-        self.pooled = workload.workspace(self.q * f)
+        self.pooled = workspace.empty(self.q * f)
         self.pool = PoolPlanes(workload, self.pooled.shape, relu=len(nodes) == 3, layout=self._layout)
 
     def _layout(self, flat: FloatArray) -> Layout:
         return single_block(flat.reshape(self.shape))
 
-    def _parts(self, padded: FloatArray) -> Layout:
-        """Return the real image (H, W, N, C) inside a padded one (2, rows, column pairs, N·C)."""
-        n, rows = self.workload.images, slice(self.top, self.top + self.h)
-        found = []
-        for start in (0, 1):  # real column `start`, `start + 2`, .. lies in one parity of the padded columns
-            parity, first = (start + self.left) % 2, (start + self.left) // 2
-            count = len(range(start, self.w, 2))
-            view = padded[parity, rows, first : first + count]
-            found.append(view.reshape(self.h, count, n, self.c))
-        return columns_apart(found[0], found[1])
+    def _image(self, padded: FloatArray) -> Layout:
+        """Return the image (H, W, N, C) inside a padded one (2, rows, column pairs, N·C)."""
+        s = self.sizes
+        columns = []
+        for start in (
+            0,
+            1,
+        ):  # columns start, start + 2, .. of the image are all even or all odd padded columns
+            first, parity = divmod(start + s.left, 2)
+            count = len(range(start, s.w, 2))
+            view = padded[parity, s.top : s.top + s.h, first : first + count]
+            columns.append(view.reshape(s.h, count, s.n, s.c))
+        return columns_apart(columns[0], columns[1])
+
+    def _read_by_tiles(self, padded: FloatArray) -> FloatArray:
+        """Return the part of a padded image that tiles read, (2, 2·TH+2, TW+1, N·C)."""
+        view: FloatArray = padded[:, : 2 * self.th + 2, : self.tw + 1]
+        return view
 
     def prepare(self, generators: LayerGenerators) -> None:
         weight, bias = self.nodes[0].weight_and_bias()
@@ -89,60 +93,43 @@ class WinogradConvPool(Kernel):
         self.bias_row[...] = bias
 
     def input_layout(self, slot: int) -> Layout:
-        return self._parts(self.x[slot % len(self.x)])
+        return self._image(self.x[slot % len(self.x)])
 
-    def _transformed(self, tape: Tape, slot: int, place: int) -> FloatArray:
-        """Write down a row of places of the transformed input and return it: V (4, Q, C)."""
-        transform_input(tape, place, self._read_by_tiles(self.x[slot % len(self.x)]), self.rows[0], self.v)
-        return self.v.reshape(4, self.q, self.c)
-
-    def _read_by_tiles(self, padded: FloatArray) -> FloatArray:
-        view: FloatArray = padded[:, : 2 * self.th + 2, : self.tw + 1]
-        return view
-
-    def _products(self, tape: Tape, slot: int) -> FloatArray:
-        """Write down the convolution and return where it will be: (2, 2, Q·F), row and column in the tile."""
-        for place in range(4):
-            v, u = self._transformed(tape, slot, place), self.u[4 * place : 4 * place + 4]
-            outer = self.y[place] if place < 2 else self.m[2:]
-            inner = self.m[:2]
-            product(tape, v[::3], u[::3], outer.reshape(2, self.q, self.f))
-            product(tape, v[1:3], u[1:3], inner.reshape(2, self.q, self.f))
-            transform_output(tape, place, outer, inner, self.y)
-        return self.y
-
-    def _products_backward(self, tape: Tape, slot: int) -> Layout:
-        """Take dY from y, add to dU, and return where dx will be."""
-        for place in BACK:
-            outer = transform_output_backward(tape, place, self.y, self.m[:2], self.m[2:])
-            v = self._transformed(tape, slot, place)
-            for columns, dm in ((slice(0, 4, 3), outer), (slice(1, 3), self.m[2:])):
-                dm = dm.reshape(2, self.q, self.f)
-                places = slice(4 * place + columns.start, 4 * place + columns.stop, columns.step)
-                self.du.multiply(tape, places, v[columns], dm)
-                if self.workload.needs_dx:  # dV takes the place of V
-                    product(tape, dm, self.ut[places], v[columns])
-            if self.workload.needs_dx:
-                transform_input_backward(tape, place, self.v, self.rows, self._read_by_tiles(self.dx))
-        self.du.add_up(tape)
-        return self._parts(self.dx) if self.workload.needs_dx else ()
+    def _record_v(self, tape: Tape, slot: int, i: int) -> FloatArray:
+        """Record row i of the positions of the transformed input, and return where it will be: (4, Q, C)."""
+        transform_input(tape, i, self._read_by_tiles(self.x[slot % len(self.x)]), self.rows[0], self.v)
+        return self.v.reshape(4, self.q, self.sizes.c)
 
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
-        self.pool.record_forward(tape, slot, self._products(tape, slot), self.pooled)
+        shape = (2, self.q, self.sizes.f)
+        for i in range(4):
+            v, u = self._record_v(tape, slot, i), self.u[4 * i : 4 * i + 4]
+            outer, inner = self.y[i] if i < 2 else self.m[2:], self.m[:2]
+            record_product(tape, v[::3], u[::3], outer.reshape(shape))
+            record_product(tape, v[1:3], u[1:3], inner.reshape(shape))
+            transform_output(tape, i, outer, inner, self.y)
+        self.pool.record_forward(tape, slot, self.y, self.pooled)
         rows = self.pooled.reshape(len(self.pooled) // self.bias_row.size, -1)
         tape.add(rows, self.bias_row.reshape(-1), out=rows)
-        self.pool.activate(tape, slot, self.pooled, out)
+        self.pool.record_output(tape, slot, self.pooled, out)
 
     def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
-        g = self.pool.activate_backward(tape, slot, dy)
-        self.db.add(tape, g.reshape(-1, self.f))
+        pooled = self.pool.record_output_backward(tape, slot, dy)
+        self.db.record_add(tape, pooled.reshape(-1, self.sizes.f))
         self.pool.record_backward(tape, slot, self.y)
-        return self._products_backward(tape, slot)
+        for i in BACKWARD_ORDER:
+            outer = transform_output_backward(tape, i, self.y, self.m[:2], self.m[2:])
+            v = self._record_v(tape, slot, i)
+            for j, dm in ((slice(0, 4, 3), outer), (slice(1, 3), self.m[2:])):
+                dm = dm.reshape(2, self.q, self.sizes.f)
+                positions = slice(4 * i + j.start, 4 * i + j.stop, j.step)
+                self.du.record_multiply(tape, positions, v[j], dm)
+                if self.workload.needs_dx:  # dV overwrites V
+                    record_product(tape, dm, self.ut[positions], v[j])
+            if self.workload.needs_dx:
+                transform_input_backward(tape, i, self.v, self.rows, self._read_by_tiles(self.dx))
+        self.du.record_add_up(tape)
+        return self._image(self.dx) if self.workload.needs_dx else ()
 
-    def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:
-        name = self.nodes[0].name
-        write_gradient(gradients[f"{name}.weight"], transform_weight_backward(self.du.total), add=add)
-        if f"{name}.bias" in gradients:
-            write_gradient(gradients[f"{name}.bias"], self.db.total, add=add)
-        self.du.clear()
-        self.db.clear()
+    def dweight(self) -> FloatArray:
+        return transform_weight_backward(self.du.total)
