@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnncli.engine.kernels.activation import DropoutKernel
-from cnncli.engine.kernels.layout import matching_columns, single_block
+from cnncli.engine.kernels.layout import matching_columns, single_block, transposed
 from cnncli.engine.parallel.caller import FastExecutor
 from cnncli.nn.build import build_network
 from cnncli.nn.layers import Dropout, LeakyReLU, MaxPool2D, Mode, ReLU
@@ -80,16 +80,15 @@ def _mask(executor, index, shape, images):
     shards = []
     for shard in range(min(executor.shards, images)):
         plan = executor.plan(images, shard)
-        whole = np.empty((plan.images, *shape))
+        masks = np.empty((plan.images, *shape))
         for group in plan.micro_batches():
             for kernel in group.kernels:
                 if isinstance(kernel, DropoutKernel) and kernel.nodes[0].index == index:
                     for slot in range(group.slots):
                         kept = np.empty(kernel.shape, bool)
-                        for own, view in matching_columns(
-                            kernel.workload.layout(kernel.kept[slot], kernel.shape), single_block(kept)
-                        ):
+                        layout = kernel.workload.layout(kernel.kept[slot], kernel.shape)
+                        for own, view in matching_columns(layout, single_block(kept)):
                             view[...] = own
-                        whole[group.rows(slot)] = kept.transpose(2, 3, 0, 1) if kept.ndim == 4 else kept
-        shards.append(whole)
+                        masks[group.rows(slot)] = transposed(kept)
+        shards.append(masks)
     return np.concatenate(shards)

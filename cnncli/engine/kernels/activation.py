@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload
+from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload, of_slot
 from cnncli.engine.kernels.layout import Layout, matching_columns, record_copy, transposed_shape
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
@@ -29,25 +29,20 @@ class _Elementwise(Kernel):
         super().__init__(nodes, workload)
         self.shape = transposed_shape(nodes[0].input_shape, workload.images)
         size = math.prod(self.shape)
-        self.x = empty(workload.input_slots, size)
+        self.x = empty(workload.input_slots, size)  # y overwrites x
         if workload.training:
             self.dx = empty(size)
 
-    def _slot(self, slot: int) -> FloatArray:
-        """Return this slot's x, which becomes y: a flat array in the layout of the workload."""
-        x: FloatArray = self.x[slot % len(self.x)]
-        return x
-
     def input_layout(self, slot: int) -> Layout:
-        return self.workload.layout(self._slot(slot), self.shape)
+        return self.workload.layout(of_slot(self.x, slot), self.shape)
 
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
-        y = self._slot(slot)
+        y = of_slot(self.x, slot)
         self.apply(tape, slot, y)
         record_copy(tape, self.workload.layout(y, self.shape), out)
 
     def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
-        self.slope(tape, slot, self._slot(slot), self.dx)
+        self.slope(tape, slot, of_slot(self.x, slot), self.dx)
         dx = self.workload.layout(self.dx, self.shape)
         for own, gradient in matching_columns(dx, dy):
             tape.multiply(own, gradient, out=own)

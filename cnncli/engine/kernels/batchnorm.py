@@ -7,7 +7,7 @@ No image can be normalized before all images are summed. So in training a BatchN
 its kernel records calls in both:
 
 - In the stage in front, `record_sums` sums every slot as soon as it is written.
-- Every shard publishes its sums (`moments`). They are added in a fixed order, and `normalise_with` takes the total.
+- Every shard publishes its sums (`moments`). They are added in a fixed order, and `normalize_with` takes the total.
 - In the stage behind, `record_forward` normalizes.
 
 The backward pass mirrors this: `record_gradient_sums`, `gradients`, `differentiate_with`, `record_backward`.
@@ -77,7 +77,7 @@ class BatchNormKernel(Kernel):
         self.scratch = workload.workspace.empty(size)
         self.relu = FusedReLU(workload, (size,), relu=len(nodes) == 2, layout=self._layout)
         self.ones = ones(self.pixels)
-        self.a, self.b, self.centre, self.mean_row = (ChannelRow(self.pixels, self.c) for _ in range(4))
+        self.a, self.b, self.center, self.mean_row = (ChannelRow(self.pixels, self.c) for _ in range(4))
         self.sums = empty(workload.slots, 2, self.c)  # of x and x², for every slot
         self.gradient_sums = empty(workload.slots, 2, self.c)  # of dy and dy · x
 
@@ -125,7 +125,7 @@ class BatchNormKernel(Kernel):
         mean = row.row[: self.c] + rest
         return np.stack([count * mean, squares + count * mean**2])
 
-    def normalise_with(self, total: Sums, *, remember: bool) -> None:
+    def normalize_with(self, total: Sums, *, remember: bool) -> None:
         """Set this step's statistics.
 
         Args:
@@ -137,11 +137,11 @@ class BatchNormKernel(Kernel):
         variance = np.maximum(squares - mean**2, 0)
         self.count, self.mean = count, mean
         self.inverse_std = 1 / np.sqrt(variance + norm.eps)
-        self.centred = bool((np.abs(mean) * self.inverse_std).max() > _FAR)
+        self.centered = bool((np.abs(mean) * self.inverse_std).max() > _FAR)
         a = norm.gamma * self.inverse_std
         self.a.set(a)
-        self.b.set(norm.beta if self.centred else norm.beta - a * mean)
-        if self.centred:
+        self.b.set(norm.beta if self.centered else norm.beta - a * mean)
+        if self.centered:
             self.mean_row.set(mean)
         if remember and count > 1:
             unbiased = variance * (count / (count - 1))
@@ -151,13 +151,13 @@ class BatchNormKernel(Kernel):
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self.scratch
         tape.record(self._scale, slot, self.a)
-        tape.add(self.b.across(y), self.b.row, out=self.b.across(y))
+        self.b.record_add(tape, y)
         self.relu.record_forward(tape, slot, y, out)
 
-    def _centred_x(self, slot: int) -> FloatArray:
+    def _centered_x(self, slot: int) -> FloatArray:
         """Return the slot's x, or x - mean where the mean is so far from zero that a · x + b would cancel."""
         x: FloatArray = self.x[slot]
-        if self.centred:
+        if self.centered:
             row = self.mean_row
             np.subtract(row.across(x), row.row, out=row.across(self.scratch))
             return self.scratch
@@ -165,7 +165,7 @@ class BatchNormKernel(Kernel):
 
     def _scale(self, slot: int, row: ChannelRow) -> None:
         """scratch = x · row, or (x - mean) · row."""
-        np.multiply(row.across(self._centred_x(slot)), row.row, out=row.across(self.scratch))
+        np.multiply(row.across(self._centered_x(slot)), row.row, out=row.across(self.scratch))
 
     # --- backward pass
 
@@ -179,7 +179,7 @@ class BatchNormKernel(Kernel):
 
     def _multiply_by_x(self, slot: int) -> None:
         """scratch = dy · x, or dy · (x - mean)."""
-        np.multiply(self._centred_x(slot), self.dy[slot], out=self.scratch)
+        np.multiply(self._centered_x(slot), self.dy[slot], out=self.scratch)
 
     def gradients(self) -> Sums:
         """Return the gradient sums of all slots of this shard."""
@@ -190,7 +190,7 @@ class BatchNormKernel(Kernel):
     def _dgamma(self, sums: Sums) -> Sums:
         """Return the sums of dy · x_hat (C,)."""
         by_x = sums[1 + self.c :]
-        if not self.centred:
+        if not self.centered:
             by_x = by_x - self.mean * sums[1 : 1 + self.c]
         return by_x * self.inverse_std  # type: ignore[no-any-return]
 
@@ -199,12 +199,12 @@ class BatchNormKernel(Kernel):
         dbeta = total[1 : 1 + self.c] / self.count
         per_x = self._dgamma(total) * self.inverse_std / self.count
         self.b.set(self.norm.gamma * self.inverse_std * per_x)
-        self.centre.set(dbeta if self.centred else dbeta - per_x * self.mean)
+        self.center.set(dbeta if self.centered else dbeta - per_x * self.mean)
 
     def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         dx = self.dy[slot]
         rows = self.a.across(dx)
-        tape.subtract(rows, self.centre.row, out=rows)
+        tape.subtract(rows, self.center.row, out=rows)
         tape.multiply(rows, self.a.row, out=rows)
         tape.record(self._scale, slot, self.b)
         tape.subtract(dx, self.scratch, out=dx)
@@ -249,7 +249,7 @@ class AffineKernel(Kernel):
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         rows = self.scale.across(self.x)
         tape.multiply(rows, self.scale.row, out=rows)
-        tape.add(rows, self.shift.row, out=rows)
+        self.shift.record_add(tape, self.x)
         record_copy(tape, self.input_layout(slot), out, relu=self.relu)
 
     def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:

@@ -56,7 +56,14 @@ class Workload:
         return self.slots if self.training else 1
 
     def layout(self, flat: FloatArray, shape: Shape) -> Layout:
-        """Return the layout of a flat array, as the kernel behind this one prefers it."""
+        """Return the layout of a flat array, as the kernel behind this one prefers it.
+
+        Args:
+            flat: all numbers of the micro-batch.
+            shape: (H, W, N, C), or (N, features), for which there is only one layout.
+        """
+        if len(shape) == 2:
+            return single_block(flat.reshape(shape))
         return image_major(flat, shape) if self.image_major else split_columns(flat, shape)
 
 
@@ -118,6 +125,12 @@ class Kernel(ABC):
             gradients: an array for every parameter's name.
             add: add to what is there instead of writing over it.
         """
+
+
+def of_slot(arrays: FloatArray, slot: int) -> FloatArray:
+    """Return a slot's array of `Workload.input_slots` arrays: its own in training, the only one in inference."""
+    array: FloatArray = arrays[slot % len(arrays)]
+    return array
 
 
 def write_gradient(destination: FloatArray, value: FloatArray, *, add: bool) -> None:

@@ -6,8 +6,8 @@ one run of W·N·C numbers without gaps. A `Layout` is one image as one or two `
 - **single block** (H, W, N, C).
 - **split columns**: the even columns (H, ceil(W/2), N, C), then the odd ones (H, W//2, N, C). A Winograd tile and a
   2x2 pool read every second column, which is then one run. Kernels that can work in any order (activations, batch
-  normalisation) use this layout too.
-- **image-major** (H, N, W, C), seen as (H, W, N, C): the neighbours of a pixel in its row are next to it in memory.
+  normalization) use this layout too.
+- **image-major** (H, N, W, C), seen as (H, W, N, C): the neighbors of a pixel in its row are next to it in memory.
   `conv/winograd_rows.py` reads three of them at once, and the elementwise kernels in front of it use the same layout.
 
 A kernel that writes to another with a different layout pairs up the columns with `matching_columns`.
@@ -68,14 +68,7 @@ def columns_apart(even: FloatArray, odd: FloatArray, block: FloatArray | None = 
 
 
 def split_columns(flat: FloatArray, shape: Shape) -> Layout:
-    """Return the layout of a flat array that holds all even columns of an image, then all odd ones.
-
-    Args:
-        flat: (H·W·N·C,), or (N·features,).
-        shape: (H, W, N, C), or (N, features), which has no columns to split.
-    """
-    if len(shape) == 2:
-        return single_block(flat.reshape(shape))
+    """Return the layout of a flat array (H·W·N·C,) that holds all even columns of an image, then all odd ones."""
     h, w, n, c = shape
     even, odd = (h, (w + 1) // 2, n, c), (h, w // 2, n, c)
     size = math.prod(even)
@@ -83,14 +76,7 @@ def split_columns(flat: FloatArray, shape: Shape) -> Layout:
 
 
 def image_major(flat: FloatArray, shape: Shape) -> Layout:
-    """Return the layout of a flat array in which every row of pixels lies image by image, (H, N, W, C).
-
-    Args:
-        flat: (H·N·W·C,), or (N·features,).
-        shape: (H, W, N, C), or (N, features), which lies image by image anyway.
-    """
-    if len(shape) == 2:
-        return single_block(flat.reshape(shape))
+    """Return the layout of a flat array (H·N·W·C,) in which every row of pixels lies image by image."""
     h, w, n, c = shape
     return (StridedColumns(0, 1, flat.reshape(h, n, w, c).transpose(0, 2, 1, 3), flat),)
 

@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 
 
 class Tape:
-    """Recorded calls, in the order in which they are replayed. All methods but `replay` record one call."""
+    """Recorded calls, in the order in which they are replayed. All methods but `lines` and `replay` record one call."""
 
     def __init__(self) -> None:
         self._calls: list[partial[object]] = []

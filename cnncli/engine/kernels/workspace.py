@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cnncli.engine.kernels.tape import Tape
 from cnncli.nn.aligned import ALIGNMENT, aligned_empty, aligned_zeros
 from cnncli.types import BoolArray, FloatArray
 
@@ -77,6 +78,11 @@ class ChannelRow:
     def across(self, array: FloatArray) -> FloatArray:
         """Return a view of a contiguous array (.., C) whose rows are as long as this one."""
         return array.reshape(-1, self.row.size)
+
+    def record_add(self, tape: Tape, array: FloatArray) -> None:
+        """Record array += the numbers of the channels."""
+        rows = self.across(array)
+        tape.add(rows, self.row, out=rows)
 
 
 def empty(*shape: int) -> FloatArray:

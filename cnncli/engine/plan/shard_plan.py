@@ -167,7 +167,7 @@ class ShardPlan:
                 total = yield from rank.add_up(norms[0], own, backward=False)
                 self.clock.stop(WAITING)
                 for norm in norms:
-                    norm.normalise_with(total, remember=rank.shard == 0 and norm is norms[0])
+                    norm.normalize_with(total, remember=rank.shard == 0 and norm is norms[0])
             self._replay(stage.forward)
 
     def loss(self, labels: IntArray, batch: int, label_smoothing: float) -> tuple[float, int]:

@@ -149,7 +149,7 @@ def assert_same_gradients(fast, exact):
     assert distance(fast.parameters.grads, exact.parameters.grads) < 1e-5 or total < 1e-9
     for name, where in fast.parameters.slices.items():
         found, expected = fast.parameters.grads[where], exact.parameters.grads[where]
-        # A gradient that cancels (a bias in front of a BatchNorm) is compared with the size of its neighbours.
+        # A gradient that cancels (a bias in front of a BatchNorm) is compared with the size of its neighbors.
         allowed = 1e-5 * np.linalg.norm(expected) + 1e-6 * total + 1e-9
         assert np.linalg.norm(found - expected) < allowed, name
 
@@ -187,7 +187,7 @@ def test_ties_go_to_the_first_maximum_as_in_the_plain_layers(model):
 
 
 @pytest.mark.parametrize("offset", [3, 30, 1000, 30_000])
-def test_a_mean_far_from_zero_costs_a_normalisation_no_precision(offset):
+def test_a_mean_far_from_zero_costs_a_normalization_no_precision(offset):
     model = [BN, conv(6, 3), BN, RELU, *END]
     fast, exact = twins(model, (2, 9, 9), seed=3)
     x, labels = batch((2, 9, 9), 24, exact.output_shape[0], seed=3)

@@ -1,4 +1,4 @@
-"""Tape that are written down now and made later, and the memory that they work on."""
+"""The tape of recorded calls, the memory that they work on, and the layouts of images."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from cnncli.engine.kernels.workspace import ChannelRow, Workspace, empty, empty_
 from cnncli.nn.aligned import ALIGNMENT
 
 
-def test_calls_are_made_in_order_and_only_when_run():
+def test_recorded_calls_run_in_order_and_only_when_replayed():
     tape, x = Tape(), np.zeros(4, np.float32)
     tape.add(x, np.float32(1), out=x)
     tape.multiply(x, np.float32(3), out=x)
@@ -21,7 +21,7 @@ def test_calls_are_made_in_order_and_only_when_run():
     assert np.array_equal(x, [12, 12, 12, 12])
 
 
-def test_every_workspace_starts_on_a_cache_line():
+def test_every_array_starts_on_a_cache_line():
     workspace = Workspace()
     for array in (
         empty(3),
@@ -35,7 +35,7 @@ def test_every_workspace_starts_on_a_cache_line():
         assert array.ctypes.data % ALIGNMENT == 0
 
 
-def test_scratch_is_the_same_for_every_kernel_and_apart_within_one():
+def test_kernels_share_a_workspace_and_arrays_of_one_kernel_do_not_overlap():
     workspace = Workspace()
     first, second = workspace.empty(10), workspace.empty(10)
     assert not np.shares_memory(first, second)
@@ -45,13 +45,13 @@ def test_scratch_is_the_same_for_every_kernel_and_apart_within_one():
     assert not np.shares_memory(one, two) and np.shares_memory(one, three)
 
 
-def test_nobody_writes_to_the_shared_zeros():
+def test_shared_zeros_are_read_only():
     with pytest.raises(ValueError, match="read-only"):
         shared_zeros(4)[0] = 1
 
 
 @pytest.mark.parametrize("width", [1, 2, 5, 6])
-def test_pairs_find_the_same_columns_whatever_the_layout(width):
+def test_matching_columns_are_the_same_columns_whatever_the_layout(width):
     image = np.arange(3 * width * 2 * 4, dtype=np.float32).reshape(3, width, 2, 4)
     apart = columns_apart(image[:, 0::2].copy(), image[:, 1::2].copy())
     for source in (single_block(image), apart):

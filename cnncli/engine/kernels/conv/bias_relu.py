@@ -45,7 +45,7 @@ class BiasReLU:
     def record_forward(self, tape: Tape, slot: int, y: FloatArray, out: Layout) -> None:
         """Record out = y + bias, through the ReLU; y is what `products_out` returned."""
         if self.has_bias:
-            tape.add(self.bias.across(y), self.bias.row, out=self.bias.across(y))
+            self.bias.record_add(tape, y)
         if y is self.y:
             self.relu.record_forward(tape, slot, y, out)
 

@@ -7,13 +7,12 @@ enough to copy. im2col lays out the window of every output pixel. Here the taps 
 Axis letters: N micro-batch, C channels in, F filters, H W image, KH KW kernel, SH SW stride, OH OW output.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
 from cnncli.engine.kernels.conv.bias_relu import BiasReLU
 from cnncli.engine.kernels.conv.conv_kernel import ConvKernel, ConvSizes
-from cnncli.engine.kernels.kernel import LayerGenerators, Workload
+from cnncli.engine.kernels.kernel import LayerGenerators, Workload, of_slot
 from cnncli.engine.kernels.layout import Layout
 from cnncli.engine.kernels.node import Node, count_with_relu
 from cnncli.engine.kernels.products import ColumnSum, SummedProduct, record_product
@@ -65,29 +64,19 @@ class PhasedInput:
         return self.x[:, row : row + stride * count : stride, phase, first : first + width]
 
 
-class _Windows(ABC):
-    """Lays out all windows of a micro-batch, in the order in which the next kernel wants the output pixels."""
+class _SplitColumnWindows:
+    """Lays out the windows of the even output columns, pixels (OH, ceil(OW/2), N), then those of the odd ones."""
 
     def __init__(self, sizes: ConvSizes) -> None:
         self.sizes = sizes
-
-    @abstractmethod
-    def record(self, tape: Tape, x: FloatArray, windows: FloatArray) -> None:
-        """Record windows (C·KH·KW, OH·OW·N) = those of x (N, C, H, W)."""
-
-
-class _SplitColumnWindows(_Windows):
-    """The windows of the even output columns, pixels (OH, ceil(OW/2), N), then those of the odd ones."""
-
-    def __init__(self, sizes: ConvSizes) -> None:
-        super().__init__(sizes)
         period = 2 * sizes.sw
         rows, columns = sizes.padded_h, sizes.padded_w + period
         self.input = PhasedInput(sizes, period=period, phases=period, rows=rows, columns=columns)
 
     def record(self, tape: Tape, x: FloatArray, windows: FloatArray) -> None:
-        self.input.record_input(tape, x)
+        """Record windows (C·KH·KW, OH·OW·N) = those of x (N, C, H, W)."""
         s = self.sizes
+        self.input.record_input(tape, x)
         start = 0
         for parity, width in enumerate(((s.ow + 1) // 2, s.ow // 2)):
             block = windows[:, start : start + s.oh * width * s.n]
@@ -99,16 +88,16 @@ class _SplitColumnWindows(_Windows):
                     tape.copy(pixels, out=tap.reshape(s.c, s.oh, width, s.n))
 
 
-class _ImageMajorWindows(_Windows):
-    """Windows whose pixels are (OH, N, OW)."""
+class _ImageMajorWindows:
+    """Lays out the windows with pixels (OH, N, OW)."""
 
     def __init__(self, sizes: ConvSizes) -> None:
-        super().__init__(sizes)
-        s = sizes
+        s = self.sizes = sizes
         self.padded = zeros(s.c, s.padded_h, s.n, s.padded_w)
         self.image = self.padded[:, s.top : s.top + s.h, :, s.left : s.left + s.w]
 
     def record(self, tape: Tape, x: FloatArray, windows: FloatArray) -> None:
+        """Record windows (C·KH·KW, OH·N·OW) = those of x (N, C, H, W)."""
         s = self.sizes
         tape.copy(x.transpose(1, 2, 0, 3), out=self.image)
         taps = windows.reshape(s.c, s.kh, s.kw, s.oh, s.n, s.ow)
@@ -134,7 +123,7 @@ class FirstConv(ConvKernel):
         super().__init__(nodes, workload)
         s = self.sizes
         taps, pixels = s.c * s.kh * s.kw, s.oh * s.ow * s.n
-        self.input = (_ImageMajorWindows if workload.image_major else _SplitColumnWindows)(s)
+        self.input = _ImageMajorWindows(s) if workload.image_major else _SplitColumnWindows(s)
         self.windows = empty(workload.input_slots, taps, pixels)
         self.weight = empty(taps, s.f)
         self.tail = BiasReLU(nodes[0], workload, relu=len(nodes) == 2, layout=self._layout)
@@ -146,12 +135,8 @@ class FirstConv(ConvKernel):
         s = self.sizes
         return self.workload.layout(flat, (s.oh, s.ow, s.n, s.f))
 
-    def _windows(self, slot: int) -> FloatArray:
-        windows: FloatArray = self.windows[slot % len(self.windows)]
-        return windows
-
     def record_input(self, tape: Tape, slot: int, x: FloatArray) -> None:
-        self.input.record(tape, x, self._windows(slot))
+        self.input.record(tape, x, of_slot(self.windows, slot))
 
     def prepare(self, generators: LayerGenerators) -> None:
         weight, bias = self.nodes[0].weight_and_bias()
@@ -160,14 +145,14 @@ class FirstConv(ConvKernel):
 
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self.tail.products_out(out)
-        record_product(tape, self._windows(slot).T, self.weight, y.reshape(-1, self.sizes.f))
+        record_product(tape, of_slot(self.windows, slot).T, self.weight, y.reshape(-1, self.sizes.f))
         self.tail.record_forward(tape, slot, y, out)
 
     def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         rows = self.tail.record_gradient(tape, slot, dy).reshape(-1, self.sizes.f)
         if self.nodes[0].has_bias():
             self.db.record_add(tape, rows)
-        self.dw.record_add(tape, self._windows(slot).T, rows)
+        self.dw.record_add(tape, of_slot(self.windows, slot).T, rows)
         return ()
 
     def dweight(self) -> FloatArray:

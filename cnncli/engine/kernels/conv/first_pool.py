@@ -20,7 +20,7 @@ from numpy.lib.stride_tricks import as_strided
 from cnncli.engine.kernels.conv.conv_kernel import ConvKernel
 from cnncli.engine.kernels.conv.first import MOST_TAPS, PhasedInput, first_conv
 from cnncli.engine.kernels.conv.pool_planes import PoolPlanes, covers_pool
-from cnncli.engine.kernels.kernel import LayerGenerators, Workload
+from cnncli.engine.kernels.kernel import LayerGenerators, Workload, of_slot
 from cnncli.engine.kernels.layout import Layout, columns_apart
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.products import ColumnSum, SummedProduct, record_product
@@ -71,14 +71,10 @@ class FirstConvPool(ConvKernel):
         image = flat.reshape(self.shape)
         return columns_apart(image[:, 0], image[:, 1])
 
-    def _windows(self, slot: int) -> FloatArray:
-        windows: FloatArray = self.windows[slot % len(self.windows)]
-        return windows
-
     def record_input(self, tape: Tape, slot: int, x: FloatArray) -> None:
         self.input.record_input(tape, x)
         s, padded = self.sizes, self.input.x
-        taps = self._windows(slot).reshape(s.c, s.kh + 1, s.kw + 1, *self.shape[:-1])
+        taps = of_slot(self.windows, slot).reshape(s.c, s.kh + 1, s.kw + 1, *self.shape[:-1])
         channel, row, phase, column, image = padded.strides
         for i in range(s.kh + 1):
             # Pooled column 2q + parity starts at padded column 4q + 2·parity; its tap j is in phase 2·parity + j.
@@ -91,7 +87,7 @@ class FirstConvPool(ConvKernel):
         self.bias_row[...] = bias
 
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
-        record_product(tape, self._windows(slot).T, self.weight, self.products)
+        record_product(tape, of_slot(self.windows, slot).T, self.weight, self.products)
         y = self.y.reshape(-1)
         self.pool.record_forward(tape, slot, self.products.reshape(2, 2, -1), y)
         tape.add(self.y, self.bias_row, out=self.y)
@@ -101,7 +97,7 @@ class FirstConvPool(ConvKernel):
         pooled = self.pool.record_output_backward(tape, slot, dy)
         self.db.record_add(tape, pooled.reshape(-1, self.sizes.f))
         self.pool.record_backward(tape, slot, self.products.reshape(2, 2, -1))
-        self.dw.record_add(tape, self._windows(slot).T, self.products)
+        self.dw.record_add(tape, of_slot(self.windows, slot).T, self.products)
         return ()
 
     def dweight(self) -> FloatArray:

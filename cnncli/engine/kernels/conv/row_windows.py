@@ -4,7 +4,7 @@ Axis letters: N micro-batch, C channels in, F filters, H W image, KH KW kernel, 
 """
 
 from cnncli.engine.kernels.conv.conv_kernel import ConvSizes
-from cnncli.engine.kernels.kernel import Workload
+from cnncli.engine.kernels.kernel import Workload, of_slot
 from cnncli.engine.kernels.layout import Layout, single_block
 from cnncli.engine.kernels.tape import Tape
 from cnncli.engine.kernels.workspace import empty, zeros
@@ -37,7 +37,7 @@ class RowWindows:
 
     def input_layout(self, slot: int) -> Layout:
         """Return the image (H, W, N, C) inside the padded input of a slot."""
-        return single_block(self._images[slot % len(self.x)])
+        return single_block(of_slot(self._images, slot))
 
     def columns(self, j: int) -> slice:
         """Return the padded columns that kernel column j reads."""
@@ -50,7 +50,7 @@ class RowWindows:
             where they will be, (SH, depth, OW·N, KW·C).
         """
         s = self.sizes
-        x: FloatArray = self.x[slot % len(self.x)].swapaxes(0, 1)  # (SH, depth, W, N, C)
+        x = of_slot(self.x, slot).swapaxes(0, 1)  # (SH, depth, W, N, C)
         if not self._needs_copies:
             return x.reshape(1, self.depth, -1, s.c)
         if new_input or slot != self._recorded:

@@ -166,7 +166,7 @@ def _read_by_windows(phase: int, stride: int, kernel: int, pad: int, size: int, 
 
 
 class _DyWindows:
-    """The windows of dy along its rows for column phase q: the B neighbours of a pixel next to each other.
+    """The windows of dy along its rows for column phase q: the B neighbors of a pixel next to each other.
 
     Args:
         sizes: of the convolution.

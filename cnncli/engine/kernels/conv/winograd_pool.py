@@ -21,7 +21,7 @@ from cnncli.engine.kernels.conv.winograd_transforms import (
     transform_weight,
     transform_weight_backward,
 )
-from cnncli.engine.kernels.kernel import LayerGenerators, Workload
+from cnncli.engine.kernels.kernel import LayerGenerators, Workload, of_slot
 from cnncli.engine.kernels.layout import Layout, columns_apart, single_block
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.products import ColumnSum, SummedProduct, record_product
@@ -47,10 +47,11 @@ class WinogradConvPool(ConvKernel):
         super().__init__(nodes, workload)
         s, workspace = self.sizes, workload.workspace
         n, c, (f, th, tw) = s.n, s.c, nodes[-1].output_shape
-        self.th, self.tw, self.q = th, tw, th * tw * n
+        self.q = th * tw * n
         # Tiles may reach past the padded input (an odd size) or stop short of it (a pool that drops a row).
         rows, pairs = max(2 * th + 2, s.top + s.h), max(tw + 1, -(-(s.left + s.w) // 2))
         self.x = zeros(workload.input_slots, 2, rows, pairs, n * c)  # padded, even columns and odd columns
+        self.read = self.x[:, :, : 2 * th + 2, : tw + 1]  # what tiles read
         self.rows = workspace.empty(2, 2, th, tw + 1, n * c)
         self.v = workspace.empty(4, th, tw, n * c)  # one row of positions of the transformed input
         self.m, self.y = workspace.empty(4, self.q * f), workspace.empty(2, 2, self.q * f)
@@ -60,7 +61,8 @@ class WinogradConvPool(ConvKernel):
             self.du, self.db = SummedProduct((16,), c, f), ColumnSum(self.q, f)
             self.sums = self.du, self.db
             if workload.needs_dx:
-                self.dx = zeros(2, rows, pairs, n * c)  # rows that no tile reads stay zero
+                self.dx = zeros(2, rows, pairs, n * c)  # what no tile reads stays zero
+                self.dread = self.dx[:, : 2 * th + 2, : tw + 1]
         self.shape = (th, tw, n, f)
         self.pooled = workspace.empty(self.q * f)
         self.pool = PoolPlanes(workload, self.pooled.shape, relu=len(nodes) == 3, layout=self._layout)
@@ -82,22 +84,17 @@ class WinogradConvPool(ConvKernel):
             columns.append(view.reshape(s.h, count, s.n, s.c))
         return columns_apart(columns[0], columns[1])
 
-    def _read_by_tiles(self, padded: FloatArray) -> FloatArray:
-        """Return the part of a padded image that tiles read, (2, 2·TH+2, TW+1, N·C)."""
-        view: FloatArray = padded[:, : 2 * self.th + 2, : self.tw + 1]
-        return view
-
     def prepare(self, generators: LayerGenerators) -> None:
         weight, bias = self.nodes[0].weight_and_bias()
         transform_weight(weight, self.u, self.ut)
         self.bias_row[...] = bias
 
     def input_layout(self, slot: int) -> Layout:
-        return self._image(self.x[slot % len(self.x)])
+        return self._image(of_slot(self.x, slot))
 
     def _record_v(self, tape: Tape, slot: int, i: int) -> FloatArray:
         """Record row i of the positions of the transformed input, and return where it will be: (4, Q, C)."""
-        transform_input(tape, i, self._read_by_tiles(self.x[slot % len(self.x)]), self.rows[0], self.v)
+        transform_input(tape, i, of_slot(self.read, slot), self.rows[0], self.v)
         return self.v.reshape(4, self.q, self.sizes.c)
 
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
@@ -127,7 +124,7 @@ class WinogradConvPool(ConvKernel):
                 if self.workload.needs_dx:  # dV overwrites V
                     record_product(tape, dm, self.ut[positions], v[j])
             if self.workload.needs_dx:
-                transform_input_backward(tape, i, self.v, self.rows, self._read_by_tiles(self.dx))
+                transform_input_backward(tape, i, self.v, self.rows, self.dread)
         self.du.record_add_up(tape)
         return self._image(self.dx) if self.workload.needs_dx else ()
 

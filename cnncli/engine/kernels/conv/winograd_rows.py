@@ -7,7 +7,7 @@ F(2, 3) computes two output rows with four products instead of six, each over th
 F(2x2, 3x3) would save more products, but needs three times as many passes over arrays. In NumPy one pass costs as much
 as ten to twenty multiply-adds per number. So F(2, 3) is faster, unless a pool follows.
 
-The three taps along a row need no copies. Images are image-major, (H, N, W', C), so three neighbours in a row are 3·C
+The three taps along a row need no copies. Images are image-major, (H, N, W', C), so three neighbors in a row are 3·C
 numbers without a gap. In that same memory, the windows that start at every third pixel are the rows of a matrix with a
 third as many rows and 3·C columns. Three such matrices, one pixel apart, hold all windows. Windows that reach over the
 end of a row give outputs that nothing reads. The backward pass does the same with the gradient, where those outputs are
@@ -35,7 +35,7 @@ from cnncli.engine.kernels.conv.winograd_transforms import (
     suits_winograd,
 )
 from cnncli.engine.kernels.fused_relu import FusedReLU
-from cnncli.engine.kernels.kernel import LayerGenerators, Workload
+from cnncli.engine.kernels.kernel import LayerGenerators, Workload, of_slot
 from cnncli.engine.kernels.layout import Layout, StridedColumns
 from cnncli.engine.kernels.node import Node, count_with_relu
 from cnncli.engine.kernels.products import SMALL, ColumnSum, SummedProduct
@@ -140,11 +140,11 @@ class WinogradRows(ConvKernel):
         self.bias.set(bias)
 
     def input_layout(self, slot: int) -> Layout:
-        return self._image(self.x[slot % len(self.x)])
+        return self._image(of_slot(self.x, slot))
 
     def _record_v(self, tape: Tape, slot: int, i: int, v: FloatArray) -> FloatArray:
         """Record position i of V = Bᵀ x, and return its windows."""
-        x, th = self.x[slot % len(self.x)], self.th
+        x, th = of_slot(self.x, slot), self.th
         a, b = (x[k : k + 2 * th : 2] for k in ROW_PAIRS[i])
         out = v[: self.pixels * self.sizes.c].reshape(th, -1)
         tape.fill(v[self.pixels * self.sizes.c :], 0)
@@ -162,7 +162,7 @@ class WinogradRows(ConvKernel):
             tape.matmul(windows, self.u[i], out=self._every_third(buffer[2 * f :], f, f))
             if i == 1:
                 if self.nodes[0].has_bias():  # what is added to position 1 goes to both rows
-                    tape.add(self.bias.across(z), self.bias.row, out=self.bias.across(z))
+                    self.bias.record_add(tape, z)
                 tape.add(y, z, out=y)
             elif i == 2:
                 tape.add(y, m, out=y)
