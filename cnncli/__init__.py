@@ -27,24 +27,25 @@ if TYPE_CHECKING:
     from cnncli.nn.network import Network
     from cnncli.runs import Run, create_run, find_run, list_runs
     from cnncli.training.evaluate import Evaluation, evaluate
-    from cnncli.training.fit import EpochRecord, StepRecord, fit
+    from cnncli.training.fit import fit
     from cnncli.training.model import Model, load_model
     from cnncli.training.predict import PicturePrediction, predict_pictures
     from cnncli.training.results import TrainResult
     from cnncli.training.session import train_run
+    from cnncli.training.state import EpochRecord, StepRecord
 
 _HOMES = {
     "CnnError": "errors",
     "Config": "config.schema",
     "Dataset": "data.dataset",
-    "EpochRecord": "training.fit",
+    "EpochRecord": "training.state",
     "Evaluation": "training.evaluate",
     "Model": "training.model",
     "Network": "nn.network",
     "PicturePrediction": "training.predict",
     "Run": "runs",
     "Split": "data.dataset",
-    "StepRecord": "training.fit",
+    "StepRecord": "training.state",
     "TrainResult": "training.results",
     "build_network": "nn.build",
     "compile": "engine",

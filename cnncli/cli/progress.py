@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from cnncli.cli.console import err, note, number, percent
 
 if TYPE_CHECKING:
-    from cnncli.training.fit import EpochRecord, StepRecord
+    from cnncli.training.state import EpochRecord, StepRecord
 
 HEADER = "  epoch  train loss  train acc  val loss   val acc        lr    img/s     time *"
 

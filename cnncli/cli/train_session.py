@@ -17,10 +17,10 @@ from cnncli.config.load import load_config
 from cnncli.config.schema import Config
 from cnncli.data.dataset import Split
 from cnncli.runs import Run, create_run, find_run
-from cnncli.training.fit import EpochRecord, StepRecord
 from cnncli.training.prepare import Prepared, prepare
 from cnncli.training.results import TrainResult
 from cnncli.training.session import train_run
+from cnncli.training.state import EpochRecord, StepRecord
 
 DRY_BATCHES = 3
 DRY_VALIDATION = 500

@@ -5,15 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnncli.report.figures import (
-    INK,
-    label_inches,
-    new_figure,
-    place_axes,
-    save_png,
-    without_formulas,
-    without_frame,
-)
+from cnncli.report.figures import INK, escaped, label_inches, new_figure, place_axes, save_png, without_frame
 from cnncli.types import ByteArray, FloatArray, IntArray
 
 _RED = (0.753, 0.224, 0.169)
@@ -37,7 +29,7 @@ def draw_confusion(confusion: IntArray, classes: Sequence[str], path: Path, *, t
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     mistakes = share * (1 - np.eye(k))
     worst = float(mistakes.max())
-    names = [without_formulas(name) for name in classes]
+    names = [escaped(name) for name in classes]
     points = 9.0 if k <= 12 else 6.0
     label = label_inches(names, points)
     turned = label > 0.4

@@ -33,7 +33,7 @@ def new_figure(width: float, height: float, title: str = "") -> "Figure":
     FigureCanvasAgg(figure)
     if title:
         figure.suptitle(
-            without_formulas(title), fontsize=13, color=INK, y=1 - 0.5 * _TITLE_INCHES / height, va="center"
+            escaped(title), fontsize=13, color=INK, y=1 - 0.5 * _TITLE_INCHES / height, va="center"
         )
     return figure
 
@@ -82,7 +82,7 @@ def label_inches(names: "list[str] | tuple[str, ...]", points: float) -> float:
     return max((len(name) for name in names), default=0) * points * 0.62 / 72
 
 
-def without_formulas(text: str) -> str:
+def escaped(text: str) -> str:
     """Return the text with dollar signs escaped, because matplotlib reads `a$b$` as a formula."""
     return text.replace("$", r"\$")
 

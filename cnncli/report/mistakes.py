@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnncli.report.figures import FAINT, INK, RIGHT, WRONG, new_figure, place_axes, save_png, without_formulas
+from cnncli.report.figures import FAINT, INK, RIGHT, WRONG, escaped, new_figure, place_axes, save_png
 from cnncli.types import ByteArray, FloatArray, IntArray
 
 
@@ -99,7 +99,7 @@ def draw_mistakes(
             vmax=255,
             interpolation="nearest",
         )
-        answer, label = without_formulas(classes[mistake.predicted]), without_formulas(classes[mistake.label])
+        answer, label = escaped(classes[mistake.predicted]), escaped(classes[mistake.label])
         captions = (
             (top, f"{answer}  {mistake.confidence:.1%}", 9, WRONG, "bottom"),
             (top + 1.07 * height, f"true: {label}  {mistake.label_probability:.1%}", 8, RIGHT, "center"),

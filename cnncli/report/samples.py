@@ -7,11 +7,11 @@ import numpy as np
 
 from cnncli.report.figures import (
     FAINT,
+    escaped,
     label_inches,
     new_figure,
     place_axes,
     save_png,
-    without_formulas,
     without_frame,
 )
 from cnncli.types import ByteArray, IntArray
@@ -54,7 +54,7 @@ def draw_samples(
             tile = images[index] if images.ndim == 4 else 255 - images[index]  # dark ink on white paper
             top, left = row * tile_h, column * tile_w
             sheet[top : top + height, left : left + width] = tile
-    names = [without_formulas(name) for name in classes]
+    names = [escaped(name) for name in classes]
     left, wide, high = 0.3 + label_inches(names, 10), 0.62 * columns, 0.62 * k * tile_h / tile_w
     figure = new_figure(left + wide + 1.0, high + 0.2 + (0.4 if title else 0), title)
     (axes,) = place_axes(figure, left=left, right=1.0, top=0.1, bottom=0.1)

@@ -11,8 +11,8 @@ from cnncli.report import draw_confusion, draw_curves, draw_mistakes, find_mista
 from cnncli.runs import Run
 from cnncli.storage import make_folder, write_text_atomic
 from cnncli.training.evaluate import Evaluation
-from cnncli.training.fit import TrainingState
 from cnncli.training.prepare import Prepared
+from cnncli.training.state import TrainingState
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from cnncli.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from cnncli.errors import CheckpointError, RunError, UsageError
 from cnncli.runs import Run
-from cnncli.training.fit import TrainingState
 from cnncli.training.prepare import Prepared
+from cnncli.training.state import TrainingState
 
 if TYPE_CHECKING:
     from cnncli.config.schema import Config, TrainConfig

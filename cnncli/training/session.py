@@ -13,10 +13,11 @@ from cnncli.errors import CnnError, Interrupted, RunError
 from cnncli.runs import Run, machine_facts
 from cnncli.storage import make_folder, write_text_atomic
 from cnncli.training.evaluate import Evaluation, evaluate
-from cnncli.training.fit import EpochRecord, StepRecord, TrainingState, fit
+from cnncli.training.fit import fit
 from cnncli.training.prepare import Prepared, prepare
 from cnncli.training.results import TrainResult, write_results
 from cnncli.training.saving import check_something_left, restore, resume_command, save_best, save_last
+from cnncli.training.state import EpochRecord, StepRecord, TrainingState
 from cnncli.training.step_profile import StepProfile
 
 if TYPE_CHECKING:

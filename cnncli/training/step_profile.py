@@ -6,7 +6,7 @@ from typing import Any
 from cnncli.engine.profile import StepClock
 from cnncli.runs import Run
 from cnncli.storage import write_text_atomic
-from cnncli.training.fit import TrainingState
+from cnncli.training.state import TrainingState
 
 _OTHER_PARTS = "other parts: first batches, weight averages"
 """The time within steps that no kernel accounts for."""

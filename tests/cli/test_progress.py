@@ -8,7 +8,7 @@ from rich.console import Console
 
 import cnncli.cli.progress as progress
 from cnncli.cli.progress import BarDisplay, LineDisplay, QuietDisplay, counting, make_display
-from cnncli.training.fit import EpochRecord, StepRecord
+from cnncli.training.state import EpochRecord, StepRecord
 
 STEP = StepRecord(1, 5, 10, 0.5, 0.875, 1e-3, 6543.2)
 EPOCH = EpochRecord(1, 10, 3.0, 1e-3, 0.4, 0.9, 0.3, 0.95, True)

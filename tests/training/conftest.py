@@ -14,7 +14,8 @@ from cnncli.engine import PlainExecutor
 from cnncli.nn import Network, build_network
 from cnncli.optim import ExponentialAverage, Optimizer, make_average, make_optimizer, make_schedule
 from cnncli.training.evaluate import evaluate
-from cnncli.training.fit import TrainingState, fit
+from cnncli.training.fit import fit
+from cnncli.training.state import TrainingState
 
 MODEL: list[tuple[str, dict[str, Any]]] = [
     ("conv", {"filters": 3, "kernel": 3, "padding": "same"}),

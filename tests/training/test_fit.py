@@ -11,7 +11,8 @@ from cnncli.engine import PlainExecutor, compile
 from cnncli.errors import DivergenceError
 from cnncli.nn import build_network
 from cnncli.optim import Adam
-from cnncli.training.fit import EpochRecord, StepRecord, TrainingState, fit
+from cnncli.training.fit import fit
+from cnncli.training.state import EpochRecord, StepRecord, TrainingState
 
 STEPS = 5  # batches an epoch in the tiny training
 

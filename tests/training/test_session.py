@@ -25,9 +25,9 @@ from cnncli.errors import (
 )
 from cnncli.runs import Run, create_run
 from cnncli.training import prepare, session
-from cnncli.training.fit import EpochRecord, StepRecord
 from cnncli.training.results import TrainResult
 from cnncli.training.session import train_run
+from cnncli.training.state import EpochRecord, StepRecord
 
 STEPS = 6  # batches an epoch: 28 training images in batches of 5
 TEXT = """
