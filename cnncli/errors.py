@@ -1,13 +1,18 @@
 """Every error a user can cause, as one tree, so that one place can turn it into a message and an exit code.
 
+Errors carry facts, and hints speak Python: what would help is an argument or a setting in backticks, such as
+`exist_ok=True` or `train.epochs=20`. The command line turns them into commands and options (cnncli/cli/hints.py).
+
 CnnError                     1  anything below; a message and, where there is one, a hint
 ├── UsageError               2  the command line asks for something that makes no sense
 │   ├── ConfigError          2  a config file: file, line, key, value, what would be right
 │   └── ModelError           2  a layer list that cannot be built: which layer, which shape
 ├── DataError                1  a data set, a file of one, or a folder of pictures
+│   ├── MissingDataError     1  files of a published set are missing or damaged
 │   └── DownloadError        1  no mirror gave the right content
 ├── PictureError             1  a picture that cannot be read or has no digit in it
 ├── RunError                 1  a run folder: missing, ambiguous, broken
+│   ├── NoRunError           1  the runs folder holds no run that could be meant
 │   └── CheckpointError      1  a checkpoint that is not whole or does not fit the network
 ├── StorageError             1  the disk is full, or a folder may not be written
 ├── DivergenceError          1  the loss or a gradient is no longer a finite number
@@ -17,22 +22,26 @@ CnnError                     1  anything below; a message and, where there is on
 """
 
 from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
 
 
 class CnnError(Exception):
     """A failure with a message for the user.
 
     Args:
-        message: one sentence naming the thing, the place and the value found.
+        message: one sentence that names the object, where it is, and the value found.
         hint: what to do about it, or None.
+        run: the folder of the run that the hint is about, or None.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None, *, run: Path | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.run = run
 
 
 class UsageError(CnnError):
@@ -59,8 +68,40 @@ class ModelError(UsageError):
         self.key_path = key_path
 
 
+class DownloadCall(NamedTuple):
+    """The call that fetches a published set; as text it is that call, ready for a hint.
+
+    Attributes:
+        dataset: the name of the set.
+        data_dir: the folder for data sets.
+        source: where to take the files from; None for the published mirrors.
+    """
+
+    dataset: str
+    data_dir: str
+    source: str | None = None
+
+    def __str__(self) -> str:
+        source = "" if self.source is None else f", source={self.source!r}"
+        return f"`download({self.dataset!r}, {self.data_dir!r}{source})`"
+
+
 class DataError(CnnError):
-    """A data set that is missing, broken or not what it says."""
+    """A data set that is missing, broken or not what it says.
+
+    Args:
+        message: what is wrong, and with which file.
+        hint: what to do about it, or None.
+        call: the download that the hint names, or None.
+    """
+
+    def __init__(self, message: str, hint: str | None = None, *, call: DownloadCall | None = None) -> None:
+        super().__init__(message, hint)
+        self.call = call
+
+
+class MissingDataError(DataError):
+    """Files of a published data set are missing or damaged."""
 
 
 class DownloadError(DataError):
@@ -73,6 +114,10 @@ class PictureError(CnnError):
 
 class RunError(CnnError):
     """A run folder that is missing, ambiguous or broken."""
+
+
+class NoRunError(RunError):
+    """The runs folder holds no run that could be meant."""
 
 
 class CheckpointError(RunError):
@@ -111,12 +156,13 @@ class Interrupted(CnnError):
     """The user or the system asked to stop, and the work was saved.
 
     Args:
-        message: what was saved and how to go on.
+        message: where the training run stopped.
         signal_number: 2 for Ctrl-C, 15 for SIGTERM; the exit code is 128 more.
+        run: the folder of the run.
     """
 
-    def __init__(self, message: str, signal_number: int = 2) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, signal_number: int = 2, *, run: Path | None = None) -> None:
+        super().__init__(message, "go on with: `resume=True`", run=run)
         self.exit_code = 128 + signal_number
 
 

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "cnncli"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-ANYWHERE = {"_version", "errors", "types", "randomness", "memory", "storage", "locks", "options"}
+ANYWHERE = {"_version", "errors", "types", "randomness", "memory", "storage", "locks", "names", "options"}
 """Modules at the package's root that any other may import."""
 
 BELOW: dict[str, set[str]] = {

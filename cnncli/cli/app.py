@@ -21,7 +21,7 @@ COMMANDS = {
     "train": "Train a network into a run folder.",
     "eval": "Measure a run on labelled images.",
     "predict": "Read the digits in pictures of your own.",
-    "inspect": "Explain a config, a run, a data set or a picture.",
+    "inspect": "Show a config, a run, a data set or a picture in detail.",
 }
 """In the order a newcomer needs them. Each is the function of that name in the module of that name beside this one,
 which is imported when the command is used: the start of every other command is then none the slower for it.

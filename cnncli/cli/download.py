@@ -1,10 +1,13 @@
-"""`cnn download`: fetches data sets, lists them, and checks what is there."""
+"""`cnn download`: fetches data sets, lists them, and checks the files that are there."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from cnncli.cli.console import note, out, table
+from cnncli.cli.hints import download_command
+from cnncli.errors import DownloadCall
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -20,22 +23,24 @@ def download(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[SET]...", help="Data sets [dim]\\[default: mnist][/].")
     ] = None,
-    data_dir: Annotated[Path, typer.Option("--data-dir", metavar="DIR", help="Where data sets live.")] = Path(
-        "data"
-    ),
+    data_dir: Annotated[
+        Path, typer.Option("--data-dir", metavar="DIR", help="The folder of the data sets.")
+    ] = Path("data"),
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="DIR|URL", help="A mirror of your own, or a folder with the files."),
+        typer.Option(
+            "--from", metavar="DIR|URL", help="Take the files from a mirror of your own or from a folder."
+        ),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Check the files that are here; fetch nothing.")
+        bool, typer.Option("--verify", help="Check the hashes of the files that are here; fetch nothing.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Fetch again what is here already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Fetch files again that are already here.")] = False,
     list_sets: Annotated[bool, typer.Option("--list", help="List the known sets.")] = False,
 ) -> int:
     """Fetch data sets, checked against known hashes.
 
-    Several mirrors are tried in turn. A file that is here and whole is not fetched again.
+    Several mirrors are tried in turn. A file that is already here and whole is not fetched again.
     """
     if list_sets:
         _list(data_dir)
@@ -49,7 +54,6 @@ def download(
 
 
 def _list(data_dir: Path) -> None:
-    from cnncli.cli.console import out, table
     from cnncli.data.load import is_available
     from cnncli.data.registry import DATASETS
 
@@ -64,8 +68,7 @@ def _list(data_dir: Path) -> None:
 
 
 def _verify(name: str, data_dir: Path) -> int:
-    """Print what is known of every file of a set; return 0 when all are right, else 1."""
-    from cnncli.cli.console import note, out, table
+    """Print the state of every file of a set; return 0 if all are right, else 1."""
     from cnncli.data.download.local_files import verify_dataset
 
     reports = verify_dataset(name, data_dir)
@@ -75,20 +78,12 @@ def _verify(name: str, data_dir: Path) -> int:
     out().print(made)
     if all(each.status == "ok" for each in reports):
         return 0
-    note(f"hint: `{command_for(name, data_dir)}` fetches what is missing or wrong")
+    note(f"hint: `{download_command(DownloadCall(name, str(data_dir)))}` fetches what is missing or wrong")
     return 1
 
 
 def _fetch(name: str, data_dir: Path, source: str | None, force: bool) -> None:
-    from cnncli.cli.console import note, out
     from cnncli.data.download.fetch import download
 
     for path in download(name, data_dir, source=source, force=force, notify=note):
         out().print(str(path), soft_wrap=True)
-
-
-def command_for(name: str, data_dir: Path) -> str:
-    """Return the command that downloads a set, as one would type it."""
-    return f"cnn download {name}" + (
-        "" if data_dir == Path("data") else f" --data-dir {shlex.quote(str(data_dir))}"
-    )

@@ -1,4 +1,4 @@
-"""Draws small pictures and bars with characters, in what the stream can print: grey levels, blocks, ASCII."""
+"""Draws small pictures and bars in the terminal, with what it can print: grey levels, half blocks or ASCII."""
 
 import io
 from pathlib import Path
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 RAMP = " .:-=+*#%@"
-"""Ten steps from dark to bright, for a stream that has neither colours nor blocks."""
+"""Ten levels from dark to bright, for a stream that can print ASCII only."""
 
 HALVES = " ▄▀█"
-"""Neither half, the lower, the upper, both."""
+"""The characters for no half, the lower, the upper, and both."""
 
 
 def picture(pixels: ByteArray, console: "Console") -> list["Text"]:
@@ -24,7 +24,7 @@ def picture(pixels: ByteArray, console: "Console") -> list["Text"]:
 
     Args:
         pixels: (H, W), uint8, bright on black.
-        console: where it will be printed; decides between grey levels, half blocks and ASCII.
+        console: where it will be printed; it decides between grey levels, half blocks and ASCII.
     """
     import numpy as np
     from rich.text import Text
@@ -49,7 +49,7 @@ def picture(pixels: ByteArray, console: "Console") -> list["Text"]:
 
 
 def side_by_side(blocks: list[list["Text"]], gap: int = 2) -> list["Text"]:
-    """Return blocks of lines next to each other, each as wide as its longest line."""
+    """Return blocks of lines next to each other; each is as wide as its longest line."""
     from rich.text import Text
 
     height = max((len(block) for block in blocks), default=0)
@@ -68,7 +68,7 @@ def side_by_side(blocks: list[list["Text"]], gap: int = 2) -> list["Text"]:
 
 
 def in_rows(blocks: list[list["Text"]], width: int, gap: int = 2) -> list["Text"]:
-    """Return blocks of lines in as many rows as it takes to stay within a width.
+    """Return blocks of lines in rows, as many blocks in each as fit into the width.
 
     Args:
         blocks: each a list of lines.
@@ -84,7 +84,7 @@ def in_rows(blocks: list[list["Text"]], width: int, gap: int = 2) -> list["Text"
 
 
 def bar(fraction: float, width: int, console: "Console") -> str:
-    """Return a bar of `width` characters of which a fraction is filled.
+    """Return a bar of `width` characters, filled up to a fraction.
 
     Example:
         >>> from rich.console import Console

@@ -1,20 +1,32 @@
-"""`cnn eval`: measures a run, or several as an ensemble, on a set with labels."""
+"""`cnn eval`: measures a run, or the average of several, on labelled images."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cnncli.cli.console import four_decimals, note, out, percent, print_json, table
 from cnncli.cli.options import DataDir, Json, Plots, RunsDir, complete_run
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cnncli.training.ensemble import Measured
+    from cnncli.training.evaluate import Evaluation
+    from cnncli.types import IntArray
 
 EXAMPLES = """
 [bold]Examples[/]
   cnn eval latest                          the last run, on the test images
   cnn eval run-3 --split val               on the images held out of its training
-  cnn eval run-1 run-2 run-3               three runs as an ensemble
+  cnn eval run-1 run-2 run-3               three runs: their answers are averaged
   cnn eval run-3 --dataset qmnist          on another set
   cnn eval run-3 --min-accuracy 0.99       exit code 3 below 99 %
 """
+
+MAX_CLASSES = 20
+"""With more classes than this the matrix is too wide for a terminal; the worst pairs are listed instead."""
 
 
 def eval(
@@ -22,18 +34,18 @@ def eval(
         list[str],
         typer.Argument(
             metavar="RUN...",
-            help="A name, a path, a unique prefix, or `latest`; several are an ensemble.",
+            help="A name, a path, a unique prefix, or `latest`; several: their answers are averaged.",
             autocompletion=complete_run,
             show_default=False,
         ),
     ],
     split: Annotated[
         Literal["test", "val", "train"],
-        typer.Option("--split", metavar="test|val|train", help="Which images."),
+        typer.Option("--split", metavar="test|val|train", help="Which images to measure on."),
     ] = "test",
     dataset: Annotated[
         str | None,
-        typer.Option("--dataset", metavar="SET", help="Another set than the one it was trained on."),
+        typer.Option("--dataset", metavar="SET", help="A data set other than the one it was trained on."),
     ] = None,
     checkpoint: Annotated[
         Literal["best", "last"],
@@ -52,24 +64,106 @@ def eval(
 ) -> None:
     """Measure a run on labelled images.
 
-    The accuracy, precision, recall and F1 of each class, and the confusion matrix. What is found is also
-    written into the run's eval folder, with pictures of the confusion matrix and of the surest mistakes.
+    Prints the accuracy, precision, recall and F1 of each class, and the confusion matrix. The result is also
+    written to the run's eval folder, with pictures of the confusion matrix and the most confident mistakes.
     """
-    from cnncli.cli.console import print_json
-    from cnncli.cli.eval_measure import measure
-    from cnncli.errors import GateError
+    from cnncli.cli.progress import counting
+    from cnncli.errors import GateError, StorageError
+    from cnncli.training.ensemble import measure_runs
 
-    measured = measure(runs, runs_dir, split, dataset=dataset, checkpoint=checkpoint, data_dir=data_dir)
-    if measured.folder is not None:
-        measured.write(plots=plots)
+    with counting("evaluating") as on_batch:
+        measured = measure_runs(
+            runs,
+            runs_dir,
+            split,
+            dataset=dataset,
+            checkpoint=checkpoint,
+            data_dir=data_dir,
+            on_batch=on_batch,
+            notify=lambda text: note(f"warning: {text}"),
+        )
+    try:
+        files = measured.write(plots=plots)
+    except StorageError as error:
+        note(f"warning: the result is not kept, because {error.message}")
+    else:
+        if files:
+            note("wrote " + ", ".join(map(str, files)))
     if json:
         print_json(measured.document)
     else:
-        from cnncli.cli.eval_tables import show
-
-        show(measured)
+        print_measured(measured)
     accuracy = measured.evaluation.accuracy
     if min_accuracy is not None and accuracy < min_accuracy:
         raise GateError(
             f"the accuracy is {100 * accuracy:.3f} %, below the {100 * min_accuracy:g} % asked for"
         )
+
+
+def print_measured(measured: "Measured") -> None:
+    """Print the figures, a row for each class, and the confusion matrix."""
+    console, evaluation, document = out(), measured.evaluation, measured.document
+    wrong = evaluation.count - int(evaluation.confusion.trace())
+    lines = {
+        "run": f"{document['run']}, {document['checkpoint']} checkpoint",
+        "images": f"{evaluation.count:,} of {document['dataset']}, {document['split']}",
+        "accuracy": f"{percent(evaluation.accuracy)}, {wrong:,} wrong",
+        "loss": four_decimals(evaluation.loss),
+    }
+    for name, value in lines.items():
+        console.print(f"{name:<10}{value}", soft_wrap=True)
+    console.print()
+    console.print(class_table(evaluation, measured.classes))
+    console.print()
+    matrix = confusion_table if len(measured.classes) <= MAX_CLASSES else worst_pairs
+    console.print(matrix(evaluation.confusion, measured.classes))
+
+
+def class_table(evaluation: "Evaluation", classes: Sequence[str]) -> "Table":
+    """Return a table with precision, recall and F1 of each class."""
+    made = table("class", "precision>", "recall>", "F1>", "images>")
+    for name, each in zip(classes, evaluation.per_class, strict=True):
+        made.add_row(
+            name, percent(each.precision), percent(each.recall), percent(each.f1), f"{each.support:,}"
+        )
+    return made
+
+
+def confusion_table(confusion: "IntArray", classes: Sequence[str]) -> "Table":
+    """Return a table with a row for each true class and a column for each predicted one.
+
+    Args:
+        confusion: (K, K).
+        classes: the K names; if one is long, the columns are numbered.
+    """
+    from rich.text import Text
+
+    long = max(map(len, classes)) > 4
+    made = table("true \\ answer", *(f"{label if long else name}>" for label, name in enumerate(classes)))
+    for label, row in enumerate(confusion.tolist()):
+        cells = []
+        for answer, count in enumerate(row):
+            style = "bold green" if answer == label else "red" if count else "dim"
+            cells.append(Text(f"{count:,}" if count else ".", style=style))
+        made.add_row(f"{label} {classes[label]}" if long else classes[label], *cells)
+    return made
+
+
+def worst_pairs(confusion: "IntArray", classes: Sequence[str], count: int = 20) -> "Table":
+    """Return a table of the pairs of classes that were confused most often.
+
+    Args:
+        confusion: (K, K).
+        classes: the K names.
+        count: how many at most.
+    """
+    pairs = [
+        (times, label, answer)
+        for label, row in enumerate(confusion.tolist())
+        for answer, times in enumerate(row)
+        if times and label != answer
+    ]
+    made = table("true", "answer", "times>", "of>")
+    for times, label, answer in sorted(pairs, key=lambda pair: -pair[0])[:count]:
+        made.add_row(classes[label], classes[answer], f"{times:,}", f"{int(confusion[label].sum()):,}")
+    return made

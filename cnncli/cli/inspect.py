@@ -1,12 +1,12 @@
-"""`cnn inspect`: explains a config, a run, a data set or a picture without training anything."""
+"""`cnn inspect`: shows what is in a config, a run, a data set or a picture, without training anything."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from cnncli.cli.options import DataDir, Json, RunsDir, complete_config
-from cnncli.errors import UsageError, did_you_mean
+from cnncli.errors import UsageError
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -14,14 +14,10 @@ EXAMPLES = """
   cnn inspect mnist.yaml                 the network of a config
   cnn inspect mnist.yaml --plan          how the engine runs it, and where the time goes
   cnn inspect mnist.yaml --plan --calls  the same, with every recorded NumPy call
-  cnn inspect run-3                      what became of a run
+  cnn inspect run-3                      how a training run went
   cnn inspect mnist --save sheet.png     counts for each class, and a sheet of samples
   cnn inspect digit.png                  what the network would see
 """
-
-DEFAULT_CONFIG = "mnist.yaml"
-
-Kind = Literal["config", "run", "dataset", "picture"]
 
 
 def inspect(
@@ -36,7 +32,9 @@ def inspect(
     save: Annotated[
         Path | None,
         typer.Option(
-            "--save", metavar="FILE", help="A PNG for the samples of a set, or for what a picture becomes."
+            "--save",
+            metavar="FILE",
+            help="Write a PNG with samples of a data set, or with the images that a picture becomes.",
         ),
     ] = None,
     plan: Annotated[
@@ -51,76 +49,39 @@ def inspect(
     runs_dir: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Explain a config, a run, a data set or a picture.
+    """Show a config, a run, a data set or a picture in detail.
 
-    A network layer by layer; what became of a run; what is in a set; a picture as the network would see it.
+    A config's network layer by layer; how a training run went; the classes and images of a data set; a picture
+    as the network would see it.
     """
-    name = target or DEFAULT_CONFIG
+    from cnncli.training.choose import REFERENCE
+    from cnncli.training.lookup import kind_of
+
+    name = target or REFERENCE
     kind = kind_of(name, runs_dir)
     if save is not None and kind not in ("dataset", "picture"):
         raise UsageError(f"--save draws a data set or a picture, and {name} is a {kind}")
     if plan and kind != "config":
-        raise UsageError(f"--plan explains a config, and {name} is a {kind}")
+        raise UsageError(f"--plan shows the plan of a config, and {name} is a {kind}")
     if calls and not plan:
         raise UsageError("--calls adds to --plan", f"write: cnn inspect {name} --plan --calls")
-    if kind in ("config", "run"):
-        from cnncli.cli import inspect_network
+    if plan:
+        from cnncli.cli.inspect_plan import show_plan
 
-        if plan:
-            from cnncli.cli import inspect_plan
+        show_plan(name, data_dir, calls=calls, as_json=json)
+    elif kind == "config":
+        from cnncli.cli.inspect_network import show_config
 
-            inspect_plan.show_plan(name, data_dir, calls=calls, as_json=json)
-        elif kind == "config":
-            inspect_network.show_config(name, data_dir, as_json=json)
-        else:
-            inspect_network.show_run(name, runs_dir, as_json=json)
+        show_config(name, data_dir, as_json=json)
+    elif kind == "run":
+        from cnncli.cli.inspect_network import show_run
+
+        show_run(name, runs_dir, as_json=json)
+    elif kind == "dataset":
+        from cnncli.cli.inspect_images import show_dataset
+
+        show_dataset(name, data_dir or Path("data"), save, as_json=json)
     else:
-        from cnncli.cli import inspect_images
+        from cnncli.cli.inspect_images import show_picture
 
-        if kind == "dataset":
-            inspect_images.show_dataset(name, data_dir or Path("data"), save, as_json=json)
-        else:
-            inspect_images.show_picture(name, save, as_json=json)
-
-
-def kind_of(name: str, runs_dir: Path) -> Kind:
-    """Return what a name stands for; a file's ending and a data set's name are looked at first.
-
-    Raises:
-        UsageError: it stands for nothing.
-    """
-    from cnncli.data.registry import DATASETS
-
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        return "config"
-    if name in (*DATASETS, "synthetic") or name.startswith("folder:"):
-        return "dataset"
-    if name == "latest" or (path / "run.json").is_file() or (runs_dir / name / "run.json").is_file():
-        return "run"
-    if path.is_file():
-        return "picture"
-    if path.is_dir():
-        return "dataset"
-    if any((folder / f"{name}.yaml").is_file() for folder in _config_folders()):
-        return "config"
-    runs = _names(runs_dir)
-    if any(run.startswith(name) for run in runs):
-        return "run"
-    known = [
-        *DATASETS,
-        "synthetic",
-        *runs,
-        *(file.name for folder in _config_folders() for file in folder.glob("*.yaml")),
-    ]
-    raise UsageError(f"{name} is no config, run, data set or picture", did_you_mean(name, sorted(set(known))))
-
-
-def _config_folders() -> list[Path]:
-    from cnncli.config.files import shipped_configs
-
-    return [Path("configs"), shipped_configs()]
-
-
-def _names(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+        show_picture(name, save, as_json=json)

@@ -1,4 +1,4 @@
-"""What `cnn inspect` shows of a data set (counts, samples) and of a picture (what the network would see)."""
+"""Prints what `cnn inspect` shows of a data set, its counts and samples, and of a picture, its digits."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,15 +16,15 @@ from cnncli.randomness import stream
 if TYPE_CHECKING:
     from cnncli.data.dataset import Dataset
 
-MOST_DIGITS = 16
-"""More digits of a picture are counted, but not drawn."""
+MAX_DIGITS = 16
+"""The most digits of a picture that are drawn."""
 
 SAMPLES = 4
-"""Drawn side by side in the terminal, one each of the first classes."""
+"""The number of classes of which one image is drawn."""
 
 
 def show_dataset(name: str, data_dir: Path, save: Path | None, *, as_json: bool) -> None:
-    """Print the number of images of each class, draw a few, and write the sheet of samples on request."""
+    """Print the number of images of each class, draw a few, and write a sheet of samples into `save`."""
     dataset = load_dataset(name, data_dir)
     classes = dataset.classes
     counts = {
@@ -79,7 +79,7 @@ def _one_each(dataset: "Dataset") -> list["np.ndarray"]:
 
 
 def show_picture(name: str, save: Path | None, *, as_json: bool) -> None:
-    """Print what a network would see of a picture: every digit that is found in it, and where.
+    """Print every digit that is found in a picture as a network would see it, with its bounding box.
 
     Raises:
         PictureError: it cannot be read, or there is nothing in it.
@@ -108,7 +108,7 @@ def show_picture(name: str, save: Path | None, *, as_json: bool) -> None:
     count = "1 digit" if len(found.digits) == 1 else f"{len(found.digits)} digits"
     console.print(f"{name}: {image.width} x {image.height} pixels, {count} found", soft_wrap=True)
     blocks = []
-    for digit in found.digits[:MOST_DIGITS]:
+    for digit in found.digits[:MAX_DIGITS]:
         left, top, right, bottom = digit.box
         blocks.append([*picture(digit.pixels, console), Text(f"x {left}-{right}, y {top}-{bottom}")])
     for line in in_rows(blocks, console.width):

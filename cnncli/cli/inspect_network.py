@@ -1,15 +1,16 @@
-"""What `cnn inspect` shows of a config (its network, layer by layer) and of a run (how it went)."""
+"""Prints what `cnn inspect` shows of a config, its network layer by layer, and of a run, how its training went."""
 
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnncli.cli.chosen_network import build
-from cnncli.cli.console import note, number, out, percent, print_json, table
+from cnncli.cli.console import four_decimals, note, out, percent, print_json, table
 from cnncli.cli.layer_table import layer_table, layers_json, memory
+from cnncli.cli.options import data_dir_override
 from cnncli.config.load import load_config
 from cnncli.runs import Row, Run, find_run
+from cnncli.training.prepare import build_untrained
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,9 +20,9 @@ LAST_EPOCHS = 15
 
 def show_config(name: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Print the layers of the network that a config describes."""
-    config = load_config(name, [] if data_dir is None else [f"data.dir={data_dir}"])
+    config = load_config(name, data_dir_override(data_dir))
     note(f"config {config.origin.source}")
-    network = build(config)
+    network = build_untrained(config)
     if as_json:
         print_json({"kind": "config", "config": config.origin.source, **layers_json(network)})
         return
@@ -36,7 +37,7 @@ def show_run(name: str, runs_dir: Path, *, as_json: bool) -> None:
     """Print how a run went: its status, its best epoch, its epochs, and the files in its folder."""
     run = find_run(name, runs_dir, needs=["config.yaml"])
     info, status, rows = run.read_info(), run.status(), run.read_metrics()
-    network = build(load_config(run.config_path))
+    network = build_untrained(load_config(run.config_path))
     files = sorted(path for path in run.path.rglob("*") if path.is_file() and path.name[0] != ".")
     if as_json:
         document = {"kind": "run", "run": run.name, "path": run.path, **info, "status": status}
@@ -68,7 +69,7 @@ def _run_lines(run: Run, info: dict[str, Any], status: str) -> Iterator[tuple[st
         yield "best epoch", str(info["best_epoch"])
         yield "validation", percent(info.get("val_accuracy"))
     if info.get("test_accuracy") is not None:
-        yield "test", f"{percent(info['test_accuracy'])}, loss {number(info.get('test_loss'))}"
+        yield "test", f"{percent(info['test_accuracy'])}, loss {four_decimals(info.get('test_loss'))}"
     if info.get("seconds"):
         speed = info.get("images_per_second") or 0
         yield "speed", f"{speed:,.0f} images/s in training, {info['seconds']:.1f} s in all"
@@ -86,9 +87,9 @@ def epoch_table(rows: Sequence[Row], best_epoch: int | None) -> "Table":
     for row in shown:
         made.add_row(
             str(row["epoch"]) + (" best" if row["epoch"] == best_epoch else ""),
-            number(row["train_loss"]),
+            four_decimals(row["train_loss"]),
             percent(row["train_accuracy"]),
-            number(row["val_loss"]),
+            four_decimals(row["val_loss"]),
             percent(row["val_accuracy"]),
             "-" if row["lr"] is None else f"{row['lr']:.2e}",
             style="green" if row["epoch"] == best_epoch else None,

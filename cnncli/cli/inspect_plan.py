@@ -3,11 +3,12 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from cnncli.cli.chosen_network import build
 from cnncli.cli.console import note, out, print_json, table
+from cnncli.cli.options import data_dir_override
 from cnncli.config.load import load_config
 from cnncli.engine.plan_table import PlanRow, plan_table
 from cnncli.errors import UsageError
+from cnncli.training.prepare import build_untrained
 
 _WIDE = 120  # columns of a terminal; a narrower one has no room for sentences
 
@@ -24,11 +25,11 @@ def show_plan(name: str, data_dir: Path | None, *, calls: bool, as_json: bool) -
     Raises:
         UsageError: the config asks for the plain layers, or its network has no plan.
     """
-    config = load_config(name, [] if data_dir is None else [f"data.dir={data_dir}"])
+    config = load_config(name, data_dir_override(data_dir))
     note(f"config {config.origin.source}")
     rows = []
     if config.engine.kind == "fast":
-        rows = plan_table(build(config), batch_size=config.train.batch_size)
+        rows = plan_table(build_untrained(config), batch_size=config.train.batch_size)
     if not rows:
         raise UsageError(f"{name} is run by the plain layers, one after the other; there is no plan")
     if as_json:

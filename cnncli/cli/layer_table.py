@@ -1,4 +1,4 @@
-"""The table of a network's layers that `train` and `inspect` print, and the same as JSON."""
+"""Makes the table of a network's layers that `train` and `inspect` print, and the same as JSON."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,8 @@ def layer_table(network: "Network", *, details: bool = False) -> "Table":
     """Return a row for each layer: its output, its parameters and their share, its multiply-adds.
 
     Args:
-        network: what to describe.
-        details: also the memory of each output and the receptive field.
+        network: whose layers to list.
+        details: add the memory of each output and the receptive field.
     """
     from cnncli.nn.summary import summarize, totals
 
@@ -48,7 +48,7 @@ def layer_table(network: "Network", *, details: bool = False) -> "Table":
 
 
 def layers_json(network: "Network") -> dict[str, Any]:
-    """Return the same as plain numbers and lists."""
+    """Return the rows of the table as plain numbers and lists."""
     from cnncli.nn.summary import summarize, totals
 
     rows = summarize(network)
@@ -84,7 +84,7 @@ def shape_text(shape: "Shape") -> str:
 
 
 def memory(size: float) -> str:
-    """Return a number of bytes as a person reads it.
+    """Return a number of bytes with a fitting unit.
 
     Example:
         >>> memory(100352)

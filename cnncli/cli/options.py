@@ -1,17 +1,23 @@
 """The options that several commands share, so that one name means one thing everywhere."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from cnncli.config.overrides import Override
 
 DataDir = Annotated[
     Path | None,
     typer.Option(
-        "--data-dir", metavar="DIR", help="Where data sets live [dim]\\[default: what the config says][/]."
+        "--data-dir",
+        metavar="DIR",
+        help="The folder of the data sets [dim]\\[default: what the config says][/].",
     ),
 ]
-RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Where run folders are.")]
+RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="The folder of the runs.")]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")
 ]
@@ -21,23 +27,23 @@ Plots = Annotated[
 ]
 
 
-def complete_run(incomplete: str) -> list[str]:
-    """Return the runs in ./runs that a shell may complete to."""
-    return _starting(incomplete, ["latest", *_names(Path("runs"), folders=True)])
+def data_dir_override(folder: Path | None) -> "list[Override]":
+    """Return the change of a config that --data-dir stands for; none without that option."""
+    from cnncli.config.overrides import Override
+
+    # a JSON string is also a YAML string
+    return [] if folder is None else [Override(f"data.dir={json.dumps(str(folder))}", f"--data-dir {folder}")]
 
 
-def complete_config(incomplete: str) -> list[str]:
-    """Return the configs in ./configs that a shell may complete to."""
-    return _starting(incomplete, _names(Path("configs"), folders=False))
+def complete_run() -> list[str]:
+    """Return the names that a shell may complete a run to: the folders in ./runs."""
+    runs = Path("runs")
+    names = [entry.name for entry in runs.iterdir() if entry.is_dir()] if runs.is_dir() else []
+    return ["latest", *sorted(name for name in names if not name.startswith("."))]
 
 
-def _names(folder: Path, *, folders: bool) -> list[str]:
-    if not folder.is_dir():
-        return []
-    return sorted(
-        entry.name for entry in folder.iterdir() if entry.is_dir() == folders and entry.name[0] != "."
-    )
+def complete_config() -> list[str]:
+    """Return the names that a shell may complete a config to."""
+    from cnncli.config.files import list_configs
 
-
-def _starting(incomplete: str, names: list[str]) -> list[str]:
-    return [name for name in names if name.startswith(incomplete)]
+    return list_configs()

@@ -1,4 +1,4 @@
-"""Tells what `cnn predict` read: drawn for a few pictures, a line each for many, and as files."""
+"""Prints what `cnn predict` read: few pictures are drawn, many get one line each; also writes PNG and CSV files."""
 
 import csv
 import io
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cnncli.cli.console import note, out, print_error
 from cnncli.cli.drawing import bar, in_rows, picture, side_by_side, write_png
+from cnncli.cli.hints import option_hint
 from cnncli.storage import make_folder, write_bytes_atomic
 
 if TYPE_CHECKING:
@@ -17,30 +18,30 @@ if TYPE_CHECKING:
 
     from cnncli.training.predict import DigitPrediction, PicturePrediction
 
-MOST_DRAWN = 4
-"""More pictures than this are told in a line each."""
+MAX_DRAWN = 4
+"""If there are more pictures, each gets one line and none is drawn."""
 
-MOST_DIGITS = 16
-"""More digits than this in one picture are not drawn either."""
+MAX_DIGITS = 16
+"""A picture with more digits is not drawn."""
 
 BAR_WIDTH = 24
 
 CSV_COLUMNS = ("path", "digit", "class", "probability", "left", "top", "right", "bottom", "error")
 
 
-def show(prediction: "PicturePrediction", *, draw: bool) -> None:
-    """Print what was read in one picture on stdout; nothing when nothing was.
+def print_prediction(prediction: "PicturePrediction", *, draw: bool) -> None:
+    """Print what was read in one picture on stdout; nothing if there is no digit.
 
     Args:
         prediction: of the picture.
-        draw: also draw what the network saw.
+        draw: also draw the images that the network saw.
     """
     digits = prediction.digits
     if not digits:
         return
     console = out()
     console.print(headline(prediction), soft_wrap=True)
-    if not draw or len(digits) > MOST_DIGITS or any(digit.pixels.ndim != 2 for digit in digits):
+    if not draw or len(digits) > MAX_DIGITS or any(digit.pixels.ndim != 2 for digit in digits):
         return
     if len(digits) == 1:
         lines = _one(digits[0], console)
@@ -51,7 +52,7 @@ def show(prediction: "PicturePrediction", *, draw: bool) -> None:
 
 
 def headline(prediction: "PicturePrediction") -> "Text":
-    """Return `digit.png: 7 (99.8 %)`; the lines of a page follow on lines of their own."""
+    """Return `digit.png: 7 (99.8 %)`; if the picture has several lines, each is printed below on its own."""
     from rich.text import Text
 
     lowest = f"{100 * min(digit.probability for digit in prediction.digits):.1f} %"
@@ -65,26 +66,26 @@ def headline(prediction: "PicturePrediction") -> "Text":
 
 
 def _one(digit: "DigitPrediction", console: "Console") -> list["Text"]:
-    """Return the picture with the best guesses beside it, as bars."""
+    """Return the picture, and beside it the best guesses as bars."""
     from rich.text import Text
 
     drawn = picture(digit.pixels, console)
     width = max(len(name) for name, _ in digit.top)
     bars = [
         Text.assemble(
-            (f"{name:>{width}}", "bold" if place == 0 else ""),
+            (f"{name:>{width}}", "bold" if rank == 0 else ""),
             "  ",
-            (bar(probability, BAR_WIDTH, console), "green" if place == 0 else "dim"),
+            (bar(probability, BAR_WIDTH, console), "green" if rank == 0 else "dim"),
             f" {100 * probability:5.1f} %",
         )
-        for place, (name, probability) in enumerate(digit.top)
+        for rank, (name, probability) in enumerate(digit.top)
     ]
     above = max(len(drawn) - len(bars), 0) // 2
     return side_by_side([drawn, [Text() for _ in range(above)] + bars], gap=4)
 
 
 def _several(digits: Sequence["DigitPrediction"], console: "Console") -> list["Text"]:
-    """Return the pictures in rows as wide as the terminal, each with its answer below."""
+    """Return the pictures in rows as wide as the terminal, each with its class below."""
     from rich.text import Text
 
     blocks = []
@@ -94,20 +95,17 @@ def _several(digits: Sequence["DigitPrediction"], console: "Console") -> list["T
     return in_rows(blocks, console.width)
 
 
-def complain(prediction: "PicturePrediction") -> None:
+def print_problems(prediction: "PicturePrediction") -> None:
     """Print warnings, or why the picture could not be read, on stderr."""
     for warning in prediction.warnings:
         note(f"warning: {prediction.path}: {warning}")
     if prediction.error is not None:
-        print_error(_with_path(prediction.path, prediction.error), prediction.hint)
-
-
-def _with_path(path: str, message: str) -> str:
-    return message if path in message else f"{path}: {message}"
+        named = "" if prediction.path in prediction.error else f"{prediction.path}: "
+        print_error(named + prediction.error, prediction.hint and option_hint(prediction.hint))
 
 
 def save_inputs(predictions: Iterable["PicturePrediction"], folder: Path) -> int:
-    """Write what the network saw of each digit as a PNG named after its picture; return how many.
+    """Write the image that the network saw of each digit as a PNG named after its picture; return how many.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -115,8 +113,8 @@ def save_inputs(predictions: Iterable["PicturePrediction"], folder: Path) -> int
     make_folder(folder)
     taken: set[str] = set()
     for prediction in predictions:
-        for place, digit in enumerate(prediction.digits, start=1):
-            stem = Path(prediction.path).stem + (f"-{place}" if len(prediction.digits) > 1 else "")
+        for number, digit in enumerate(prediction.digits, start=1):
+            stem = Path(prediction.path).stem + (f"-{number}" if len(prediction.digits) > 1 else "")
             name = next(name for n in count(1) if (name := stem if n == 1 else f"{stem}_{n}") not in taken)
             taken.add(name)
             write_png(digit.pixels, folder / f"{name}.png")
@@ -133,8 +131,10 @@ def write_csv(predictions: Iterable["PicturePrediction"], path: Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for prediction in predictions:
-        for place, digit in enumerate(prediction.digits, start=1):
-            writer.writerow([prediction.path, place, digit.label, f"{digit.probability:.6f}", *digit.box, ""])
+        for number, digit in enumerate(prediction.digits, start=1):
+            writer.writerow(
+                [prediction.path, number, digit.label, f"{digit.probability:.6f}", *digit.box, ""]
+            )
         if prediction.error is not None:
             writer.writerow([prediction.path, *[""] * (len(CSV_COLUMNS) - 2), prediction.error])
     write_bytes_atomic(path, text.getvalue().encode("utf-8", "surrogateescape"))

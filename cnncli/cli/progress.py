@@ -1,4 +1,4 @@
-"""Shows a training while it runs: bars below a growing table on a terminal, one line an epoch elsewhere."""
+"""Shows a training run while it runs: a table and bars on a terminal, elsewhere one line per epoch."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from cnncli.cli.console import err, note, number, percent
+from cnncli.cli.console import err, four_decimals, note, percent
 
 if TYPE_CHECKING:
     from cnncli.training.state import EpochRecord, StepRecord
@@ -15,19 +15,19 @@ HEADER = "  epoch  train loss  train acc  val loss   val acc        lr    img/s 
 
 
 class Display(Protocol):
-    """What a training tells while it runs."""
+    """Shows the records of a training run."""
 
-    def tell(self, line: str) -> None:
+    def note(self, line: str) -> None:
         """Print a line that stays."""
 
     def step(self, record: "StepRecord") -> None:
-        """Take in one batch."""
+        """Show one batch."""
 
     def epoch(self, record: "EpochRecord") -> None:
-        """Take in one epoch; its line stays."""
+        """Show one epoch as a line that stays."""
 
     def stopping(self) -> None:
-        """Take in that the training was asked to stop; called from a signal handler, so it must not print."""
+        """Show that the run will save and stop. A signal handler calls it, so it must not print."""
 
     def __enter__(self) -> Self: ...
 
@@ -37,7 +37,7 @@ class Display(Protocol):
 
 
 def make_display(epochs: int, *, quiet: bool = False) -> Display:
-    """Return the display that fits stderr: bars on a terminal, lines in a file, nothing when quiet."""
+    """Return the display that fits stderr: bars on a terminal, lines elsewhere, nothing with --quiet."""
     if quiet:
         return QuietDisplay()
     console = err()
@@ -47,7 +47,7 @@ def make_display(epochs: int, *, quiet: bool = False) -> Display:
 class QuietDisplay:
     """Shows nothing."""
 
-    def tell(self, line: str) -> None:
+    def note(self, line: str) -> None:
         pass
 
     def step(self, record: "StepRecord") -> None:
@@ -69,14 +69,14 @@ class QuietDisplay:
 
 
 class LineDisplay(QuietDisplay):
-    """One plain line an epoch, easy to grep; for logs and pipes."""
+    """Prints one plain line per epoch, easy to grep, for logs and pipes."""
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
         self._speed = 0.0
         self._began = time.monotonic()
 
-    def tell(self, line: str) -> None:
+    def note(self, line: str) -> None:
         note(line)
 
     def step(self, record: "StepRecord") -> None:
@@ -98,7 +98,7 @@ class LineDisplay(QuietDisplay):
 
 
 class BarDisplay(QuietDisplay):
-    """Two bars that move, for the epochs and for the batches of this one, below the lines that stay."""
+    """Prints a line per epoch, and below it two bars: the epochs, and the batches of this epoch."""
 
     def __init__(self, epochs: int) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -149,7 +149,7 @@ class BarDisplay(QuietDisplay):
             self._headed = True
         line = (
             f"{record.epoch:>4}/{self._epochs:<3}{record.train_loss:>10.4f}{percent(record.train_accuracy):>11}"
-            f"{number(record.val_loss):>10}{percent(record.val_accuracy):>10}{record.lr:>10.2e}"
+            f"{four_decimals(record.val_loss):>10}{percent(record.val_accuracy):>10}{record.lr:>10.2e}"
             f"{self._speed:>9,.0f}{now - self._began:>7.1f} s"
         )
         self._began = now
@@ -161,7 +161,7 @@ class BarDisplay(QuietDisplay):
             self._one, description="testing" if last else "batches", total=None, count="", details=""
         )
 
-    def tell(self, line: str) -> None:
+    def note(self, line: str) -> None:
         self._progress.console.print(line, soft_wrap=True)
 
     def stopping(self) -> None:
@@ -179,7 +179,7 @@ class BarDisplay(QuietDisplay):
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function that takes (done, total) and shows them as a bar that goes away; on a terminal only."""
+    """Provide a function of (done, total) that moves a bar on a terminal; the bar is removed at the end."""
     console = err()
     if not console.is_terminal or console.is_dumb_terminal:
         yield lambda done, total: None

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do: the first asks a training to save and stop, the second ends the process."""
+"""Handles Ctrl-C and SIGTERM: the first asks the training run to save and stop, the second ends the process."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 def leave_on_terminate() -> None:
-    """Make SIGTERM end the process with exit code 143 through the same clean-up as any other exception."""
+    """Make SIGTERM raise SystemExit with code 143, so that the process cleans up before it ends."""
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
@@ -22,13 +22,13 @@ def leave_on_terminate() -> None:
 
 
 class StopRequest:
-    """Inside the `with` block a signal is remembered instead of raised, so that a training can poll it.
+    """Inside the `with` block a signal is stored instead of raised, so that a training run can poll for it.
 
-    Calling the object returns the number of the signal that came, or None: it is the `stop` argument of a
-    training. A second signal does not wait for anything: the cursor is shown again and the process ends.
+    Calling the object returns the number of the signal, or None if there was none; it is the `stop` argument of
+    `train_run`. A second signal ends the process at once, after the cursor is shown again.
 
     Args:
-        on_request: called once, from the signal handler, when the first signal comes.
+        on_request: called once by the signal handler, at the first signal.
 
     Example:
         >>> with StopRequest(lambda: None) as stop:
@@ -63,7 +63,7 @@ class StopRequest:
 
 
 def end_at_once(number: int) -> NoReturn:
-    """Leave without any clean-up but the cursor's: threads, buffers and files stay as they are."""
+    """End the process without cleaning up; only the cursor is shown again."""
     if sys.__stderr__ is not None and sys.__stderr__.isatty():
         os.write(sys.__stderr__.fileno(), b"\x1b[?25h\n")
     os._exit(128 + number)

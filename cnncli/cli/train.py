@@ -1,14 +1,24 @@
 """`cnn train`: trains what a config describes into a run folder, or goes on with a run that stopped."""
 
 import sys
-from json import dumps as quoted
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnncli.cli.options import DataDir, Json, Plots, RunsDir, complete_config, complete_run
+from cnncli.cli.options import (
+    DataDir,
+    Json,
+    Plots,
+    RunsDir,
+    complete_config,
+    complete_run,
+    data_dir_override,
+)
 from cnncli.errors import UsageError
+
+if TYPE_CHECKING:
+    from cnncli.config.overrides import Override
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -46,27 +56,34 @@ def train(
         ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option("--epochs", metavar="N", help="train.epochs", rich_help_panel=TRAINING)
+        int | None,
+        typer.Option(
+            "--epochs", metavar="N", help="Passes over the training images.", rich_help_panel=TRAINING
+        ),
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option("--batch-size", metavar="N", help="train.batch_size", rich_help_panel=TRAINING),
+        typer.Option("--batch-size", metavar="N", help="Images in each step.", rich_help_panel=TRAINING),
     ] = None,
     lr: Annotated[
         float | None,
-        typer.Option(
-            "--lr", metavar="X", help="train.optimizer.lr, the learning rate", rich_help_panel=TRAINING
-        ),
+        typer.Option("--lr", metavar="X", help="The learning rate.", rich_help_panel=TRAINING),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", help="seed", rich_help_panel=TRAINING)
+        int | None,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            help="The seed of all random numbers: start weights, order of images, augmentation.",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     save_every: Annotated[
         str | None,
         typer.Option(
             "--save-every",
             metavar="N|Ss",
-            help="train.save_every: a checkpoint every N batches, or every S seconds as in 30s.",
+            help="Save a checkpoint every N batches, or every S seconds as in 30s.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -76,7 +93,7 @@ def train(
         typer.Option(
             "--resume",
             metavar="RUN",
-            help="Go on with a run, in place; with --epochs, up to that many in all.",
+            help="Go on with a run, in its folder; with --epochs, up to that many in all.",
             autocompletion=complete_run,
             rich_help_panel=TRAINING,
         ),
@@ -86,7 +103,7 @@ def train(
         typer.Option(
             "--name",
             metavar="NAME",
-            help="The run's name [dim]\\[default: run-1, ...][/].",
+            help="The run's name [dim]\\[default: run-1, run-2, ...][/].",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -101,57 +118,84 @@ def train(
         bool, typer.Option("--print-config", help="Print the config with every default filled in, and stop.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="A few steps of everything; leaves no run folder.")
+        bool, typer.Option("--dry-run", help="Train and test on a few batches; leave no run folder.")
     ] = False,
     profile: Annotated[
         bool,
         typer.Option(
             "--profile",
-            help="Write where the time of each step goes into the run: profile.txt.",
+            help="Measure where the time of each step goes; write profile.txt into the run folder.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,
     plots: Plots = True,
     json: Json = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress; errors and the result only.")
+        bool, typer.Option("--quiet", "-q", help="Print errors and the result only, no progress.")
     ] = False,
 ) -> None:
     """Train a network into a run folder.
 
-    Without a config the best data at hand is used: MNIST when it is here or can be downloaded, else digits
+    Without a config the best data at hand is used: MNIST if it is here or can be downloaded, else digits
     that are drawn on the spot. Ctrl-C saves and stops; --resume goes on from there, to the same result.
     """
-    overrides = list(overrides or [])
-    named = {"train.epochs": epochs, "train.batch_size": batch_size, "train.optimizer.lr": lr, "seed": seed}
-    overrides += [f"{key}={value}" for key, value in named.items() if value is not None]
-    if save_every is not None:
-        seconds = save_every.removesuffix("s")
-        if not seconds:
-            raise UsageError(f"--save-every: expected batches or seconds (200, 30s), found '{save_every}'")
-        unit = "seconds" if seconds != save_every else "steps"
-        overrides.append(f"train.save_every={{{unit}: {seconds}}}")
-    if data_dir is not None:
-        overrides.append(f"data.dir={quoted(str(data_dir))}")  # a JSON string is a YAML string
-
     from cnncli.cli import train_session
     from cnncli.cli.console import note, silence
-    from cnncli.cli.train_config import choose_config, named_config
+    from cnncli.training.choose import REFERENCE, choose_config
 
-    say = silence if quiet else note
-    output = train_session.Output(json, quiet, plots, profile)
+    changes = _overrides(overrides or [], epochs, batch_size, lr, seed, save_every, data_dir)
+    notify = silence if quiet else note
+    options = train_session.TrainOptions(json, quiet, plots, profile)
     if resume is not None:
         clash = {"--config": config, "--name": name, "--exist-ok": exist_ok, "--dry-run": dry_run}
         wrong = [option for option, value in clash.items() if value]
         if wrong:
             raise UsageError(f"--resume goes on with a run as it is, and {wrong[0]} does not go with that")
-        train_session.resume(resume, runs_dir, overrides, output)
+        train_session.resume(resume, runs_dir, changes, options)
     elif print_config:
-        sys.stdout.write(named_config(config, overrides, say).to_yaml())
+        from cnncli.config.load import load_config
+
+        chosen = load_config(config or REFERENCE, changes)
+        notify(f"config {chosen.origin.source}")
+        sys.stdout.write(chosen.to_yaml())
     elif dry_run:
         if profile:
             raise UsageError("--profile writes into the run folder, and --dry-run leaves none")
-        train_session.dry_run(choose_config(config, overrides, say, progress=not quiet), output)
+        chosen = choose_config(config, changes, progress=not quiet, notify=notify)
+        train_session.try_out(chosen, options)
     else:
-        chosen = choose_config(config, overrides, say, progress=not quiet)
-        train_session.start(chosen, runs_dir, name, output, exist_ok=exist_ok)
+        chosen = choose_config(config, changes, progress=not quiet, notify=notify)
+        train_session.start(chosen, runs_dir, name, options, exist_ok=exist_ok)
+
+
+def _overrides(
+    settings: list[str],
+    epochs: int | None,
+    batch_size: int | None,
+    lr: float | None,
+    seed: int | None,
+    save_every: str | None,
+    data_dir: Path | None,
+) -> "list[Override]":
+    """Return what the options change in the config, in the order in which a later one wins."""
+    from cnncli.config.overrides import Override
+
+    changes = [Override(text, f"--set {text}") for text in settings]
+    named = {
+        "--epochs": ("train.epochs", epochs),
+        "--batch-size": ("train.batch_size", batch_size),
+        "--lr": ("train.optimizer.lr", lr),
+        "--seed": ("seed", seed),
+    }
+    changes += [
+        Override(f"{key}={value}", f"{option} {value}")
+        for option, (key, value) in named.items()
+        if value is not None
+    ]
+    if save_every is not None:
+        seconds = save_every.removesuffix("s")
+        if not seconds:
+            raise UsageError(f"--save-every: expected batches or seconds (200, 30s), found '{save_every}'")
+        unit = "seconds" if seconds != save_every else "steps"
+        changes.append(Override(f"train.save_every={{{unit}: {seconds}}}", f"--save-every {save_every}"))
+    return changes + data_dir_override(data_dir)

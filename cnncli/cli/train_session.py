@@ -1,39 +1,34 @@
-"""Runs a training for `cnn train`: the table before it, the bars during it, the result after it."""
+"""Runs a training run for `cnn train`: the table before it, the progress during it, the result after it."""
 
 import shlex
-import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cnncli.cli.chosen_network import build
-from cnncli.cli.console import err, note, number, out, percent, print_json
+from cnncli.cli.console import err, four_decimals, note, out, percent, print_json
+from cnncli.cli.hints import runs_dir_option
 from cnncli.cli.layer_table import layer_table
 from cnncli.cli.progress import make_display
 from cnncli.cli.signals import StopRequest
 from cnncli.config.load import load_config
 from cnncli.config.schema import Config
-from cnncli.data.dataset import Split
 from cnncli.runs import Run, create_run, find_run
-from cnncli.training.prepare import Prepared, prepare
+from cnncli.training.dry_run import dry_run
+from cnncli.training.prepare import Prepared, build_untrained, prepare
 from cnncli.training.results import TrainResult
 from cnncli.training.session import train_run
 from cnncli.training.state import EpochRecord, StepRecord
 
-DRY_BATCHES = 3
-DRY_VALIDATION = 500
 
-
-class Output(NamedTuple):
-    """How a training tells of itself.
+class TrainOptions(NamedTuple):
+    """What is printed and drawn.
 
     Attributes:
-        as_json: the result as a JSON document.
-        quiet: no progress.
+        as_json: print the result as a JSON document.
+        quiet: show no progress.
         plots: draw the pictures of the run.
-        profile: write where the time goes.
+        profile: write where the time of each step goes.
     """
 
     as_json: bool
@@ -42,90 +37,84 @@ class Output(NamedTuple):
     profile: bool = False
 
 
-def start(config: Config, runs_dir: Path, name: str | None, output: Output, *, exist_ok: bool) -> None:
+def start(config: Config, runs_dir: Path, name: str | None, options: TrainOptions, *, exist_ok: bool) -> None:
     """Train in a new run folder and print the result.
 
     Raises:
-        CnnError: whatever a training may end with; the folder says how far it came.
+        CnnError: the config or the data cannot be used, or training failed; run.json says how far it came.
     """
-    prepared = prepare(config)  # what cannot be built or read is refused before a folder is made for it
+    prepared = prepare(
+        config
+    )  # before the run folder is made, so that a config that cannot be used leaves none
     run = create_run(runs_dir, name, exist_ok)
-    if not output.quiet:
+    if not options.quiet:
         note(f"run {run.path}")
         err().print(layer_table(prepared.network))
-    _tell(_watched(config, run, output, resume=False, prepared=prepared), output)
+    _print_result(_watch(config, run, options, prepared=prepared), options)
 
 
-def resume(text: str, runs_dir: Path, overrides: list[str], output: Output) -> None:
+def resume(text: str, runs_dir: Path, overrides: Sequence[str], options: TrainOptions) -> None:
     """Go on with a run and print the result."""
     run = find_run(text, runs_dir, needs=["config.yaml"])
     config = load_config(run.config_path, overrides)
-    if not output.quiet:
-        note(
-            f"run {run.path}: {run.status()}, {len(run.read_metrics())} of {config.train.epochs} epochs done"
-        )
-    _tell(_watched(config, run, output, resume=True), output)
+    if not options.quiet:
+        done = len(run.read_metrics())
+        note(f"run {run.path}: {run.status()}, {done} of {config.train.epochs} epochs done")
+    _print_result(_watch(config, run, options, resume=True), options)
 
 
-def dry_run(config: Config, output: Output) -> None:
+def try_out(config: Config, options: TrainOptions) -> None:
     """Train, validate, save, load and test a few batches in a temporary folder, and say that it works."""
-    network = build(config)
-    if not output.quiet:
+    network = build_untrained(config)
+    if not options.quiet:
         err().print(layer_table(network))
     del network
-    data, settings = config.data, config.train
-    few = min(data.limit or DRY_BATCHES * settings.batch_size, DRY_BATCHES * settings.batch_size)
-    small = [f"data.limit={few}", "train.epochs=1", f"train.warmup_epochs={min(settings.warmup_epochs, 1)}"]
-    if isinstance(data.validation, int):
-        small.append(f"data.validation={min(data.validation, DRY_VALIDATION)}")
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="cnn-dry-run-") as folder:
-        run = create_run(folder, "dry-run")
-        shorter = config.with_overrides(small)
-        prepared = prepare(shorter)
-        test = prepared.dataset.test
-        few_test = Split(test.images[:DRY_VALIDATION], test.labels[:DRY_VALIDATION])
-        prepared = replace(prepared, dataset=replace(prepared.dataset, test=few_test))
-        result = _watched(shorter, run, output, resume=False, prepared=prepared)
+    with dry_run(config) as short:
+        result = _watch(short.config, short.run, options, prepared=short.prepared)
     seconds = time.monotonic() - began
-    if output.as_json:
+    if options.as_json:
         print_json({**result.to_json(), "run": None, "path": None, "status": "dry run"})
-    else:
-        out().print(
-            f"dry run: {few} images were trained on, saved, loaded and tested in {seconds:.1f} s; all works"
-        )
+        return
+    out().print(
+        f"dry run: {short.images} images were trained on, saved, loaded and tested in {seconds:.1f} s; all works"
+    )
 
 
-def _watched(
-    config: Config, run: Run, output: Output, *, resume: bool, prepared: Prepared | None = None
+def _watch(
+    config: Config,
+    run: Run,
+    options: TrainOptions,
+    *,
+    resume: bool = False,
+    prepared: Prepared | None = None,
 ) -> TrainResult:
-    """Run the training, show its records as they come, and return the last one."""
+    """Train, show each record as it comes, and return the last one."""
     with (
-        make_display(config.train.epochs, quiet=output.quiet) as display,
+        make_display(config.train.epochs, quiet=options.quiet) as display,
         StopRequest(display.stopping) as stop,
     ):
-        told = False
-        for record in train_run(
+        records = train_run(
             config,
             run,
             resume=resume,
             stop=stop,
             prepared=prepared,
-            plots=output.plots,
-            profile=output.profile,
-        ):
-            if not told:
-                display.tell(_data_line(run))
-                told = True
+            plots=options.plots,
+            profile=options.profile,
+        )
+        for position, record in enumerate(records):
+            if position == 0:
+                display.note(_data_line(run))
             if isinstance(record, StepRecord):
                 display.step(record)
             elif isinstance(record, EpochRecord):
                 display.epoch(record)
             else:
-                if output.profile:
-                    display.tell(f"wrote {run.path / 'profile.txt'}")
+                if options.profile:
+                    display.note(f"wrote {run.path / 'profile.txt'}")
                 return record
-    raise AssertionError("a training ends with a result")
+    raise AssertionError("the last record is the result")
 
 
 def _data_line(run: Run) -> str:
@@ -134,8 +123,8 @@ def _data_line(run: Run) -> str:
     return f"data {info['dataset']}: {train:,} images to train on, {held_out:,} held out for validation"
 
 
-def _tell(result: TrainResult, output: Output) -> None:
-    if output.as_json:
+def _print_result(result: TrainResult, options: TrainOptions) -> None:
+    if options.as_json:
         print_json(result.to_json())
         return
     console = out()
@@ -148,13 +137,7 @@ def _summary(result: TrainResult) -> Iterator[tuple[str, str]]:
     yield "run", result.path
     yield "best epoch", f"{result.best_epoch} of {result.epochs}"
     yield "validation", percent(result.val_accuracy)
-    yield "test", f"{percent(result.test_accuracy)}, loss {number(result.test_loss)}"
+    yield "test", f"{percent(result.test_accuracy)}, loss {four_decimals(result.test_loss)}"
     yield "speed", f"{result.images_per_second:,.0f} images/s in training, {result.seconds:.1f} s in all"
-    yield "next", next_command(result)
-
-
-def next_command(result: TrainResult) -> str:
-    """Return the command that uses the run, as one would type it."""
-    folder = Path(result.path).parent
-    elsewhere = "" if folder == Path("runs") else f" --runs-dir {shlex.quote(str(folder))}"
-    return f"cnn predict digit.png --run {shlex.quote(result.run)}{elsewhere}"
+    elsewhere = runs_dir_option(Path(result.path).parent)
+    yield "next", f"cnn predict digit.png --run {shlex.quote(result.run)}{elsewhere}"

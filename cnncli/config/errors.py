@@ -49,7 +49,7 @@ class Origin:
         return None
 
     def located(self, key_path: KeyPath) -> str:
-        """Return `mnist.yaml:12`, `--set train.epochs=3`, or the source alone where no line is known."""
+        """Return `mnist.yaml:12`, `override train.epochs=3`, or the source alone where no line is known."""
         match self.find(key_path):
             case None:
                 return self.source

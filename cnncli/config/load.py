@@ -15,7 +15,7 @@ def load_config(path_or_name: str | Path, overrides: Iterable[str] = ()) -> Conf
 
     Args:
         path_or_name: a path, or a name that `find_config` finds.
-        overrides: as after `--set`: `["train.batch_size=256"]`; a later one wins.
+        overrides: such as `["train.batch_size=256"]`; a later one wins.
 
     Raises:
         ConfigError: there is no such file, or its content is not a valid config.
@@ -35,7 +35,7 @@ def parse_config(text: str | bytes, source_name: str = "config", overrides: Iter
     Args:
         text: YAML; bytes must be UTF-8.
         source_name: the name of the text in error messages.
-        overrides: as after `--set`; a later one wins.
+        overrides: such as `["train.batch_size=256"]`; a later one wins.
 
     Raises:
         ConfigError: all that is wrong with it, each problem as `FILE:LINE: key: what was expected`.

@@ -1,4 +1,4 @@
-"""Applies `--set KEY=VALUE` to a config before it is checked, so that one check covers the file and the overrides."""
+"""Applies overrides, `KEY=VALUE`, to a config before the check, so that one check covers the file and the overrides."""
 
 import re
 
@@ -10,6 +10,22 @@ _NAMED = {("train", "optimizer"), ("train", "schedule"), ("train", "average")}
 """The keys where `adam` is short for `{name: adam}`."""
 
 _POSITION = re.compile(r"-?[0-9]{1,6}")
+
+
+class Override(str):
+    """An override with the words that the user wrote for it, such as `--epochs 3` for `train.epochs=3`.
+
+    Args:
+        text: `KEY=VALUE`.
+        written: how error messages name it; empty for "override KEY=VALUE".
+    """
+
+    written: str
+
+    def __new__(cls, text: str, written: str = "") -> "Override":
+        made = super().__new__(cls, text)
+        made.written = written
+        return made
 
 
 def apply_override(data: object, override: str) -> tuple[object, KeyPath]:
@@ -33,15 +49,16 @@ def apply_override(data: object, override: str) -> tuple[object, KeyPath]:
     key, equals, text = override.partition("=")
     keys = key.strip().split(".")
     if not equals or not all(keys) or len(keys) > MAX_DEPTH:
-        raise ConfigError(f"{where}: expected KEY=VALUE, such as --set train.batch_size=256")
+        raise ConfigError(f"{where}: expected KEY=VALUE, such as train.batch_size=256")
     value, _ = read_yaml(text, lambda line: where)
     return _replaced(data, (), keys, value, where)
 
 
 def spelled(override: str) -> str:
     """Return the override as an error message shows it."""
-    text = override if override.isprintable() else ascii(override)
-    return f"--set {text}" if len(text) <= 80 else f"--set {text[:77]}..."
+    text = getattr(override, "written", "") or f"override {override}"
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= 90 else f"{text[:87]}..."
 
 
 def _replaced(

@@ -228,7 +228,7 @@ class Config(Section):
         Args:
             data: plain mappings, lists and scalars, such as `read_yaml` returns.
             origin: where they came from.
-            overrides: as after `--set`; a later one wins.
+            overrides: such as `["train.epochs=3"]`; a later one wins.
 
         Raises:
             ConfigError: all that is wrong with it, each problem as `FILE:LINE: key: what was expected`.
@@ -267,11 +267,11 @@ class Config(Section):
         return sha256(self.to_yaml().encode()).hexdigest()
 
     def with_overrides(self, overrides: Iterable[str]) -> "Config":
-        """Return a copy changed as by `--set`, such as `["train.epochs=3"]`."""
+        """Return a copy changed by overrides, such as `["train.epochs=3"]`."""
         return self.from_data(self.to_dict(), self._origin, overrides)
 
     def located(self, key_path: KeyPath) -> str:
-        """Return where a value was set: `mnist.yaml:12` or `--set train.epochs=3`."""
+        """Return where a value was set: `mnist.yaml:12` or `override train.epochs=3`."""
         return self._origin.located(key_path)
 
     def error(self, key_path: KeyPath, message: str, hint: str | None = None) -> ConfigError:

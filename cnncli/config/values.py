@@ -13,7 +13,7 @@ def is_list(value: object) -> TypeGuard[Sequence[object]]:
 
 
 def dotted(key_path: KeyPath) -> str:
-    """Return a key path in the form that `--set` takes: `model.3.linear`."""
+    """Return a key path in the form that an override takes: `model.3.linear`."""
     return ".".join(map(on_one_line, key_path))
 
 

@@ -3,10 +3,8 @@
 To add a set in the MNIST format, add one entry to DATASETS.
 """
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from cnncli.data.dataset import SPLIT_NAMES, SYNTHETIC, SplitName
 from cnncli.data.readers.idx import IdxKind
@@ -273,9 +271,3 @@ def find_spec(name: str, table: Mapping[str, DatasetSpec] = DATASETS) -> Dataset
         raise UsageError(f"the data set '{SYNTHETIC}' is made by this program: it has no files")
     hint = did_you_mean(name, [*table, SYNTHETIC, "folder:PATH"])
     raise UsageError(f"no data set is called '{name}'", hint)
-
-
-def download_command(name: str, data_dir: str | Path, *options: str) -> str:
-    """Return the command that downloads a set, for a hint."""
-    folder = [] if str(data_dir) == "data" else ["--data-dir", shlex.quote(str(data_dir))]
-    return " ".join(["cnn", "download", name, *options, *folder])

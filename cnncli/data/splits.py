@@ -75,6 +75,6 @@ def _sample_count(count: int | float, total: int) -> int:
     if wanted >= total:
         raise UsageError(
             f"a validation part of {wanted:,} images leaves none of the {total:,} to train on",
-            "take a smaller one: --set data.validation=NUMBER",
+            "take a smaller one: `data.validation=NUMBER`",
         )
     return wanted

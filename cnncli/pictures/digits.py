@@ -12,7 +12,7 @@ from cnncli.pictures.place import SIZE, center_by_mass, scale_to_box
 from cnncli.pictures.segment import Segment, find_segments, stroke_width
 from cnncli.types import ByteArray, FloatArray
 
-_BLANK_HINT = "write one digit or more, large and with room around; --raw takes a picture as it is"
+_BLANK_HINT = "write one digit or more, large and with room around; `raw=True` takes a picture as it is"
 
 
 @dataclass(frozen=True)

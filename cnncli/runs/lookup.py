@@ -7,7 +7,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cnncli.errors import RunError, StorageError, UsageError, did_you_mean
+from cnncli.errors import NoRunError, RunError, StorageError, UsageError
+from cnncli.names import did_you_mean, matching
 from cnncli.runs.folder import CONTENTS, Run
 from cnncli.storage import make_folder, storing, take_folder
 
@@ -105,7 +106,7 @@ def _look_up(text: str, runs_dir: Path) -> Run:
         raise RunError(f"{text} is a file; a run is a folder", _hint_for_file(path))
     runs = list_runs(runs_dir)
     if not runs:
-        raise RunError(f"there is no run {text!r}: {runs_dir} holds no runs yet", "train one: cnn train")
+        raise NoRunError(f"there is no run {text!r}: {runs_dir} holds no runs yet", "train one: `train_run`")
     raise RunError(f"there is no run {text!r} in {runs_dir}", _nearest(text, [run.name for run in runs]))
 
 
@@ -116,12 +117,11 @@ def _look_up_name(text: str, runs_dir: Path) -> Run | None:
     # run-1 is the whole name of a run that does not exist, and not the beginning of run-12.
     if _NUMBERED.fullmatch(text):
         return None
-    matches = [run for run in runs if run.path.name.startswith(text)]
-    if len(matches) > 1:
-        names = ", ".join(run.path.name for run in matches[-8:])
-        more = f" and {len(matches) - 8} older ones" if len(matches) > 8 else ""
-        raise RunError(f"{text!r} may be any of {names}{more}", "type more of the name")
-    return matches[0] if matches else None
+    names = matching(text, [run.path.name for run in runs])
+    if len(names) > 1:
+        more = f" and {len(names) - 8} older ones" if len(names) > 8 else ""
+        raise RunError(f"{text!r} may be any of {', '.join(names[-8:])}{more}", "type more of the name")
+    return Run(runs_dir / names[0]) if names else None
 
 
 def _take_number(parent: Path) -> Run:
@@ -140,7 +140,8 @@ def _take_name(parent: Path, name: str, exist_ok: bool) -> Run:
     if not exist_ok or not run.path.is_dir():
         raise RunError(
             f"{run.path} exists already",
-            f"choose another --name, replace it with --exist-ok, or go on with --resume {name}",
+            "choose another `name`, replace it with `exist_ok=True`, or go on with it: `resume=True`",
+            run=run.path,
         )
     with run.lock(), storing(run.path):
         run.clear()
@@ -156,7 +157,7 @@ def _check_name(name: str) -> None:
     if not re.fullmatch(r"\w([\w.+=@-]*[\w+=@-])?", name):
         raise UsageError(
             f"{name!r} cannot be the name of a run",
-            "use letters, digits, and - _ . + = @ between them; give the folder with --runs-dir",
+            "use letters, digits, and - _ . + = @ between them; give the folder with `runs_dir`",
         )
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from cnncli.batches.augment import make_augmentation
 from cnncli.batches.batches import Batches
-from cnncli.data.dataset import Dataset, Split
+from cnncli.data.dataset import SYNTHETIC, Dataset, Split
 from cnncli.data.load import load_dataset
+from cnncli.data.registry import DATASETS
 from cnncli.data.splits import stratified_split
 from cnncli.errors import CnnError, ModelError, UsageError
 from cnncli.memory import available_bytes
@@ -19,7 +20,7 @@ from cnncli.nn.build import build_network
 from cnncli.nn.network import Network
 from cnncli.optim import ExponentialAverage, Optimizer, Schedule, make_average, make_optimizer, make_schedule
 from cnncli.randomness import stream
-from cnncli.types import IntArray, MeanStd
+from cnncli.types import IntArray, MeanStd, Shape
 
 if TYPE_CHECKING:
     from cnncli.config.schema import Config
@@ -154,16 +155,44 @@ def _split(config: "Config", dataset: Dataset) -> tuple[IntArray, IntArray]:
         raise config.error(("data", "validation"), error.message, error.hint) from error
 
 
-def _build_network(config: "Config", dataset: Dataset) -> Network:
+def build_untrained(config: "Config", shape: Shape | None = None) -> Network:
+    """Return the network of a config with its random start weights.
+
+    Args:
+        config: what to build.
+        shape: (C, H, W) of the images; None to look it up, which reads no images of a published set.
+
+    Raises:
+        ConfigError: the network cannot be built, or no data set has the config's name; names file and line.
+        DataError: a data set of the user's own cannot be read.
+    """
     try:
-        network = build_network(
-            config.model,
-            dataset.input_shape,
-            rng=stream(config.seed, "init"),
-            dtype=np.dtype(config.engine.dtype),
+        shape = shape or input_shape(config.data.dataset, config.data.dir)
+    except UsageError as error:
+        raise config.error(("data", "dataset"), error.message, error.hint) from error
+    try:
+        return build_network(
+            config.model, shape, rng=stream(config.seed, "init"), dtype=np.dtype(config.engine.dtype)
         )
     except ModelError as error:
         raise config.model_error(error) from error
+
+
+def input_shape(dataset: str, data_dir: str | Path) -> Shape:
+    """Return (C, H, W) of the images of a data set; no images of a published set are read.
+
+    Raises:
+        UsageError: no data set has this name.
+        DataError: a data set of the user's own cannot be read.
+    """
+    published = DATASETS[dataset].file("train", "images").shape if dataset in DATASETS else None
+    if published is not None:
+        return (1, *published[1:])
+    return (1, 28, 28) if dataset == SYNTHETIC else load_dataset(dataset, data_dir).input_shape
+
+
+def _build_network(config: "Config", dataset: Dataset) -> Network:
+    network = build_untrained(config, dataset.input_shape)
     outputs, classes = network.output_shape[0], len(dataset.classes)
     if outputs != classes:
         raise config.error(
@@ -207,5 +236,5 @@ def _check_memory(config: "Config", network: Network) -> None:
         raise CnnError(
             f"a batch of {config.train.batch_size} images takes about {needed / 1e9:,.1f} GB in this "
             f"network, and {available / 1e9:,.1f} GB are available",
-            hint=f"use a smaller batch: --set train.batch_size={max(available // (2 * image_bytes), 1)}",
+            hint=f"use a smaller batch: `train.batch_size={max(available // (2 * image_bytes), 1)}`",
         )

@@ -1,9 +1,7 @@
 """Saves a training run in checkpoints, and restores it when the config and the data are the same."""
 
 import json
-import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnncli.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -106,26 +104,22 @@ def check_something_left(run: Run, state: TrainingState, settings: "TrainConfig"
     if settings.epochs < done:
         raise UsageError(
             f"{run.name} has done {done} epochs, more than the {settings.epochs} asked for",
-            hint=f"ask for more in all: {resume_command(run)} --epochs {done + 10}",
+            hint=f"ask for more in all: `train.epochs={done + 10}`",
+            run=run.path,
         )
     if not was_done or not state.finished(settings.epochs, settings.patience):
         return
     if state.epoch <= settings.epochs:
         raise RunError(
             f"{run.name} stopped early after epoch {done}: none was better for {state.waited} epochs",
-            hint=f"allow it more: {resume_command(run)} --set train.patience={2 * state.waited}",
+            hint=f"allow it more: `train.patience={2 * state.waited}`",
+            run=run.path,
         )
     raise RunError(
         f"{run.name} is finished: {done} of {settings.epochs} epochs are done",
-        hint=f"train it for longer: {resume_command(run)} --epochs {2 * done}",
+        hint=f"train it for longer: `train.epochs={2 * done}`",
+        run=run.path,
     )
-
-
-def resume_command(run: Run) -> str:
-    """Return the command that resumes a run."""
-    folder = run.path.parent
-    elsewhere = "" if folder == Path("runs") else f" --runs-dir {shlex.quote(str(folder))}"
-    return f"cnn train --resume {shlex.quote(run.name)}{elsewhere}"
 
 
 def _meta(run: Run, prepared: Prepared, state: TrainingState) -> dict[str, Any]:

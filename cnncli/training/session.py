@@ -16,7 +16,7 @@ from cnncli.training.evaluate import Evaluation, evaluate
 from cnncli.training.fit import fit
 from cnncli.training.prepare import Prepared, prepare
 from cnncli.training.results import TrainResult, write_results
-from cnncli.training.saving import check_something_left, restore, resume_command, save_best, save_last
+from cnncli.training.saving import check_something_left, restore, save_best, save_last
 from cnncli.training.state import EpochRecord, StepRecord, TrainingState
 from cnncli.training.step_profile import StepProfile
 
@@ -85,7 +85,9 @@ def train_run(
     """
     with run.lock():
         if not resume and run.last_path.exists():
-            raise RunError(f"{run.name} has been trained already", f"go on with it: {resume_command(run)}")
+            raise RunError(
+                f"{run.name} has been trained already", "go on with it: `resume=True`", run=run.path
+            )
         if config is None:
             from cnncli.config.load import load_config
 
@@ -134,7 +136,7 @@ class _Session:
             yield from self._run(prepared, data_dir)
         except _StopRequested as stop:
             self._write_status("interrupted")
-            raise Interrupted(self._stop_message(), stop.signal_number) from None
+            raise Interrupted(self._stop_message(), stop.signal_number, run=self.run.path) from None
         except (GeneratorExit, KeyboardInterrupt):
             with suppress(CnnError):
                 self._write_status("interrupted")
@@ -312,7 +314,5 @@ class _Session:
     def _stop_message(self) -> str:
         state = self.state
         if state.finished(self.config.train.epochs, self.config.train.patience):
-            where = "stopped before the final evaluation"
-        else:
-            where = f"stopped in epoch {state.epoch} after step {state.step} of {len(self.prepared.batches)}"
-        return f"{where}; go on with: {resume_command(self.run)}"
+            return "stopped before the final evaluation"
+        return f"stopped in epoch {state.epoch} after step {state.step} of {len(self.prepared.batches)}"

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnncli.cli.console import explain, number, percent, print_json, run_command, table
+from cnncli.cli.console import four_decimals, percent, print_json, run_command, table
+from cnncli.cli.hints import error_text
 from cnncli.errors import CnnError, ConfigError, GateError, Interrupted
 
 
@@ -43,8 +44,9 @@ def test_every_exception_is_one_error_line_and_an_exit_code(error, code, capsys)
 
 @pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
 def test_an_interruption_is_told_but_is_no_error(number, code, capsys) -> None:
-    assert run_command(raising(Interrupted("stopped; go on with ...", number)), debug=False) == code
-    assert capsys.readouterr().err == "stopped; go on with ...\n"
+    error = Interrupted("stopped in epoch 2", number, run=Path("runs/run-1"))
+    assert run_command(raising(error), debug=False) == code
+    assert capsys.readouterr().err == "stopped in epoch 2; go on with: cnn train --resume run-1\n"
 
 
 def test_a_hint_has_its_own_line(capsys) -> None:
@@ -60,14 +62,14 @@ def test_debug_shows_the_traceback_before_the_message(capsys) -> None:
 
 
 def test_an_unexpected_exception_is_called_a_bug() -> None:
-    message, hint, code = explain(IndexError("list index out of range"))
+    message, hint, code = error_text(IndexError("list index out of range"))
     assert message == "this is a bug in cnn: IndexError: list index out of range"
     assert "--debug" in hint
     assert code == 1
 
 
 def test_an_error_of_the_system_names_the_file() -> None:
-    message, hint, _ = explain(OSError(errno.ENOSPC, "No space left on device", "runs/run-1/run.json"))
+    message, hint, _ = error_text(OSError(errno.ENOSPC, "No space left on device", "runs/run-1/run.json"))
     assert message == "runs/run-1/run.json: no space left on device"
     assert hint == "free some space and run it again"
 
@@ -126,7 +128,7 @@ def test_json_knows_numpy_paths_and_numbers_that_are_not_finite(capsys) -> None:
 
 def test_numbers_that_are_missing_or_not_finite_are_a_dash() -> None:
     assert percent(0.98765) == "98.77 %"
-    assert percent(None) == percent(float("nan")) == number(None) == number(float("inf")) == "-"
+    assert percent(None) == percent(float("nan")) == four_decimals(None) == four_decimals(float("inf")) == "-"
 
 
 def test_a_column_marked_so_is_aligned_to_the_right() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cnncli.cli.eval_tables import confusion_table, worst_pairs
+from cnncli.cli.eval import confusion_table, worst_pairs
 
 TRAIN = ("train", "-c", "tiny.yaml", "-q", "--no-plots")
 

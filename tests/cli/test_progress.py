@@ -29,7 +29,7 @@ def shown(console: Console) -> str:
 def test_a_terminal_gets_bars_that_go_and_lines_that_stay(terminal) -> None:
     with make_display(2) as display:
         assert isinstance(display, BarDisplay)
-        display.tell("data tiny")
+        display.note("data tiny")
         display.step(STEP)
         display._progress.refresh()
         assert "5/10" in shown(terminal)
@@ -78,7 +78,7 @@ def test_elsewhere_an_epoch_is_one_line_of_names_and_values(capsys) -> None:
 def test_quiet_shows_nothing(capsys) -> None:
     with make_display(2, quiet=True) as display:
         assert isinstance(display, QuietDisplay)
-        display.tell("x")
+        display.note("x")
         display.step(STEP)
         display.epoch(EPOCH)
         display.stopping()

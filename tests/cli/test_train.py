@@ -93,7 +93,7 @@ def test_a_dry_run_leaves_no_run_folder(cnn, quiet) -> None:
 def test_a_dry_run_finds_what_a_training_would_trip_over(cnn) -> None:
     result = cnn(*TRAIN, "--dry-run", "--set", "model.4.linear=2")
     assert result.exit_code == 2
-    assert "2 classes" in result.stderr and "has 3" in result.stderr
+    assert "2 outputs" in result.stderr and "has 3" in result.stderr
 
 
 def test_a_warm_up_longer_than_an_epoch_is_no_trouble_for_a_dry_run(cnn) -> None:

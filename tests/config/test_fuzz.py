@@ -139,6 +139,6 @@ def test_a_random_override_is_applied_or_refused(key: str, value: str) -> None:
         try:
             config = parse_config(SHORT, "fuzz.yaml", [override])
         except ConfigError as error:
-            assert error.message.startswith("--set "), error.message
+            assert error.message.startswith("override "), error.message
         else:
             assert parse_config(config.to_yaml()) == config

@@ -1,4 +1,4 @@
-"""`--set KEY=VALUE` changes one value, creates what is missing on the way, and is named by its errors."""
+"""An override, `KEY=VALUE`, changes one value, creates what is missing on the way, and is named by its errors."""
 
 import copy
 
@@ -79,24 +79,24 @@ def test_a_short_form_on_the_way_is_written_out_first() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train.epochs", "--set train.epochs: expected KEY=VALUE, such as --set train.batch_size=256"),
-        ("=3", "--set =3: expected KEY=VALUE, such as --set train.batch_size=256"),
-        ("a..b=3", "--set a..b=3: expected KEY=VALUE, such as --set train.batch_size=256"),
+        ("train.epochs", "override train.epochs: expected KEY=VALUE, such as train.batch_size=256"),
+        ("=3", "override =3: expected KEY=VALUE, such as train.batch_size=256"),
+        ("a..b=3", "override a..b=3: expected KEY=VALUE, such as train.batch_size=256"),
         (
             "." * 30 + "=3",
-            f"--set {'.' * 30}=3: expected KEY=VALUE, such as --set train.batch_size=256",
+            f"override {'.' * 30}=3: expected KEY=VALUE, such as train.batch_size=256",
         ),
-        ("seed.x=3", "--set seed.x=3: seed is 1, so there is no 'x' in it"),
+        ("seed.x=3", "override seed.x=3: seed is 1, so there is no 'x' in it"),
         (
             "model.2.linear.units=3",
-            "--set model.2.linear.units=3: model.2.linear is 10, so there is no 'units' in it",
+            "override model.2.linear.units=3: model.2.linear is 10, so there is no 'units' in it",
         ),
-        ("model.last=3", "--set model.last=3: model is a list; expected a position, found 'last'"),
-        ("model.4=3", "--set model.4=3: model has positions 0 to 2, there is no 4"),
-        ("model.-4=3", "--set model.-4=3: model has positions 0 to 2, there is no -4"),
-        ("a=[1", "--set a=[1: not valid YAML: expected ',' or ']', but got '<stream end>'"),
-        ("a=&b 1", "--set a=&b 1: the anchor &b; a config has no anchors and aliases"),
-        ("a=\x1b", r"--set 'a=\x1b': not a text file: found the character '\x1b'"),
+        ("model.last=3", "override model.last=3: model is a list; expected a position, found 'last'"),
+        ("model.4=3", "override model.4=3: model has positions 0 to 2, there is no 4"),
+        ("model.-4=3", "override model.-4=3: model has positions 0 to 2, there is no -4"),
+        ("a=[1", "override a=[1: not valid YAML: expected ',' or ']', but got '<stream end>'"),
+        ("a=&b 1", "override a=&b 1: the anchor &b; a config has no anchors and aliases"),
+        ("a=\x1b", r"override a=\x1b: not a text file: found the character '\x1b'"),
     ],
 )
 def test_an_override_that_leads_nowhere_is_named(override: str, message: str) -> None:

@@ -176,7 +176,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
         "mnist.yaml:2: model: expected a list of layers, found 3",
         "mnist.yaml:4: train.epochs: expected a whole number from 1 to 100000, found 0",
         "mnist.yaml:5: train.batchsize: unknown key (did you mean 'batch_size'?)",
-        "--set seed=-1: expected a whole number from 0 to 2^63 - 1, found -1",
+        "override seed=-1: expected a whole number from 0 to 2^63 - 1, found -1",
     ]
 
 
@@ -188,18 +188,18 @@ def test_hundreds_of_problems_are_cut_short() -> None:
 
 def test_an_error_behind_an_override_names_the_override_and_not_the_file() -> None:
     assert error_of(TEXT, "train.batch_size=many").message == (
-        "--set train.batch_size=many: expected a whole number from 1 to 65536, found 'many'"
+        "override train.batch_size=many: expected a whole number from 1 to 65536, found 'many'"
     )
     assert error_of(TEXT, "train={epochs: 0}").message == (
-        "--set train={epochs: 0}: train.epochs: expected a whole number from 1 to 100000, found 0"
+        "override train={epochs: 0}: train.epochs: expected a whole number from 1 to 100000, found 0"
     )
     assert error_of(TEXT, "model.3.linear=64").message.startswith(
-        "--set model.3.linear=64: expected one name"
+        "override model.3.linear=64: expected one name"
     )
 
 
 def test_a_section_created_by_an_override_is_blamed_on_the_override() -> None:
-    assert error_of(TEXT, "trian.epochs=3").message == "--set trian.epochs=3: trian: unknown key"
+    assert error_of(TEXT, "trian.epochs=3").message == "override trian.epochs=3: trian: unknown key"
 
 
 def test_a_key_cannot_write_control_characters_to_the_terminal() -> None:

@@ -69,7 +69,7 @@ def test_a_copy_with_overrides_leaves_the_config_alone() -> None:
     longer = config.with_overrides(["train.epochs=20"])
     assert (config.train.epochs, longer.train.epochs) == (5, 20)
     assert longer.with_overrides(["train.epochs=5"]) == config
-    assert longer.located(("train", "epochs")) == "--set train.epochs=20"
+    assert longer.located(("train", "epochs")) == "override train.epochs=20"
     assert longer.located(("train", "batch_size")) == "mnist.yaml:11"
 
 
@@ -100,7 +100,7 @@ def test_a_model_error_outside_the_layers_names_its_key() -> None:
 
 def test_a_model_error_about_an_override_names_the_override() -> None:
     config = parse(TEXT, "model.2.maxpool=9")
-    assert config.model_error(ModelError("no", key_path=(2, "_"))).message == "--set model.2.maxpool=9: no"
+    assert config.model_error(ModelError("no", key_path=(2, "_"))).message == "override model.2.maxpool=9: no"
 
 
 def test_any_value_can_be_complained_about_later() -> None:
@@ -148,7 +148,7 @@ def test_a_config_can_be_pickled_with_its_origin() -> None:
     assert copy == config
     assert copy.model[0].options == config.model[0].options
     assert copy.train.optimizer.options == {"betas": (0.7, 0.9)}
-    assert copy.located(("seed",)) == "--set seed=3"
+    assert copy.located(("seed",)) == "override seed=3"
     assert copy.located(("train", "epochs")) == "mnist.yaml:10"
 
 

@@ -62,14 +62,14 @@ def test_a_missing_file_is_named_with_the_command_that_fetches_it(here):
         DataError, match=f"MNIST is not in {re.escape(str(data_dir))}/mnist: {IMAGES} is missing"
     ) as e:
         load_dataset("mnist", data_dir, table=table)
-    assert e.value.hint == f"fetch it with: cnn download mnist --data-dir {data_dir}"
+    assert e.value.hint == f"fetch it with: `download('mnist', '{data_dir}')`"
 
 
 def test_the_command_of_the_default_folder_is_short(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="Fashion-MNIST is not in data/fashion-mnist") as caught:
         load_dataset("fashion-mnist")
-    assert caught.value.hint == "fetch it with: cnn download fashion-mnist"
+    assert caught.value.hint == "fetch it with: `download('fashion-mnist', 'data')`"
 
 
 def test_raw_files_load_like_gzipped_ones(here):
@@ -107,7 +107,7 @@ def test_another_set_under_the_same_file_names_is_refused(here):
     data_dir, _, _ = here
     with pytest.raises(DataError, match="holds 60 values, expected 60,000") as caught:
         load_dataset("mnist", data_dir)
-    assert caught.value.hint.startswith("fetch it again: cnn download mnist --data-dir ")
+    assert caught.value.hint.startswith("fetch it again: `download('mnist', ")
 
 
 def test_labels_outside_the_classes_are_refused(tmp_path):

@@ -176,7 +176,7 @@ def bombs(folder: Path, count: int) -> Outcome:
     words: list[str] = []
     checkpoint = _checkpoint(folder)
     floor = run(
-        "-c", "import cnncli.cli.predict_sources, cnncli.pictures.digits, cnncli.pictures.read", cwd=folder
+        "-c", "import cnncli.training.lookup, cnncli.pictures.digits, cnncli.pictures.read", cwd=folder
     ).megabytes
     cases: list[tuple[str, Callable[[Path], tuple[str, ...]], float]] = [
         ("a gigabyte of zeros in a gzipped IDX file", _gzip_bomb, 100),

@@ -118,7 +118,8 @@ def test_a_name_is_taken_once(tmp_path: Path) -> None:
     create_run(tmp_path, "wide")
     with pytest.raises(RunError, match="wide exists already") as caught:
         create_run(tmp_path, "wide")
-    assert "--exist-ok" in (caught.value.hint or "") and "--resume wide" in (caught.value.hint or "")
+    assert "`exist_ok=True`" in (caught.value.hint or "") and "`resume=True`" in (caught.value.hint or "")
+    assert caught.value.run == tmp_path / "wide"
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="file exists already"):
         create_run(tmp_path, "file", exist_ok=True)
@@ -249,7 +250,7 @@ def test_of_many_runs_the_hint_names_the_latest(runs: Path) -> None:
 def test_without_any_run_the_hint_is_to_train_one(tmp_path: Path, text: str) -> None:
     with pytest.raises(RunError, match="holds no runs yet") as caught:
         find_run(text, tmp_path / "runs")
-    assert caught.value.hint == "train one: cnn train"
+    assert caught.value.hint == "train one: `train_run`"
 
 
 def test_a_file_is_no_run(runs: Path) -> None:

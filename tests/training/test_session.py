@@ -310,10 +310,8 @@ def test_an_interruption_says_where_and_how_to_go_on(
     with pytest.raises(Interrupted) as caught:
         train(config(), run, stop=stop_after(3, signal))
     assert caught.value.exit_code == 128 + signal
-    assert caught.value.message == (
-        f"stopped in epoch 1 after step 3 of 6; go on with: "
-        f"cnn train --resume run-1 --runs-dir {run.path.parent}"
-    )
+    assert caught.value.message == "stopped in epoch 1 after step 3 of 6"
+    assert (caught.value.hint, caught.value.run) == ("go on with: `resume=True`", run.path)
     assert load_checkpoint(run.last_path).meta["step"] == 3
 
 
@@ -358,7 +356,7 @@ def test_a_finished_run_says_so(config: Callable[..., Config], new_run: Callable
     before = run.read_info()
     with pytest.raises(RunError, match="run-1 is finished: 3 of 3 epochs are done") as caught:
         train(None, run, resume=True)
-    assert "--epochs 6" in caught.value.hint
+    assert (caught.value.hint, caught.value.run) == ("train it for longer: `train.epochs=6`", run.path)
     with pytest.raises(UsageError, match="has done 3 epochs, more than the 2 asked for"):
         train(None, run, resume=True, epochs=2)
     assert run.read_info() == before
@@ -409,7 +407,7 @@ def test_early_stopping_survives_a_resume_and_can_be_given_more_patience(
     assert final_state(broken) == final_state(unbroken)
     with pytest.raises(RunError, match="stopped early after epoch") as caught:
         train(None, unbroken, resume=True, epochs=20)
-    assert "--set train.patience=4" in caught.value.hint
+    assert "`train.patience=4`" in caught.value.hint
     assert train(config(*settings, "train.patience=4"), unbroken, resume=True).epochs > result.epochs
 
 
@@ -562,7 +560,7 @@ def test_a_config_that_cannot_be_built_is_refused_with_its_place(
     with pytest.raises(ConfigError) as caught:
         train(config(override), run)
     assert words in caught.value.message
-    assert "--set" in caught.value.message or "tiny.yaml:" in caught.value.message
+    assert "override" in caught.value.message or "tiny.yaml:" in caught.value.message
     assert run.status() == "failed"
 
 

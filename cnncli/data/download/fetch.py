@@ -21,8 +21,8 @@ from cnncli.data.download.part_file import PartFile, claimed_part
 from cnncli.data.download.transfer import DEFAULT_LIMITS, Limits, Transfer, TransferError
 from cnncli.data.readers.idx import is_gzipped
 from cnncli.data.readers.idx_set import find_file, locate
-from cnncli.data.registry import DATASETS, Archive, DataFile, DatasetSpec, download_command, find_spec
-from cnncli.errors import DownloadError, UsageError
+from cnncli.data.registry import DATASETS, Archive, DataFile, DatasetSpec, find_spec
+from cnncli.errors import DownloadCall, DownloadError, UsageError
 from cnncli.storage import make_folder
 
 Notify = Callable[[str], None]
@@ -73,11 +73,11 @@ def download(
         if isinstance(mirrors, Path):
             copy_from_folder(spec, wanted, mirrors, folder)
         else:
-            command = download_command(spec.name, data_dir, "--from", "FOLDER")
-            names = spec.archive.name if spec.archive else ", ".join(file.name for file in spec.files)
-            hint = f"fetch {names} by hand (see {spec.homepage}) into a folder, then: {command}"
+            by_hand = DownloadCall(spec.name, str(data_dir), "FOLDER")
             with Transfer(limits) as transfer:
-                _Fetch(spec, folder, mirrors, force, progress, notify, limits, transfer, hint).fetch(wanted)
+                _Fetch(spec, folder, mirrors, force, progress, notify, limits, transfer, by_hand).fetch(
+                    wanted
+                )
     return [path for file in spec.files if (path := find_file(file, here))]
 
 
@@ -112,7 +112,7 @@ class _Fetch:
     notify: Notify
     limits: Limits
     transfer: Transfer
-    hint: str
+    by_hand: DownloadCall
 
     def fetch(self, files: Sequence[DataFile]) -> None:
         """Download files of the set, or the zip that contains them."""
@@ -170,8 +170,12 @@ class _Fetch:
                 else:
                     self.mirrors.sort(key=lambda other: other != mirror)  # the next file starts with this one
                     return
+        spec = self.spec
+        names = spec.archive.name if spec.archive else ", ".join(file.name for file in spec.files)
         raise DownloadError(
-            "\n  ".join([f"no mirror gave {name} of {self.spec.title}:", *reasons]), self.hint
+            "\n  ".join([f"no mirror gave {name} of {spec.title}:", *reasons]),
+            f"fetch {names} by hand (see {spec.homepage}) into a folder, then: {self.by_hand}",
+            call=self.by_hand,
         )
 
     def _bar(self, name: str) -> Any:

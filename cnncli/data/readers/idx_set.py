@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from cnncli.data.dataset import MAX_CLASSES, SPLIT_NAMES, Dataset, Split, SplitName, pixel_statistics
 from cnncli.data.readers.idx import is_gzipped, read_idx
-from cnncli.data.registry import DATASETS, DataFile, DatasetSpec, download_command
-from cnncli.errors import DataError
+from cnncli.data.registry import DATASETS, DataFile, DatasetSpec
+from cnncli.errors import DataError, DownloadCall, MissingDataError
 
 
 def load_published(
@@ -24,7 +24,7 @@ def load_published(
     """Load a published set; a split that is not asked for has no images.
 
     Raises:
-        DataError: a file is missing or has the wrong content; the hint has the command that downloads it.
+        MissingDataError: a file is missing or has the wrong content; the hint has the call that downloads it.
     """
     mean, std = spec.mean, spec.std
     try:
@@ -33,10 +33,12 @@ def load_published(
         if mean is None or std is None:
             train = loaded.get("train") or _load_split(spec, "train", _find_files(spec, data_dir, ["train"]))
             mean, std = pixel_statistics(train.images)
+    except MissingDataError:
+        raise
     except DataError as error:
-        command = download_command(spec.name, data_dir)
-        again = f"fetch it again: {command}; a set of your own is called folder:PATH"
-        raise DataError(error.message, error.hint or again) from error
+        call = DownloadCall(spec.name, str(data_dir))
+        again = f"fetch it again: {call}; a set of your own is called folder:PATH"
+        raise MissingDataError(error.message, error.hint or again, call=call) from error
     some = next(iter(loaded.values()))
     empty = Split(some.images[:0], some.labels[:0])
     return Dataset(spec.name, loaded.get("train", empty), loaded.get("test", empty), spec.classes, mean, std)
@@ -138,9 +140,11 @@ def _find_files(spec: DatasetSpec, data_dir: str | Path, splits: Sequence[SplitN
         if file.split in splits:
             path = find_file(file, folder)
             if path is None:
-                raise DataError(
+                call = DownloadCall(spec.name, str(data_dir))
+                raise MissingDataError(
                     f"{spec.title} is not in {folder}: {file.name} is missing",
-                    f"fetch it with: {download_command(spec.name, data_dir)}",
+                    f"fetch it with: {call}",
+                    call=call,
                 )
             found[file] = path
     return found

@@ -301,7 +301,8 @@ def test_the_message_says_what_to_do_by_hand(published, tmp_path):
     spec, _, _ = published
     with pytest.raises(DownloadError) as caught:
         fetch(spec, tmp_path / "my data")
-    assert f"cnn download mnist --from FOLDER --data-dir '{tmp_path}/my data'" in caught.value.hint
+    assert caught.value.call == ("mnist", f"{tmp_path}/my data", "FOLDER")
+    assert f"`download('mnist', '{tmp_path}/my data', source='FOLDER')`" in caught.value.hint
     assert all(file.name in caught.value.hint for file in spec.files)
     assert spec.homepage in caught.value.hint
 

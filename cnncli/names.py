@@ -1,0 +1,27 @@
+"""Finds what a user means by a name: that very name, else the only one that begins so, else a guess for a hint."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+
+def matching(text: str, names: Sequence[str]) -> list[str]:
+    """Return the names that a text can stand for: that very name alone, else all that begin with it.
+
+    Example:
+        >>> matching("run-1", ["run-1", "run-12"]), matching("run", ["run-1", "run-12"])
+        (['run-1'], ['run-1', 'run-12'])
+    """
+    return [text] if text in names else [name for name in names if name.startswith(text)]
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str | None:
+    """Return a hint such as "did you mean 'maxpool'?"; when no name is close, a list of all known ones.
+
+    Example:
+        >>> did_you_mean("max_pool", ["conv", "maxpool"])
+        "did you mean 'maxpool'?"
+    """
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return "known: " + ", ".join(known) if known else None

@@ -1,0 +1,63 @@
+"""Chooses what to train when the user names no config: MNIST if it can be had, else the built-in drawn digits."""
+
+from collections.abc import Callable, Iterable
+
+from cnncli.config.load import load_config
+from cnncli.config.schema import Config
+from cnncli.data.load import is_available
+from cnncli.data.registry import DATASETS
+from cnncli.errors import DownloadError, StorageError
+
+REFERENCE = "mnist.yaml"
+"""The config of the reference network; the first choice."""
+
+OFFLINE = "synthetic.yaml"
+"""The config whose images need no files."""
+
+
+def choose_config(
+    name: str | None,
+    overrides: Iterable[str] = (),
+    *,
+    progress: bool = True,
+    notify: Callable[[str], None] = lambda text: None,
+) -> Config:
+    """Return the config to train; a published set that it needs is downloaded unless it is already there.
+
+    Args:
+        name: the config that the user names; None for MNIST, or drawn digits if MNIST cannot be downloaded.
+        overrides: as for `load_config`.
+        progress: show the bar of a download.
+        notify: called with one line that says which config it is, and why.
+
+    Raises:
+        ConfigError: the config is not valid.
+        DownloadError: the set that a named config needs cannot be downloaded.
+    """
+    overrides = list(overrides)
+    config = load_config(name or REFERENCE, overrides)
+    dataset, folder, source = config.data.dataset, config.data.dir, config.origin.source
+    if dataset not in DATASETS:
+        notify(f"config {source}")
+        return config
+    title = DATASETS[dataset].title
+    if is_available(dataset, folder):
+        notify(f"config {source}" + ("" if name else f", because {title} is in {folder}"))
+        return config
+    notify(f"config {source}: {title} is not in {folder}, so it is downloaded")
+    replaceable = name is None and not any(override.startswith("data.dataset") for override in overrides)
+    from cnncli.data.download.fetch import download
+    from cnncli.data.download.transfer import Limits
+
+    try:
+        if replaceable:
+            impatient = Limits(connect=3, read=8, retries=0)
+            download(dataset, folder, progress=progress, limits=impatient)
+        else:
+            download(dataset, folder, progress=progress, limits=Limits(), notify=notify)
+    except (DownloadError, StorageError) as error:
+        if not replaceable:
+            raise
+        config = load_config(OFFLINE, overrides)
+        notify(f"config {config.origin.source} instead, with drawn digits, because {error.message}")
+    return config

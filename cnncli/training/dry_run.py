@@ -1,0 +1,65 @@
+"""Prepares a short training run in a temporary folder, to find mistakes before a long one."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from cnncli.data.dataset import Split
+from cnncli.runs import Run, create_run
+from cnncli.training.prepare import Prepared, prepare
+
+if TYPE_CHECKING:
+    from cnncli.config.schema import Config
+
+BATCHES = 3
+HELD_OUT = 500
+"""The most validation images and the most test images."""
+
+
+class DryRun(NamedTuple):
+    """What `train_run` needs for the short run.
+
+    Attributes:
+        config: the user's config, shortened to one epoch of a few batches.
+        run: in a temporary folder.
+        prepared: the parts of the training run, with few test images.
+        images: the number of training images.
+    """
+
+    config: "Config"
+    run: Run
+    prepared: Prepared
+    images: int
+
+
+@contextmanager
+def dry_run(config: "Config") -> Iterator[DryRun]:
+    """Provide everything for a short run of a config; the folder is removed at the end of the `with` block.
+
+    Raises:
+        ConfigError, DataError, CnnError: see `prepare`.
+
+    Example:
+        >>> with dry_run(load_config("mnist.yaml")) as short:  # doctest: +SKIP
+        ...     for record in train_run(short.config, short.run, prepared=short.prepared):
+        ...         print(record)
+    """
+    data, settings = config.data, config.train
+    images = BATCHES * settings.batch_size
+    images = min(data.limit or images, images)
+    changes = [
+        f"data.limit={images}",
+        "train.epochs=1",
+        f"train.warmup_epochs={min(settings.warmup_epochs, 1)}",
+    ]
+    if isinstance(data.validation, int) and data.validation > HELD_OUT:
+        changes.append(f"data.validation={HELD_OUT}")
+    shorter = config.with_overrides(changes)
+    prepared = prepare(shorter)
+    test = prepared.dataset.test
+    few = Split(test.images[:HELD_OUT], test.labels[:HELD_OUT])
+    prepared = replace(prepared, dataset=replace(prepared.dataset, test=few))
+    with tempfile.TemporaryDirectory(prefix="cnn-dry-run-") as folder:
+        yield DryRun(shorter, create_run(folder, "dry-run"), prepared, images)
