@@ -1,4 +1,4 @@
-"""The `cnn` program: the table of its commands, and the options that belong to all of them."""
+"""Defines the `cnn` program: the table of its commands, and the options that all of them have."""
 
 import sys
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ import typer.core
 import typer.main
 
 from cnncli._version import __version__
+from cnncli.cli.command import QuickCommand, help_page, read_quickly
 from cnncli.cli.console import run_command
-from cnncli.cli.help import Command, help_page
-from cnncli.cli.quick_parameters import make_quick
-from cnncli.errors import UsageError, did_you_mean
+from cnncli.errors import UsageError
+from cnncli.names import did_you_mean
 
 COMMANDS = {
     "download": "Fetch data sets, checked against known hashes.",
@@ -23,15 +23,20 @@ COMMANDS = {
     "predict": "Read the digits in pictures of your own.",
     "inspect": "Show a config, a run, a data set or a picture in detail.",
 }
-"""In the order a newcomer needs them. Each is the function of that name in the module of that name beside this one,
-which is imported when the command is used: the start of every other command is then none the slower for it.
+"""The commands in the order in which a newcomer needs them.
+
+Each is the function of that name in the module of that name in this folder. The module is imported when the command
+is used, so that a command does not slow down the start of the others.
 """
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
-class Program(typer.core.TyperGroup):
-    """The group of all commands; whatever they raise ends here as a message and an exit code."""
+class CommandTable(typer.core.TyperGroup):
+    """The group of all commands; it turns what they raise into a message and an exit code."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return read_quickly(super().get_params(ctx), self.callback)
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -42,7 +47,7 @@ class Program(typer.core.TyperGroup):
             alone = typer.Typer(
                 add_completion=False, context_settings=SETTINGS, pretty_exceptions_enable=False
             )
-            alone.command(cmd_name, cls=Command, epilog=module.EXAMPLES)(getattr(module, cmd_name))
+            alone.command(cmd_name, cls=QuickCommand, epilog=module.EXAMPLES)(getattr(module, cmd_name))
             self.commands[cmd_name] = typer.main.get_command(alone)
         return self.commands.get(cmd_name)
 
@@ -50,9 +55,6 @@ class Program(typer.core.TyperGroup):
         if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
             raise UsageError(f"there is no command '{args[0]}'", did_you_mean(args[0], list(COMMANDS)))
         return super().resolve_command(ctx, args)
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        return make_quick(super().get_params(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(help_page(self, ctx, COMMANDS))
@@ -66,17 +68,17 @@ class Program(typer.core.TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> NoReturn:
-        """Run one command line and leave with its exit code, whatever happened."""
+        """Run one command line and exit with its code, whatever happens."""
         words = list(sys.argv[1:] if args is None else args)
-        own = words[: words.index("--")] if "--" in words else words
-        debug = "--debug" in own
-        # --debug may stand anywhere, also behind the command, where people add it after a failure
-        words = [word for word in own if word != "--debug"] + words[len(own) :]
+        options = words[: words.index("--")] if "--" in words else words
+        debug = "--debug" in options
+        # --debug may also come after the command, where people add it when something has failed
+        words = [word for word in options if word != "--debug"] + words[len(options) :]
         call = partial(super().main, words, prog_name, complete_var, False, windows_expand_args, **extra)
         sys.exit(run_command(call, debug=debug))
 
 
-app = typer.Typer(name="cnn", cls=Program, context_settings=SETTINGS, pretty_exceptions_enable=False)
+app = typer.Typer(name="cnn", cls=CommandTable, context_settings=SETTINGS, pretty_exceptions_enable=False)
 
 
 def _print_version(wanted: bool) -> None:
@@ -103,9 +105,9 @@ def cnn(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")
+        bool, typer.Option("--debug", help="Show the traceback of an error; may be given anywhere.")
     ] = False,
 ) -> None:
-    """Train convolutional networks on MNIST and sets like it, in pure NumPy."""
+    """Train convolutional networks on MNIST and similar data sets, in pure NumPy."""
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())

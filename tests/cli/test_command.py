@@ -1,4 +1,4 @@
-"""Options are read the same as Typer reads them, without loading what Typer would load for it."""
+"""Our commands read values as Typer reads them, without the import of pydantic that Typer needs for it."""
 
 import subprocess
 import sys
@@ -9,10 +9,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cnncli.cli.help import Command
+from cnncli.cli.command import QuickCommand
 
 
-def parsed(*words: str, cls: type | None = Command) -> tuple[int, dict[str, Any]]:
+def parsed(*words: str, cls: type | None = QuickCommand) -> tuple[int, dict[str, Any]]:
     """Return the exit code and the values of a command with one option of each type."""
     app = typer.Typer(pretty_exceptions_enable=False)
     got: dict[str, Any] = {}
