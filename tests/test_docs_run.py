@@ -148,6 +148,31 @@ def test_the_house_of_contributing_is_the_package():
     }
 
 
+def test_the_engine_page_names_every_file_of_the_engine():
+    text = (DOCS / "engine.md").read_text(encoding="utf-8")
+    tables = dict(re.findall(r"^\| file in `(cnncli/[\w/]+/)` .*\n((?:\|.*\n)+)", text, re.M))
+    named = {
+        ROOT / folder / path
+        for folder, rows in tables.items()
+        for row in rows.splitlines()
+        for path in re.findall(r"`([\w/]+\.py|\w+/)`", row.split("|")[1])
+    }
+    assert not {path for path in named if not path.exists()}
+    engine = ROOT / "cnncli/engine"
+    here = {path for path in engine.rglob("*.py") if path.parent == engine or path.name != "__init__.py"}
+    assert here - named == set()
+
+
+PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_file_that_a_page_names_is_there(page: Path):
+    text = page.read_text(encoding="utf-8")
+    for path in re.findall(r"\b(?:cnncli|tests|benchmarks|configs)/[\w./-]*\w", text):
+        assert "NAME" in path or (ROOT / path).exists(), path
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in DOCS.glob("*.svg")))
 def test_the_text_of_a_picture_can_be_read_in_a_column_of_a_page(name: str):
     picture = (DOCS / name).read_text(encoding="utf-8")
