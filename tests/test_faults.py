@@ -1,10 +1,14 @@
 """The campaign of faults runs, each kind a few times; the whole of it is `python -m tests.faults`."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.faults.trainings import watched
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,3 +41,28 @@ def test_the_table_of_the_docs_is_that_of_the_campaign() -> None:
     page = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| ") and line.endswith(" nothing |")]
     assert len(rows) == 14
+
+
+def test_only_shared_memory_of_the_own_processes_is_called_left_behind(tmp_path: Path) -> None:
+    hold = (
+        "import mmap, sys, time; file = open(sys.argv[1], 'w+b'); file.truncate(9);"
+        "held = mmap.mmap(file.fileno(), 9); print(flush=True); time.sleep(60)"
+    )
+    names = [f"/dev/shm/cnn-test-{os.getpid()}-{whose}" for whose in ("own", "foreign")]
+    held = [
+        subprocess.Popen([sys.executable, "-c", hold, name], stdout=subprocess.PIPE, start_new_session=True)
+        for name in names
+    ]
+    lost: list[str] = []
+    try:
+        with watched(lost) as send:
+            for process in held:
+                process.stdout.read(1)  # it has the memory now
+            send(held[0], signal.SIGKILL)
+            held[0].wait()
+    finally:
+        for process, name in zip(held, names, strict=True):
+            process.kill()
+            process.communicate()
+            Path(name).unlink(missing_ok=True)
+    assert lost == [f"shared memory is left behind: ['{names[0]}']"]

@@ -5,6 +5,7 @@ import pytest
 
 from cnncli.engine.parallel.caller import FastExecutor
 from cnncli.errors import ModelError
+from cnncli.nn.build import build_network
 from tests.engine.oracle import batch, distance, margin, twins
 
 SIZES = [(2, 2), (3, 3), (3, 4), (4, 3), (6, 3), (3, 6), (4, 4), (7, 5), (1, 3), (3, 1)]
@@ -50,32 +51,46 @@ BEHIND = {
 }
 
 
+def networks(in_front, middle):
+    """Return the networks with these layers, as (model, shape), for every size that their windows fit on.
+
+    Of more than twelve only every third is taken, so that each three layers come together on several sizes, and each
+    two neighbours on all sizes.
+    """
+    first = list(IN_FRONT).index(in_front) + list(MIDDLE).index(middle)
+    fitting = []
+    for number, behind in enumerate(BEHIND.values(), first):
+        model = [*IN_FRONT[in_front], *MIDDLE[middle], *behind, ("linear", {"units": 5})]
+        for turn, (height, width) in enumerate(SIZES, number):
+            shape = (2, height, width)
+            try:
+                build_network(model, shape, rng=np.random.default_rng(3))
+            except ModelError:
+                continue
+            fitting.append((turn, model, shape))
+    return [(model, shape) for turn, model, shape in fitting if turn % 3 == 0 or len(fitting) <= 12]
+
+
 @pytest.mark.parametrize("middle", MIDDLE)
 @pytest.mark.parametrize("in_front", IN_FRONT)
 def test_gradients_of_small_images_match_the_plain_layers(in_front, middle):
     compared = 0
-    for behind in BEHIND.values():
-        model = [*IN_FRONT[in_front], *MIDDLE[middle], *behind, ("linear", {"units": 5})]
-        for height, width in SIZES:
-            shape = (2, height, width)
-            try:
-                fast, exact = twins(model, shape, seed=3)
-            except ModelError:
-                continue  # a window does not fit
+    for model, shape in networks(in_front, middle):
+        fast, exact = twins(model, shape, seed=3)
+        state = exact.state()
+        x, labels = batch(shape, 6, 5, seed=3)
+        if margin(exact, x.astype(np.float64)) < 2e-6:
+            continue
+        exact.load_state(state)
+        with FastExecutor(fast, batch_size=6, workers=1, shards=2) as executor:
+            executor.loss_and_gradients(3 * x + 1, labels)  # fills every workspace with other numbers
+            fast.load_state(state)
+            executor.loss_and_gradients(x, labels)
+        exact.loss_and_gradients(x.astype(np.float64), labels)
+        found = distance(fast.parameters.grads, exact.parameters.grads)
+        if found >= 1e-5:  # where float32 is inexact in the plain layers too, the plan may be as far off
             own, _ = twins(model, shape, seed=3)
-            state = exact.state()
-            x, labels = batch(shape, 6, 5, seed=3)
-            if margin(exact, x.astype(np.float64)) < 2e-6:
-                continue
-            exact.load_state(state)
-            with FastExecutor(fast, batch_size=6, workers=1, shards=2) as executor:
-                executor.loss_and_gradients(3 * x + 1, labels)  # fills every workspace with other numbers
-                fast.load_state(state)
-                executor.loss_and_gradients(x, labels)
-            exact.loss_and_gradients(x.astype(np.float64), labels)
             own.loss_and_gradients(x, labels)
-            allowed = max(1e-5, 4 * distance(own.parameters.grads, exact.parameters.grads))
-            found = distance(fast.parameters.grads, exact.parameters.grads)
-            assert found < allowed, (behind, shape)
-            compared += 1
+            assert found < 4 * distance(own.parameters.grads, exact.parameters.grads), (model, shape)
+        compared += 1
     assert compared > 3

@@ -5,10 +5,12 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -100,19 +102,29 @@ def seconds_until_gone(group: int, limit: float = 5) -> float | None:
     return time.monotonic() - began
 
 
-def shared_memory() -> set[str]:
-    """Return the named shared memory of this machine."""
-    folder = Path("/dev/shm")
-    return {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+def shared_memory(group: int) -> set[Path]:
+    """Return the shared memory that has a name and that a living process of a group has mapped."""
+    found = set()
+    for member in members(group):
+        try:
+            maps = Path(f"/proc/{member}/maps").read_text()
+        except OSError:
+            continue
+        fields = (line.split(maxsplit=5) for line in maps.splitlines() if " /dev/shm/" in line)
+        found |= {Path(path) for *_, path in fields if not path.endswith(" (deleted)")}
+    return found
 
 
-def unbroken(folder: Path) -> tuple[Path, dict[str, object]]:
-    """Train without a fault; return the config and what the others have to end with."""
-    config = write_config(folder)
-    done = cnn("train", "-c", str(config), "--name", "unbroken", "-q", "--no-plots", cwd=folder)
-    if done.code:
-        raise RuntimeError(done.stderr)
-    return config, ending(Run(folder / "runs/unbroken"))
+@cache
+def unbroken() -> dict[str, object]:
+    """Train without a fault, and return what the others have to end with."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        config = write_config(folder)
+        done = cnn("train", "-c", str(config), "--name", "unbroken", "-q", "--no-plots", cwd=folder)
+        if done.code:
+            raise RuntimeError(done.stderr)
+        return ending(Run(folder / "runs/unbroken"))
 
 
 def ending(run: Run) -> dict[str, object]:
@@ -134,19 +146,29 @@ def wait_for_saves(process: "subprocess.Popen[bytes]", path: Path, saves: int, d
 
 
 @contextmanager
-def watched(lost: list[str]) -> Iterator[None]:
-    """Note shared memory that was not there before."""
-    before = shared_memory()
-    yield
-    if left := shared_memory() - before:
-        lost.append(f"shared memory is left behind: {sorted(left)}")
+def watched(lost: list[str]) -> Iterator[Callable[["subprocess.Popen[bytes]", int], None]]:
+    """Yield a function that signals a process, and note the shared memory that the signalled processes left behind.
+
+    Only what they had mapped at that moment counts: other programs on this machine have shared memory too.
+    """
+    mapped: set[Path] = set()
+
+    def send(process: "subprocess.Popen[bytes]", number: int) -> None:
+        process.send_signal(signal.SIGSTOP)  # so that nothing is made between the look and the signal
+        mapped.update(shared_memory(process.pid))
+        process.send_signal(number)
+        process.send_signal(signal.SIGCONT)
+
+    yield send
+    if left := sorted(str(path) for path in mapped if path.exists()):
+        lost.append(f"shared memory is left behind: {left}")
 
 
 def kill_points(folder: Path, count: int) -> Outcome:
     """Kill trainings with SIGKILL at random moments, and resume each until it ends."""
-    config, expected = unbroken(folder)
+    config, expected = write_config(folder), unbroken()
     dice, lost, kills, trainings, in_save, slowest = random.Random(1), [], 0, 0, 0, 0.0
-    with watched(lost):
+    with watched(lost) as send:
         while kills < count:
             trainings += 1
             name = f"broken-{trainings}"
@@ -162,7 +184,7 @@ def kill_points(folder: Path, count: int) -> Outcome:
                 wait_for_saves(
                     process, run.last_path, dice.randrange(0, 60), dice.choice([0, 0.002, 0.01, 0.3])
                 )
-                process.kill()
+                send(process, signal.SIGKILL)
                 if process.wait() == -signal.SIGKILL:
                     kills += 1
                     gone = seconds_until_gone(process.pid)
@@ -192,9 +214,9 @@ def kill_points(folder: Path, count: int) -> Outcome:
 
 def signals(folder: Path, count: int) -> Outcome:
     """Stop trainings with Ctrl-C and SIGTERM at random moments, and resume each until it ends."""
-    config, expected = unbroken(folder)
+    config, expected = write_config(folder), unbroken()
     dice, lost, stops, slowest, trainings = random.Random(2), [], Counter(), 0.0, 0
-    with watched(lost):
+    with watched(lost) as send:
         while stops.total() < count:
             trainings += 1
             name = f"stopped-{trainings}"
@@ -209,7 +231,7 @@ def signals(folder: Path, count: int) -> Outcome:
                 wait_for_saves(process, run.last_path, dice.randrange(1, 30), dice.uniform(0, 0.02))
                 number = dice.choice([signal.SIGINT, signal.SIGTERM])
                 asked = time.monotonic()
-                process.send_signal(number)
+                send(process, number)
                 _, words = process.communicate(timeout=20)
                 took = time.monotonic() - asked
                 if process.returncode == 0:
@@ -240,7 +262,7 @@ def signals(folder: Path, count: int) -> Outcome:
 
 def second_signals(folder: Path, count: int) -> Outcome:
     """Send two signals at once: the second one ends the process at once, and the checkpoint loads."""
-    config, _ = unbroken(folder)
+    config = write_config(folder)
     dice, lost, slowest = random.Random(3), [], 0.0
     for number in range(count):
         name = f"twice-{number}"

@@ -65,7 +65,7 @@ def test_gradients_are_the_slopes_in_evaluation(case: Case) -> None:
     check(layer, x, case.dy(layer.forward(x)), training=False)
 
 
-LOGITS = [(n, k) for n in (1, 2, 3, 5, 8, 13) for k in (1, 2, 3, 4, 7, 10, 26)]
+LOGITS = [(1, 1), (1, 2), (1, 10), (2, 3), (3, 1), (5, 26), (8, 4), (13, 10)]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])

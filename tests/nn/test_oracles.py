@@ -39,8 +39,9 @@ def test_every_layer_has_cases() -> None:
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-def test_every_layer_has_many_different_cases(kind: str) -> None:
-    assert len(set(map(str, CASES[kind]))) >= 40
+def test_every_layer_has_different_cases_and_one_whose_shape_decides_much_has_many(kind: str) -> None:
+    many = kind in ("conv", "maxpool", "avgpool", "batchnorm")
+    assert len(set(map(str, CASES[kind]))) >= (40 if many else 10)
 
 
 @pytest.mark.parametrize("case", [case for case in ALL_CASES if case.kind != "dropout"], ids=str)
