@@ -12,7 +12,6 @@ CnnError                     1  anything below; a message and, where there is on
 │   └── DownloadError        1  no mirror gave the right content
 ├── PictureError             1  a picture that cannot be read or has no digit in it
 ├── RunError                 1  a run folder: missing, ambiguous, broken
-│   ├── NoRunError           1  the runs folder holds no run that could be meant
 │   └── CheckpointError      1  a checkpoint that is not whole or does not fit the network
 ├── StorageError             1  the disk is full, or a folder may not be written
 ├── DivergenceError          1  the loss or a gradient is no longer a finite number
@@ -21,7 +20,6 @@ CnnError                     1  anything below; a message and, where there is on
 └── Interrupted            130  Ctrl-C (143 after SIGTERM), with the work saved
 """
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,10 +114,6 @@ class RunError(CnnError):
     """A run folder that is missing, ambiguous or broken."""
 
 
-class NoRunError(RunError):
-    """The runs folder holds no run that could be meant."""
-
-
 class CheckpointError(RunError):
     """A checkpoint that is not whole, or does not fit the network."""
 
@@ -164,11 +158,3 @@ class Interrupted(CnnError):
     def __init__(self, message: str, signal_number: int = 2, *, run: Path | None = None) -> None:
         super().__init__(message, "go on with: `resume=True`", run=run)
         self.exit_code = 128 + signal_number
-
-
-def did_you_mean(word: str, known: list[str]) -> str | None:
-    """Return a hint such as "did you mean 'maxpool'?", or a list of what is known when nothing is near."""
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean '{near[0]}'?"
-    return "known: " + ", ".join(known) if known else None

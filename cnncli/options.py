@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from cnncli.errors import ModelError, did_you_mean
+from cnncli.errors import ModelError
+from cnncli.names import did_you_mean
 
 MAIN_OPTION = "_"
 """The name under which a short form such as `maxpool: 2` keeps its value."""

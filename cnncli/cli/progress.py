@@ -3,8 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from cnncli.cli.console import err, four_decimals, note, percent
 
@@ -14,8 +13,16 @@ if TYPE_CHECKING:
 HEADER = "  epoch  train loss  train acc  val loss   val acc        lr    img/s     time *"
 
 
-class Display(Protocol):
-    """Shows the records of a training run."""
+def make_display(epochs: int, *, quiet: bool = False) -> "QuietDisplay":
+    """Return the display that fits stderr: bars on a terminal, lines elsewhere, nothing with --quiet."""
+    if quiet:
+        return QuietDisplay()
+    console = err()
+    return BarDisplay(epochs) if console.is_terminal and not console.is_dumb_terminal else LineDisplay(epochs)
+
+
+class QuietDisplay:
+    """Shows nothing; the other displays override what they show."""
 
     def note(self, line: str) -> None:
         """Print a line that stays."""
@@ -29,42 +36,10 @@ class Display(Protocol):
     def stopping(self) -> None:
         """Show that the run will save and stop. A signal handler calls it, so it must not print."""
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-def make_display(epochs: int, *, quiet: bool = False) -> Display:
-    """Return the display that fits stderr: bars on a terminal, lines elsewhere, nothing with --quiet."""
-    if quiet:
-        return QuietDisplay()
-    console = err()
-    return BarDisplay(epochs) if console.is_terminal and not console.is_dumb_terminal else LineDisplay(epochs)
-
-
-class QuietDisplay:
-    """Shows nothing."""
-
-    def note(self, line: str) -> None:
-        pass
-
-    def step(self, record: "StepRecord") -> None:
-        pass
-
-    def epoch(self, record: "EpochRecord") -> None:
-        pass
-
-    def stopping(self) -> None:
-        pass
-
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         pass
 
 
@@ -171,9 +146,7 @@ class BarDisplay(QuietDisplay):
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
 

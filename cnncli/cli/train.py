@@ -1,8 +1,9 @@
 """`cnn train`: trains what a config describes into a run folder, or goes on with a run that stopped."""
 
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,9 +18,6 @@ from cnncli.cli.options import (
 )
 from cnncli.errors import UsageError
 
-if TYPE_CHECKING:
-    from cnncli.config.overrides import Override
-
 EXAMPLES = """
 [bold]Examples[/]
   cnn train                                 the best data at hand
@@ -30,88 +28,66 @@ EXAMPLES = """
   cnn train --resume run-3 --epochs 20      train a finished run for longer
 """
 
-TRAINING = "What is trained"
-OUTPUT = "Where it goes"
+training_option = partial(typer.Option, rich_help_panel="What is trained")
+output_option = partial(typer.Option, rich_help_panel="Where it goes")
 
 
 def train(
     config: Annotated[
         str | None,
-        typer.Option(
+        training_option(
             "--config",
             "-c",
             metavar="FILE",
             help="A config: a path, or a name looked up in ./configs and then among the bundled ones.",
             autocompletion=complete_config,
-            rich_help_panel=TRAINING,
         ),
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option(
+        training_option(
             "--set",
             metavar="KEY=VALUE",
             help="Change one value of the config, such as train.batch_size=256; may be repeated.",
-            rich_help_panel=TRAINING,
         ),
     ] = None,
     epochs: Annotated[
-        int | None,
-        typer.Option(
-            "--epochs", metavar="N", help="Passes over the training images.", rich_help_panel=TRAINING
-        ),
+        int | None, training_option("--epochs", metavar="N", help="Passes over the training images.")
     ] = None,
     batch_size: Annotated[
-        int | None,
-        typer.Option("--batch-size", metavar="N", help="Images in each step.", rich_help_panel=TRAINING),
+        int | None, training_option("--batch-size", metavar="N", help="Images in each step.")
     ] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option("--lr", metavar="X", help="The learning rate.", rich_help_panel=TRAINING),
-    ] = None,
+    lr: Annotated[float | None, training_option("--lr", metavar="X", help="The learning rate.")] = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            "--seed",
-            metavar="N",
-            help="The seed of all random numbers: start weights, order of images, augmentation.",
-            rich_help_panel=TRAINING,
-        ),
+        training_option("--seed", metavar="N", help="Another seed gives other start weights and batches."),
     ] = None,
     save_every: Annotated[
         str | None,
-        typer.Option(
+        output_option(
             "--save-every",
             metavar="N|Ss",
             help="Save a checkpoint every N batches, or every S seconds as in 30s.",
-            rich_help_panel=OUTPUT,
         ),
     ] = None,
     data_dir: DataDir = None,
     resume: Annotated[
         str | None,
-        typer.Option(
+        training_option(
             "--resume",
             metavar="RUN",
             help="Go on with a run, in its folder; with --epochs, up to that many in all.",
             autocompletion=complete_run,
-            rich_help_panel=TRAINING,
         ),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(
-            "--name",
-            metavar="NAME",
-            help="The run's name [dim]\\[default: run-1, run-2, ...][/].",
-            rich_help_panel=OUTPUT,
+        output_option(
+            "--name", metavar="NAME", help="The run's name [dim]\\[default: run-1, run-2, ...][/]."
         ),
     ] = None,
     exist_ok: Annotated[
-        bool,
-        typer.Option(
-            "--exist-ok", help="Replace a run of that name if there is one.", rich_help_panel=OUTPUT
-        ),
+        bool, output_option("--exist-ok", help="Replace a run of that name if there is one.")
     ] = False,
     runs_dir: RunsDir = Path("runs"),
     print_config: Annotated[
@@ -122,11 +98,7 @@ def train(
     ] = False,
     profile: Annotated[
         bool,
-        typer.Option(
-            "--profile",
-            help="Measure where the time of each step goes; write profile.txt into the run folder.",
-            rich_help_panel=OUTPUT,
-        ),
+        output_option("--profile", help="Write profile.txt into the run: where the time of each step goes."),
     ] = False,
     plots: Plots = True,
     json: Json = False,
@@ -141,9 +113,22 @@ def train(
     """
     from cnncli.cli import train_session
     from cnncli.cli.console import note, silence
+    from cnncli.config.overrides import Override
     from cnncli.training.choose import REFERENCE, choose_config
 
-    changes = _overrides(overrides or [], epochs, batch_size, lr, seed, save_every, data_dir)
+    changes = [Override(text, f"--set {text}") for text in overrides or []]
+    named = {
+        "--epochs": ("train.epochs", epochs),
+        "--batch-size": ("train.batch_size", batch_size),
+        "--lr": ("train.optimizer.lr", lr),
+        "--seed": ("seed", seed),
+    }
+    for option, (key, value) in named.items():
+        if value is not None:
+            changes.append(Override(f"{key}={value}", f"{option} {value}"))
+    if save_every is not None:
+        changes.append(Override(f"train.save_every={_save_every(save_every)}", f"--save-every {save_every}"))
+    changes += data_dir_override(data_dir)
     notify = silence if quiet else note
     options = train_session.TrainOptions(json, quiet, plots, profile)
     if resume is not None:
@@ -168,34 +153,9 @@ def train(
         train_session.start(chosen, runs_dir, name, options, exist_ok=exist_ok)
 
 
-def _overrides(
-    settings: list[str],
-    epochs: int | None,
-    batch_size: int | None,
-    lr: float | None,
-    seed: int | None,
-    save_every: str | None,
-    data_dir: Path | None,
-) -> "list[Override]":
-    """Return what the options change in the config, in the order in which a later one wins."""
-    from cnncli.config.overrides import Override
-
-    changes = [Override(text, f"--set {text}") for text in settings]
-    named = {
-        "--epochs": ("train.epochs", epochs),
-        "--batch-size": ("train.batch_size", batch_size),
-        "--lr": ("train.optimizer.lr", lr),
-        "--seed": ("seed", seed),
-    }
-    changes += [
-        Override(f"{key}={value}", f"{option} {value}")
-        for option, (key, value) in named.items()
-        if value is not None
-    ]
-    if save_every is not None:
-        seconds = save_every.removesuffix("s")
-        if not seconds:
-            raise UsageError(f"--save-every: expected batches or seconds (200, 30s), found '{save_every}'")
-        unit = "seconds" if seconds != save_every else "steps"
-        changes.append(Override(f"train.save_every={{{unit}: {seconds}}}", f"--save-every {save_every}"))
-    return changes + data_dir_override(data_dir)
+def _save_every(text: str) -> str:
+    """Return what --save-every means as a value of train.save_every."""
+    seconds = text.removesuffix("s")
+    if not seconds:
+        raise UsageError(f"--save-every: expected batches or seconds (200, 30s), found '{text}'")
+    return f"{{{'seconds' if seconds != text else 'steps'}: {seconds}}}"

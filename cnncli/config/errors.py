@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from cnncli.config.overrides import spelled
 from cnncli.config.values import KeyPath, brief, dotted
-from cnncli.errors import ConfigError, did_you_mean
+from cnncli.errors import ConfigError
+from cnncli.names import did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

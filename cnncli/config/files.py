@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from cnncli.errors import ConfigError, did_you_mean
+from cnncli.errors import ConfigError
+from cnncli.names import did_you_mean
 
 
 def find_config(name: str | Path) -> Path:

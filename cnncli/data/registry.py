@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from cnncli.data.dataset import SPLIT_NAMES, SYNTHETIC, SplitName
 from cnncli.data.readers.idx import IdxKind
-from cnncli.errors import UsageError, did_you_mean
+from cnncli.errors import UsageError
+from cnncli.names import did_you_mean
 from cnncli.types import Shape
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cnncli.errors import NoRunError, RunError, StorageError, UsageError
+from cnncli.errors import RunError, StorageError, UsageError
 from cnncli.names import did_you_mean, matching
 from cnncli.runs.folder import CONTENTS, Run
 from cnncli.storage import make_folder, storing, take_folder
@@ -106,7 +106,7 @@ def _look_up(text: str, runs_dir: Path) -> Run:
         raise RunError(f"{text} is a file; a run is a folder", _hint_for_file(path))
     runs = list_runs(runs_dir)
     if not runs:
-        raise NoRunError(f"there is no run {text!r}: {runs_dir} holds no runs yet", "train one: `train_run`")
+        raise RunError(f"there is no run {text!r}: {runs_dir} holds no runs yet", "train one: `train_run`")
     raise RunError(f"there is no run {text!r} in {runs_dir}", _nearest(text, [run.name for run in runs]))
 
 

@@ -24,7 +24,7 @@ class DryRun(NamedTuple):
     Attributes:
         config: the user's config, shortened to one epoch of a few batches.
         run: in a temporary folder.
-        prepared: the parts of the training run, with few test images.
+        prepared: the parts of the training run, with few validation and test images.
         images: the number of training images.
     """
 
@@ -46,20 +46,17 @@ def dry_run(config: "Config") -> Iterator[DryRun]:
         ...     for record in train_run(short.config, short.run, prepared=short.prepared):
         ...         print(record)
     """
-    data, settings = config.data, config.train
-    images = BATCHES * settings.batch_size
-    images = min(data.limit or images, images)
-    changes = [
-        f"data.limit={images}",
-        "train.epochs=1",
-        f"train.warmup_epochs={min(settings.warmup_epochs, 1)}",
-    ]
-    if isinstance(data.validation, int) and data.validation > HELD_OUT:
-        changes.append(f"data.validation={HELD_OUT}")
-    shorter = config.with_overrides(changes)
-    prepared = prepare(shorter)
-    test = prepared.dataset.test
-    few = Split(test.images[:HELD_OUT], test.labels[:HELD_OUT])
-    prepared = replace(prepared, dataset=replace(prepared.dataset, test=few))
+    images = min(config.data.limit or BATCHES * config.train.batch_size, BATCHES * config.train.batch_size)
+    warmup = min(config.train.warmup_epochs, 1)
+    shorter = config.with_overrides(
+        [f"data.limit={images}", "train.epochs=1", f"train.warmup_epochs={warmup}"]
+    )
+    whole = prepare(shorter)
+    dataset = replace(whole.dataset, test=_few(whole.dataset.test))
+    prepared = replace(whole, dataset=dataset, validation=_few(whole.validation))
     with tempfile.TemporaryDirectory(prefix="cnn-dry-run-") as folder:
         yield DryRun(shorter, create_run(folder, "dry-run"), prepared, images)
+
+
+def _few(split: Split) -> Split:
+    return Split(split.images[:HELD_OUT], split.labels[:HELD_OUT])

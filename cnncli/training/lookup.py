@@ -8,7 +8,7 @@ from typing import Literal
 from cnncli.config.files import list_configs
 from cnncli.data.dataset import FOLDER_PREFIX, SYNTHETIC
 from cnncli.data.registry import DATASETS
-from cnncli.errors import NoRunError, PictureError, UsageError
+from cnncli.errors import PictureError, RunError, UsageError
 from cnncli.names import did_you_mean, matching
 from cnncli.runs import Run, find_run, latest_finished, list_runs
 from cnncli.training.model import Model, load_model
@@ -30,7 +30,7 @@ def find_model(text: str | None, runs_dir: str | Path = "runs") -> Model:
     """
     source = latest_finished(runs_dir) if text is None else run_or_file(text, runs_dir)
     if source is None:
-        raise NoRunError(
+        raise RunError(
             f"there is no finished run in {runs_dir}", "train one with `train_run`, or name one with `run`"
         )
     return load_model(source)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cnncli.cli.hints import OPTIONS, download_command, error_text, hint_of, resume_command
-from cnncli.errors import CnnError, DownloadCall, Interrupted, MissingDataError, NoRunError, RunError
+from cnncli.errors import CnnError, DownloadCall, Interrupted, MissingDataError, RunError
 
 PACKAGE = Path(__file__).parents[2] / "cnncli"
 
@@ -66,7 +66,7 @@ ELSEWHERE = Path("my runs/wide")
         ),
         (CnnError("no", "see `ulimit -n`"), "see `ulimit -n`"),
         (CnnError("no"), None),
-        (NoRunError("no", "train one: `train_run`"), "train one: cnn train"),
+        (RunError("no", "train one: `train_run`"), "train one: cnn train"),
         (
             RunError("no", "choose another `name`, `exist_ok=True`, or go on: `resume=True`", run=RUN),
             "choose another --name, --exist-ok, or go on: cnn train --resume run-1",

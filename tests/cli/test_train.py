@@ -134,11 +134,31 @@ def test_a_config_that_is_wrong_names_file_line_and_key(cnn) -> None:
     assert result.stderr.startswith("error: bad.yaml:3: train.batch_size: ")
 
 
+@pytest.mark.parametrize(
+    ("option", "start"),
+    [
+        (("--epochs", "0"), "error: --epochs 0: expected a whole number"),
+        (("--save-every", "0"), "error: --save-every 0: train.save_every.steps: expected"),
+        (("--set", "seed=-1"), "error: --set seed=-1: expected a whole number"),
+        (
+            ("--dry-run", "--set", "data.validation=200"),
+            "error: --set data.validation=200: a validation part",
+        ),
+    ],
+)
+def test_a_value_that_is_wrong_is_named_as_the_user_wrote_it(cnn, option, start) -> None:
+    result = cnn(*TRAIN, "-q", *option)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(start)
+
+
 def test_a_name_that_is_taken_is_refused_unless_it_may_exist(cnn) -> None:
     assert cnn(*TRAIN, "--name", "a").exit_code == 0
     again = cnn(*TRAIN, "--name", "a")
     assert again.exit_code == 1
-    assert again.stderr.splitlines()[-2].startswith("error: ")
+    error, hint = again.stderr.splitlines()[-2:]
+    assert error == "error: runs/a exists already"
+    assert "--name" in hint and "--exist-ok" in hint and hint.endswith("cnn train --resume a")
     assert cnn(*TRAIN, "--name", "a", "--exist-ok").exit_code == 0
 
 
