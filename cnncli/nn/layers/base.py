@@ -64,7 +64,9 @@ class Layer(ABC):
     option_names: ClassVar[Mapping[str, str]] = {}
     main_option: ClassVar[str | None] = None
     per_sample: ClassVar[bool] = True
-    """Whether the output for a sample depends on that sample alone. If not, a batch is not split into shards."""
+    """Whether the output for a sample depends on that sample alone. If not, the engine splits no batch into shards.
+    BatchNorm is the exception: its kernel sums over all shards.
+    """
 
     def __init__(self) -> None:
         self.parameters: dict[str, Parameter] = {}
@@ -104,7 +106,7 @@ class Layer(ABC):
         """Return the shape of one output sample.
 
         Raises:
-            ModelError: when the layer cannot take such an input.
+            ModelError: the layer does not accept this input shape.
         """
         return input_shape
 

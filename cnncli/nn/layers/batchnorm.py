@@ -37,7 +37,7 @@ class BatchNorm(Layer):
         dtype: of parameters and buffers.
 
     Raises:
-        ModelError: when an argument makes no sense.
+        ModelError: an argument is not valid.
 
     Source: Ioffe and Szegedy, Batch Normalization (2015), algorithms 1 and 2.
     """
