@@ -61,7 +61,7 @@ def cross_entropy(
     N, K = logits.shape
     if labels.min() < 0 or labels.max() >= K:
         raise ModelError(
-            f"the network tells {K} classes apart, but a label is "
+            f"the network has {K} outputs, but a label is "
             f"{labels.min() if labels.min() < 0 else labels.max()}",
             "the last layer must have as many units as the data set has classes",
         )

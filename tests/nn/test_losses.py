@@ -64,7 +64,7 @@ def test_a_logit_that_is_not_finite_gives_a_loss_that_is_not(bad: float) -> None
 
 @pytest.mark.parametrize(("labels", "named"), [([0, 10], 10), ([-1, 3], -1), ([46, 2], 46)])
 def test_a_label_without_a_logit_is_refused(labels: list[int], named: int) -> None:
-    with pytest.raises(ModelError, match=f"tells 10 classes apart, but a label is {named}$"):
+    with pytest.raises(ModelError, match=f"has 10 outputs, but a label is {named}$"):
         cross_entropy(np.zeros((2, 10)), np.array(labels))
 
 
