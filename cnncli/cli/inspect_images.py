@@ -9,8 +9,8 @@ from rich.text import Text
 from cnncli.cli.console import note, out, print_json, table
 from cnncli.cli.drawing import in_rows, picture, write_png
 from cnncli.data.load import load_dataset
-from cnncli.pictures.digits import find_digits
-from cnncli.pictures.read import read_picture
+from cnncli.pictures.digits import NothingToRead, Preprocessed, find_digits
+from cnncli.pictures.read import Page, PictureFile
 from cnncli.randomness import stream
 
 if TYPE_CHECKING:
@@ -84,32 +84,47 @@ def show_picture(name: str, save: Path | None, *, as_json: bool) -> None:
     Raises:
         PictureError: it cannot be read, or there is nothing in it.
     """
-    image = read_picture(Path(name))
-    found = find_digits(image)
+    file = PictureFile(Path(name))
+    pages: dict[str, tuple[Page, Preprocessed]] = {}
+    blank: NothingToRead | None = None
+    for number in range(len(file)):
+        page = file.read(number)
+        try:
+            pages[file.page_name(number)] = page, find_digits(page.picture)
+        except NothingToRead as error:
+            note(f"warning: {file.page_name(number)}: {error.message}")
+            blank = error
+    if blank and not pages:
+        raise blank
     if save is not None:
-        write_png(np.hstack([digit.pixels for digit in found.digits]), save)
+        write_png(np.hstack([digit.pixels for _, found in pages.values() for digit in found.digits]), save)
         note(f"wrote {save}")
-    for warning in found.warnings:
-        note(f"warning: {warning}")
+    for page, found in pages.values():
+        for warning in (*page.warnings, *found.warnings):
+            note(f"warning: {warning}")
     if as_json:
         print_json(
             {
                 "kind": "picture",
                 "path": name,
-                "size": image.size,
+                "size": next(iter(pages.values()))[0].picture.size,
                 "digits": [
-                    {"box": digit.box, "line": digit.line, "pixels": digit.pixels} for digit in found.digits
+                    {"box": digit.box, "line": digit.line, "pixels": digit.pixels, "path": path}
+                    for path, (_, found) in pages.items()
+                    for digit in found.digits
                 ],
-                "warnings": found.warnings,
+                "warnings": [w for page, found in pages.values() for w in (*page.warnings, *found.warnings)],
             }
         )
         return
     console = out()
-    count = "1 digit" if len(found.digits) == 1 else f"{len(found.digits)} digits"
-    console.print(f"{name}: {image.width} x {image.height} pixels, {count} found", soft_wrap=True)
-    blocks = []
-    for digit in found.digits[:MAX_DIGITS]:
-        left, top, right, bottom = digit.box
-        blocks.append([*picture(digit.pixels, console), Text(f"x {left}-{right}, y {top}-{bottom}")])
-    for line in in_rows(blocks, console.width):
-        console.print(line, no_wrap=True, overflow="crop")
+    for path, (page, found) in pages.items():
+        image = page.picture
+        count = "1 digit" if len(found.digits) == 1 else f"{len(found.digits)} digits"
+        console.print(f"{path}: {image.width} x {image.height} pixels, {count} found", soft_wrap=True)
+        blocks = []
+        for digit in found.digits[:MAX_DIGITS]:
+            left, top, right, bottom = digit.box
+            blocks.append([*picture(digit.pixels, console), Text(f"x {left}-{right}, y {top}-{bottom}")])
+        for line in in_rows(blocks, console.width):
+            console.print(line, no_wrap=True, overflow="crop")

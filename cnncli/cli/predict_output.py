@@ -122,7 +122,7 @@ def save_inputs(predictions: Iterable["PicturePrediction"], folder: Path) -> int
 
 
 def write_csv(predictions: Iterable["PicturePrediction"], path: Path) -> None:
-    """Write one row for each digit, and one with the error for each picture that could not be read.
+    """Write one row for each digit, and one with the reason for each picture or page without digits.
 
     Raises:
         StorageError: the file cannot be written.
@@ -135,6 +135,7 @@ def write_csv(predictions: Iterable["PicturePrediction"], path: Path) -> None:
             writer.writerow(
                 [prediction.path, number, digit.label, f"{digit.probability:.6f}", *digit.box, ""]
             )
-        if prediction.error is not None:
-            writer.writerow([prediction.path, *[""] * (len(CSV_COLUMNS) - 2), prediction.error])
+        if not prediction.digits:
+            reason = prediction.error or "; ".join(prediction.warnings)
+            writer.writerow([prediction.path, *[""] * (len(CSV_COLUMNS) - 2), reason])
     write_bytes_atomic(path, text.getvalue().encode("utf-8", "surrogateescape"))

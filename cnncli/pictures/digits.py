@@ -15,6 +15,10 @@ from cnncli.types import ByteArray, FloatArray
 _BLANK_HINT = "write one digit or more, large and with room around; `raw=True` takes a picture as it is"
 
 
+class NothingToRead(PictureError):
+    """A picture without any digit in it: it is blank, or no ink in it could be a digit."""
+
+
 @dataclass(frozen=True)
 class Digit:
     """One digit of a picture, ready for a network.
@@ -54,7 +58,7 @@ def find_digits(picture: Image.Image, invert: Invert = "auto", raw: bool = False
         raw: only resize the whole picture to 28x28, and invert it if `invert` is "yes".
 
     Raises:
-        PictureError: there are no digits in the picture.
+        NothingToRead: there are no digits in the picture.
 
     Example:
         >>> from cnncli.pictures.read import read_picture
@@ -70,10 +74,10 @@ def find_digits(picture: Image.Image, invert: Invert = "auto", raw: bool = False
         return Preprocessed((unchanged,))
     ink = find_ink(picture, invert)
     if ink is None:
-        raise PictureError("there is nothing to read in the picture: it is blank", _BLANK_HINT)
+        raise NothingToRead("there is nothing to read in the picture: it is blank", _BLANK_HINT)
     segments, notes = find_segments(ink.mask, smallest=max(8.0, 5 / ink.scale))
     if not segments:
-        raise PictureError(
+        raise NothingToRead(
             "there is nothing to read in the picture: no ink that could be a digit", _BLANK_HINT
         )
     digits = []

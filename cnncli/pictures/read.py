@@ -2,15 +2,16 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, ImageStat, UnidentifiedImageError
 
 from cnncli.errors import PictureError
-from cnncli.types import ByteArray
+from cnncli.pictures.frames import choose_frame
+from cnncli.pictures.plain import name_samples, read_samples, to_plain
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 """The formats that are decoded. Pillow knows many more, and every decoder may have weaknesses."""
@@ -18,18 +19,121 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_BYTES = 128 << 20
 MAX_PIXELS = 64_000_000
 
+MAX_PAGES = 1000
+"""More pages of a TIFF are refused."""
+
+ANIMATED = ("GIF", "PNG", "WEBP")
+"""The formats that may be animations."""
+
 _UNREAD_FORMATS = {
-    b"ftypheic": "photos in HEIC: save or export it as JPEG",
-    b"ftypheif": "photos in HEIF: save or export it as JPEG",
-    b"ftypmif1": "photos in HEIF: save or export it as JPEG",
-    b"ftypavif": "pictures in AVIF: save it as PNG",
     b"%PDF": "PDF documents: save the page as PNG",
     b"<svg": "drawings in SVG: save it as PNG",
+    b"8BPS": "Photoshop files: save it as PNG",
+    b"JXL ": "pictures in JPEG XL: save it as PNG",
+    b"jP  ": "pictures in JPEG 2000: save it as PNG",
 }
+_HEIF_BRANDS = frozenset("heic heix heim heis hevc hevx hevm hevs heif mif1 mif2 msf1 miaf".split())
+_AVIF_BRANDS = frozenset(("avif", "avis"))
+_SUBFILE_TYPE, _REDUCED, _MASK = 254, 1, 4  # a tag of TIFF, and two of its bits
+
+
+_Decoded = TypeVar("_Decoded")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One picture of a file.
+
+    Args:
+        picture: upright, of mode "L" or "RGB".
+        bits: how many bits its values used in the file: 8, or 9 to 32 if they were scaled down.
+        warnings: sentences about what is not in the picture.
+    """
+
+    picture: Image.Image
+    bits: int = 8
+    warnings: tuple[str, ...] = ()
+
+
+class PictureFile:
+    """A picture file that may have several pages: each page of a TIFF, and one picture of any other file.
+
+    Args:
+        source: a path, the content of a file, or a file opened for reading bytes.
+        name: what errors call the picture; the path by default.
+
+    Raises:
+        PictureError: the file is missing, too large, or in no known format.
+
+    Example:
+        >>> len(PictureFile("digit.png"))
+        1
+    """
+
+    def __init__(self, source: str | Path | bytes | IO[bytes], name: str | None = None) -> None:
+        self.name = name or (str(source) if isinstance(source, str | Path) else "the picture")
+        self._content = _content(source, self.name)
+        self._opened = self._attempt(lambda: Image.open(BytesIO(self._content), formats=FORMATS))
+        self._pages = _page_indices(self._opened) if self._opened.format == "TIFF" else [0]
+        if len(self._pages) > MAX_PAGES:
+            raise PictureError(
+                f"{self.name} is too large: more than {MAX_PAGES:,} pages", "split it into smaller files"
+            )
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    def page_name(self, page: int) -> str:
+        """Return the name of a page: the name of the file, with the number from 1 if there are several pages."""
+        return self.name if len(self) == 1 else f"{self.name}[{page + 1}]"
+
+    def read(self, page: int = 0) -> Page:
+        """Decode a page: upright, without transparency, with 8 bits per channel.
+
+        Args:
+            page: its index, from 0.
+
+        Raises:
+            PictureError: the page is damaged or too large.
+        """
+        return self._attempt(lambda: self._read(page), self.page_name(page))
+
+    def _read(self, page: int) -> Page:
+        opened, notes = self._opened, []
+        if opened.format == "TIFF":
+            opened.seek(self._pages[page])
+        self._check_size(page)
+        frames = 1 if opened.format == "TIFF" else getattr(opened, "n_frames", 1)
+        if frames > 1 and opened.format in ANIMATED:
+            frame, complete = choose_frame(opened)
+            opened.seek(frame)
+            if not complete:
+                notes.append(f"an animation of {frames} frames: only the first one is read")
+        samples = read_samples(opened, self._content)
+        opened.load()
+        picture, bits = to_plain(_upright(opened), samples)
+        if samples.wide_colour and max(high for _, high in ImageStat.Stat(picture).extrema) < 32:
+            notes.append("16 bits per colour that are nearly black: save it with 8 bits per colour")
+        return Page(picture, bits, tuple(notes))
+
+    def _check_size(self, page: int) -> None:
+        width, height = self._opened.size
+        if width * height > MAX_PIXELS:
+            raise PictureError(
+                f"{self.page_name(page)} is too large: {width} x {height} pixels, "
+                f"more than {MAX_PIXELS / 1e6:.0f} million",
+                "shrink it; a digit needs no more than a few hundred pixels",
+            )
+
+    def _attempt(self, decode: Callable[[], _Decoded], name: str | None = None) -> _Decoded:
+        with warnings.catch_warnings():
+            # Pillow warns about harmless flaws, and about sizes that are checked above
+            warnings.simplefilter("ignore")
+            return _attempt(name or self.name, self._content, decode)
 
 
 def read_picture(source: str | Path | bytes | IO[bytes], name: str | None = None) -> Image.Image:
-    """Decode a picture: upright, without transparency, with 8 bits per channel.
+    """Decode the first picture of a file: upright, without transparency, with 8 bits per channel.
 
     Args:
         source: a path, the content of a file, or a file opened for reading bytes.
@@ -45,24 +149,7 @@ def read_picture(source: str | Path | bytes | IO[bytes], name: str | None = None
         >>> read_picture("digit.png").size
         (300, 300)
     """
-    name = name or (str(source) if isinstance(source, str | Path) else "the picture")
-    content = _content(source, name)
-    with warnings.catch_warnings():
-        # Pillow warns about harmless flaws, and about sizes that are checked below
-        warnings.simplefilter("ignore")
-        opened = _attempt(name, content, lambda: Image.open(BytesIO(content), formats=FORMATS))
-        width, height = opened.size
-        if width * height > MAX_PIXELS:
-            raise PictureError(
-                f"{name} is too large: {width} x {height} pixels, more than {MAX_PIXELS / 1e6:.0f} million",
-                "shrink it; a digit needs no more than a few hundred pixels",
-            )
-        _attempt(name, content, opened.load)
-        picture = _upright(opened)
-        return _attempt(name, content, lambda: _plain(picture))
-
-
-_Decoded = TypeVar("_Decoded")
+    return PictureFile(source, name).read().picture
 
 
 def _content(source: str | Path | bytes | IO[bytes], name: str) -> bytes:
@@ -93,16 +180,34 @@ def _attempt(name: str, content: bytes, decode: Callable[[], _Decoded]) -> _Deco
     try:
         return decode()
     except UnidentifiedImageError as error:
-        known = [hint for mark, hint in _UNREAD_FORMATS.items() if mark in content[:512]]
-        hint = f"this program does not read {known[0]}" if known else None
+        known = _unread_format(content)
+        hint = f"this program does not read {known}" if known else None
         formats = ", ".join(FORMATS)
         raise PictureError(f"{name} is not a picture of a known format ({formats})", hint) from error
+    except PictureError:
+        raise
     except Image.DecompressionBombError as error:
         raise PictureError(f"{name} is too large: more than {MAX_PIXELS / 1e6:.0f} million pixels") from error
     except Exception as error:  # for damaged files, decoders raise any type of exception
         raise PictureError(
             f"{name} is damaged and cannot be decoded: {error or type(error).__name__}"
         ) from error
+
+
+def _unread_format(content: bytes) -> str | None:
+    """Return what a file is that is not decoded, and what to do about it."""
+    if content[4:8] == b"ftyp":  # a box with its size, then the main brand, a version and all brands
+        box = content[8 : min(int.from_bytes(content[:4], "big"), 512)]
+        brands = {box[start : start + 4].decode("latin-1") for start in range(0, len(box), 4) if start != 4}
+        if brands & _AVIF_BRANDS:
+            return "pictures in AVIF: save it as PNG"
+        if brands & _HEIF_BRANDS:
+            return "photos in HEIC: save or export it as JPEG"
+        return "films: save one frame as PNG"
+    if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        samples = name_samples(content) or "this layout or compression"
+        return f"TIFF files with {samples}: save it as PNG, or with 8 or 16 bits per value"
+    return next((hint for mark, hint in _UNREAD_FORMATS.items() if mark in content[:512]), None)
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -113,33 +218,21 @@ def _upright(picture: Image.Image) -> Image.Image:
         return picture
 
 
-def _plain(picture: Image.Image) -> Image.Image:
-    """Convert a picture to mode "L" or "RGB"."""
-    if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
-        return Image.fromarray(_eight_bits(np.asarray(picture)))
-    if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        return _on_paper(picture.convert("RGBA"))
-    if picture.mode in ("L", "1"):
-        return picture.convert("L")
-    return picture.convert("RGB")
+def _page_indices(opened: Image.Image) -> list[int]:
+    """Return the positions of the pages of a TIFF, without reduced copies of other pages and without masks.
 
-
-def _eight_bits(values: Any) -> ByteArray:
-    """Scale grey values of more than 8 bits to 0..255."""
-    if values.dtype.kind in "iu" and values.min(initial=0) >= 0 and values.max(initial=0) <= 65535:
-        wide = values.max(initial=0) > 255
-        grey: ByteArray = (values >> 8 if wide else values).astype(np.uint8)
-    else:
-        finite = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
-        low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
-        grey = ((finite - low) * (255 / max(high - low, 1e-30))).astype(np.uint8)
-    return grey
-
-
-def _on_paper(picture: Image.Image) -> Image.Image:
-    """Put a transparent picture on white, or on black if nothing would be visible on white."""
-    visible = np.asarray(picture.getchannel("A")) > 127
-    grey = np.asarray(picture.convert("RGB").convert("L"))
-    white = bool(visible.any() and not visible.all() and grey[visible].min() > 160)
-    ground = Image.new("RGBA", picture.size, "black" if white else "white")
-    return Image.alpha_composite(ground, picture).convert("RGB")
+    A damaged page is the last one: the way to the next page is lost with it.
+    """
+    pages: list[int] = []
+    others: list[int] = []
+    for index in range(MAX_PAGES + 1):
+        try:
+            opened.seek(index)
+        except EOFError:
+            break
+        except Exception:  # for damaged files, decoders raise any type of exception
+            pages.append(index)
+            break
+        tags: Any = getattr(opened, "tag_v2", {})
+        (others if tags.get(_SUBFILE_TYPE, 0) & (_REDUCED | _MASK) else pages).append(index)
+    return pages or others[:1]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from cnncli.pictures.digits import Digit, Preprocessed
+    from cnncli.pictures.read import Page, PictureFile
 
 Source = str | Path | tuple[str, bytes]
 """A file, or a name with the content of a file (from stdin, for example)."""
@@ -60,7 +61,7 @@ class PicturePrediction:
     """What was read in one picture, or why it could not be read.
 
     Attributes:
-        path: its name.
+        path: its name; the second page of a file with several pages is `scan.tif[2]`.
         digits: left to right, line by line; empty after an error.
         text: the classes of the digits, with a line of text for each line of the picture.
         warnings: what may be wrong, one sentence each.
@@ -104,7 +105,8 @@ def predict_pictures(
         top: how many classes to return for each digit.
 
     Returns:
-        One entry for each source. A picture that cannot be read has an `error` in its entry; the others are still read.
+        One entry for each source, and for each page of a TIFF with several pages. A picture that cannot be read has
+        an `error` in its entry; the others are still read. A blank page beside others has a warning and no digits.
 
     Example:
         >>> from cnncli import load_model
@@ -123,14 +125,16 @@ def iter_predictions(
     top: int = 3,
 ) -> Iterator[PicturePrediction]:
     """Read pictures as `predict_pictures` does, one at a time."""
+    from cnncli.pictures.read import PictureFile  # loads Pillow
+
     for source in sources:
         name = source[0] if isinstance(source, tuple) else str(source)
         try:
-            yield _read(name, source, model, invert, raw, top)
-        except UsageError:
-            raise
+            file = PictureFile(source[1] if isinstance(source, tuple) else source, name)
         except CnnError as error:
             yield PicturePrediction(name, error=error.message, hint=error.hint)
+        else:
+            yield from _read_pages(file, model, invert, raw, top)
 
 
 def predictions_document(model: Model, predictions: Sequence[PicturePrediction]) -> dict[str, Any]:
@@ -138,23 +142,48 @@ def predictions_document(model: Model, predictions: Sequence[PicturePrediction])
     return {"model": model.name, "images": [prediction.to_json() for prediction in predictions]}
 
 
+def _read_pages(
+    file: "PictureFile", model: Model, invert: Literal["auto", "yes", "no"], raw: bool, top: int
+) -> list[PicturePrediction]:
+    """Read all pages of a file; a page without digits is an error only if all pages are such."""
+    from cnncli.pictures.digits import NothingToRead
+
+    found, blank = [], []
+    for number in range(len(file)):
+        name = file.page_name(number)
+        try:
+            page = file.read(number)
+            try:
+                found.append(_read(name, page, model, invert, raw, top))
+            except NothingToRead as error:
+                blank.append(number)
+                found.append(PicturePrediction(name, (), "", page.warnings, error.message, error.hint))
+        except UsageError:
+            raise
+        except CnnError as error:
+            found.append(PicturePrediction(name, error=error.message, hint=error.hint))
+    if len(blank) < len(file):
+        for number in blank:
+            warnings = (*found[number].warnings, f"{found[number].error}")
+            found[number] = PicturePrediction(file.page_name(number), warnings=warnings)
+    return found
+
+
 def _read(
-    name: str, source: Source, model: Model, invert: Literal["auto", "yes", "no"], raw: bool, top: int
+    name: str, page: "Page", model: Model, invert: Literal["auto", "yes", "no"], raw: bool, top: int
 ) -> PicturePrediction:
     from cnncli.pictures.digits import find_digits  # loads Pillow
-    from cnncli.pictures.read import read_picture
 
-    picture = read_picture(source[1] if isinstance(source, tuple) else source, name)
     if model.network.input_shape == (1, 28, 28):
-        found = find_digits(picture, invert=invert, raw=raw)
+        found = find_digits(page.picture, invert=invert, raw=raw)
     else:
-        found = _resize_whole(picture, model, invert)
+        found = _resize_whole(page.picture, model, invert)
     digits = tuple(_classify(found.digits, model, top))
     return PicturePrediction(
         path=name,
         digits=digits,
         text=_text([(digit.line, answer.label) for digit, answer in zip(found.digits, digits, strict=True)]),
-        warnings=(*found.warnings, *_unsure_warnings(digits)),
+        warnings=(*page.warnings, *found.warnings, *_unsure_warnings(digits)),
     )
 
 

@@ -249,6 +249,17 @@ def test_a_table_and_the_inputs_as_files(read) -> None:
     assert json.loads(read("seen/a.png", "--raw", "--json").stdout)["images"][0]["text"] == "3"
 
 
+def test_a_blank_page_has_its_line_in_the_table_and_is_no_failure(read) -> None:
+    blank = Image.new("L", (300, 300), 255)
+    blank.save("scan.tif", save_all=True, append_images=[drawn("7")])
+    result = read("scan.tif", "--csv", "out.csv")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("scan.tif[2]: 7 (")
+    empty, seven = csv.DictReader(Path("out.csv").read_text().splitlines())
+    assert (empty["path"], empty["class"]) == ("scan.tif[1]", "") and "blank" in empty["error"]
+    assert (seven["path"], seven["class"], seven["error"]) == ("scan.tif[2]", "7", "")
+
+
 def test_one_bad_picture_stops_no_other(read) -> None:
     drawn("1").save("good.png")
     Image.new("L", (300, 300), 255).save("blank.png")

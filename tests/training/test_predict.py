@@ -73,6 +73,41 @@ def test_one_digit(tmp_path: Path) -> None:
     assert abs(left - 40) < 6 and abs(top - 30) < 6 and abs(right - 110) < 6 and abs(bottom - 140) < 6
 
 
+def scan(path: Path, pages: list[Path | None]) -> Path:
+    """Write a TIFF with one page per picture; None is a blank page."""
+    pictures = [Image.open(page) if page else Image.new("L", (160, 200), 255) for page in pages]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:])
+    return path
+
+
+def test_every_page_of_a_tiff_has_an_entry_and_a_blank_one_hides_no_other(tmp_path: Path) -> None:
+    zero, one = draw(tmp_path / "0.png", "0"), draw(tmp_path / "1.png", "1")
+    path = scan(tmp_path / "scan.tif", [None, zero, None, one])
+    found = predict_pictures([path, one], ink_model())
+    assert [entry.path for entry in found] == [*(f"{path}[{page}]" for page in (1, 2, 3, 4)), str(one)]
+    assert [entry.text for entry in found] == ["", "0", "", "1", "1"]
+    assert [entry.error for entry in found] == [None] * 5
+    for blank in (found[0], found[2]):
+        assert "blank" in blank.warnings[0]
+        assert blank.to_json()["warnings"] == list(blank.warnings)
+
+
+def test_a_file_of_blank_pages_alone_is_an_error_for_each(tmp_path: Path) -> None:
+    found = predict_pictures([scan(tmp_path / "scan.tif", [None, None])], ink_model())
+    assert len(found) == 2
+    assert all(entry.error and "blank" in entry.error for entry in found)
+
+
+def test_frames_that_are_not_read_are_said_also_when_the_first_one_is_blank(tmp_path: Path) -> None:
+    blank, ring = Image.new("L", (160, 200), 255), Image.open(draw(tmp_path / "0.png", "0"))
+    for name, frames in (("a.gif", [ring, blank, ring]), ("b.gif", [blank, ring, blank])):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=50)
+        (found,) = predict_pictures([tmp_path / name], ink_model())
+        assert found.text == ("0" if name == "a.gif" else "")
+        assert (found.error is None) == (name == "a.gif")
+        assert any("3 frames" in warning for warning in found.warnings)
+
+
 def test_several_digits_make_a_text_line_by_line(tmp_path: Path) -> None:
     (found,) = predict_pictures([draw(tmp_path / "a.png", "0110", rows=2)], ink_model())
     assert found.text == "0110\n0110"
