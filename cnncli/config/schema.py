@@ -42,6 +42,8 @@ from cnncli.types import MeanStd
 def _validation(value: object) -> object:
     if (type(value) is float and 0 < value < 1) or (type(value) is int and 0 <= value <= 10**9):
         return value
+    if value == "auto":
+        return value
     raise ValueError
 
 
@@ -109,8 +111,9 @@ class DataConfig(Section):
 
     dataset: Text = Field(default="mnist", description="the name of a data set, or folder:PATH")
     dir: Text = Field(default="data", description="the folder where data sets live")
-    validation: Annotated[int | float, BeforeValidator(_validation)] = Field(
-        default=5000, description="a whole number of images (0 or more), or a fraction between 0 and 1"
+    validation: Annotated[int | float | Literal["auto"], BeforeValidator(_validation)] = Field(
+        default="auto",
+        description="auto, a whole number of images (0 or more), or a fraction between 0 and 1",
     )
     limit: int | None = Field(default=None, ge=1, le=10**9, description="a whole number from 1 up, or null")
     normalize: NormalizeConfig | None = Field(default=None, description="{mean: ..., std: ...}, or null")

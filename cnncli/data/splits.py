@@ -1,6 +1,7 @@
 """Takes a validation set out of a training set, so that every class keeps its proportion."""
 
 import math
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +11,12 @@ from cnncli.types import IntArray
 
 Indices = npt.NDArray[np.int64]
 
+AUTO_COUNT, AUTO_FRACTION = 5000, 0.1
+"""The validation set is this many images, or this fraction of a set with fewer images, if nobody says otherwise."""
+
 
 def stratified_split(
-    labels: IntArray, count: int | float, rng: np.random.Generator
+    labels: IntArray, count: int | float | Literal["auto"], rng: np.random.Generator
 ) -> tuple[Indices, Indices]:
     """Draw `count` validation samples so that every class keeps its proportion.
 
@@ -21,7 +25,8 @@ def stratified_split(
 
     Args:
         labels: (N,), class numbers from 0.
-        count: the number of validation samples, or a fraction between 0 and 1 of all samples.
+        count: the number of validation samples, or a fraction between 0 and 1 of all samples; "auto" for 5,000, or a
+            tenth of all samples if that is less.
         rng: draws the samples.
 
     Returns:
@@ -54,8 +59,10 @@ def stratified_split(
     return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
 
 
-def _sample_count(count: int | float, total: int) -> int:
+def _sample_count(count: int | float | Literal["auto"], total: int) -> int:
     """Convert a count or a fraction to a number of samples that leaves at least one to train on."""
+    if count == "auto":
+        return min(AUTO_COUNT, max(round(total * AUTO_FRACTION), 1), total - 1)
     if isinstance(count, bool) or not math.isfinite(count) or count < 0:
         raise UsageError(
             f"a validation part of {count} is not possible", "give a number of images, or a fraction"
@@ -75,6 +82,6 @@ def _sample_count(count: int | float, total: int) -> int:
     if wanted >= total:
         raise UsageError(
             f"a validation part of {wanted:,} images leaves none of the {total:,} to train on",
-            "take a smaller one: `data.validation=NUMBER`",
+            "take a smaller one: `data.validation=auto` or a number",
         )
     return wanted

@@ -109,7 +109,7 @@ def select_split(
     split: Literal["train", "val", "test"],
     *,
     seed: int,
-    validation: int | float,
+    validation: int | float | Literal["auto"],
     limit: int | None = None,
 ) -> Split:
     """Return the images that a training run used for training, validation or test.
@@ -133,7 +133,7 @@ def select_split(
 
 
 def split_indices(
-    dataset: Dataset, *, seed: int, validation: int | float, limit: int | None = None
+    dataset: Dataset, *, seed: int, validation: int | float | Literal["auto"], limit: int | None = None
 ) -> tuple[IntArray, IntArray]:
     """Return the positions of the training and the validation images in the training set; see `select_split`."""
     train, held_out = stratified_split(dataset.train.labels, validation, stream(seed, "split"))

@@ -19,7 +19,7 @@ from tests.config.sample import TEXT, error_of, parse
 EPOCHS = "a whole number from 1 to 100000"
 BATCH = "a whole number from 1 to 65536"
 RATE = "a number above 0, the learning rate"
-IMAGES = "a whole number of images (0 or more), or a fraction between 0 and 1"
+IMAGES = "auto, a whole number of images (0 or more), or a fraction between 0 and 1"
 WORKERS = "auto, or a whole number from 1 to 1024"
 DEVIATION = "a number above 0, the standard deviation of pixels in 0..1"
 SCALAR_OR_LIST = "a number, text, true, false, null or a list of those"
@@ -65,6 +65,7 @@ WRONG_VALUES = [
     ("seed: 1.5", "seed", SEED, "1.5"),
     ("data: {validation: true}", "data.validation", IMAGES, "true"),
     ("data: {validation: -1}", "data.validation", IMAGES, "-1"),
+    ("data: {validation: some}", "data.validation", IMAGES, "'some'"),
     ("data: {validation: 1.0}", "data.validation", IMAGES, "1.0"),
     ("data: {limit: 0}", "data.limit", "a whole number from 1 up, or null", "0"),
     ("data: {normalize: {mean: 0.1, std: 0}}", "data.normalize.std", DEVIATION, "0"),

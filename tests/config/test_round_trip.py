@@ -40,7 +40,9 @@ CONFIGS = st.fixed_dictionaries(
         "data": section(
             dataset=WORDS,
             dir=WORDS,
-            validation=st.one_of(st.integers(0, 10**9), st.floats(0, 1, exclude_min=True, exclude_max=True)),
+            validation=st.just("auto")
+            | st.integers(0, 10**9)
+            | st.floats(0, 1, exclude_min=True, exclude_max=True),
             limit=st.none() | st.integers(1, 10**9),
             normalize=st.none() | st.fixed_dictionaries({"mean": st.floats(-1, 1), "std": st.floats(0.1, 1)}),
             augment=st.lists(LAYER, max_size=3),

@@ -33,7 +33,7 @@ def test_every_value_arrives_with_its_type() -> None:
 def test_what_is_not_said_has_its_default() -> None:
     config = parse("model: [relu]")
     assert config.seed == 42
-    assert (config.data.dataset, config.data.dir, config.data.validation) == ("mnist", "data", 5000)
+    assert (config.data.dataset, config.data.dir, config.data.validation) == ("mnist", "data", "auto")
     assert config.data.limit is config.data.normalize is config.data.mean_std is None
     assert config.data.augment == ()
     assert (config.train.epochs, config.train.batch_size, config.train.eval_batch_size) == (10, 128, 1000)

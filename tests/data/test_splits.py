@@ -47,6 +47,20 @@ def test_a_fraction_is_rounded_to_samples():
     assert len(stratified_split(labels, 0.1234, rng())[1]) == 123
 
 
+@pytest.mark.parametrize(
+    ("total", "count"), [(60_000, 5000), (50_000, 5000), (49_000, 4900), (480, 48), (12, 1), (2, 1), (1, 0)]
+)
+def test_auto_is_5000_or_a_tenth_of_a_smaller_set(total, count):
+    assert len(stratified_split(np.arange(total) % 3, "auto", rng())[1]) == count
+
+
+def test_auto_draws_the_same_samples_as_its_number():
+    labels = np.arange(60_000) % 10
+    assert np.array_equal(
+        stratified_split(labels, "auto", rng())[1], stratified_split(labels, 5000, rng())[1]
+    )
+
+
 def test_zero_takes_no_sample():
     train, validation = stratified_split(np.arange(10), 0, rng())
     assert len(validation) == 0
