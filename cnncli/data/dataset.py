@@ -50,6 +50,8 @@ class Dataset:
         classes: the name of each class, by label.
         mean: the mean of the training pixels / 255.
         std: the standard deviation of the training pixels / 255.
+        test_drawn: whether the test images were drawn from one folder with the training images, so that another
+            picture in it changes both.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Dataset:
     classes: tuple[str, ...]
     mean: float
     std: float
+    test_drawn: bool = False
 
     @property
     def input_shape(self) -> Shape:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from cnncli.runs import Run
 from cnncli.training.evaluate import Evaluation, evaluate
 from cnncli.training.lookup import run_or_file
 from cnncli.training.model import Model, load_model
-from cnncli.training.prepare import select_split
+from cnncli.training.prepare import data_checksum, select_split, split_indices
 from cnncli.training.results import evaluation_document, write_evaluation
 
 SplitName = Literal["test", "val", "train"]
@@ -127,7 +127,7 @@ def _evaluate(
 
 def _images(models: Sequence[Model], whole: Dataset, split: SplitName, *, is_own: bool) -> Split:
     """Return the images of a split, the same as when the models were trained."""
-    if split == "test":
+    if split == "test" and not (is_own and whole.test_drawn):
         return whole.test
     if not is_own:
         if split == "val":
@@ -136,13 +136,40 @@ def _images(models: Sequence[Model], whole: Dataset, split: SplitName, *, is_own
                 "use `split='test'` or `split='train'` with another set",
             )
         return whole.train
+    for model in models:
+        _check_unchanged(model, whole)
+    if split == "test":
+        return whole.test
     seed = _same(models, "seed", "their validation images differ: use `split='test'`")
     data = _data_config(models[0])
-    if any(_data_config(model).get("validation") != data.get("validation") for model in models):
-        raise UsageError("the runs held out different images", "use `split='test'`")
+    for key in ("validation",) if split == "val" else ("validation", "limit"):
+        if any(_data_config(model).get(key) != data.get(key) for model in models):
+            raise UsageError("the runs held out different images", "use `split='test'`")
     return select_split(
         whole, split, seed=seed, validation=data.get("validation", 0), limit=data.get("limit")
     )
+
+
+def _check_unchanged(model: Model, dataset: Dataset) -> None:
+    """Refuse a set with other images than in training: its splits are drawn anew, over images that were trained on.
+
+    Raises:
+        DataError: the images have changed, or the checkpoint does not say which they were.
+    """
+    data, training = _data_config(model), model.meta.get("training")
+    expected = training.get("data_checksum") if isinstance(training, dict) else None
+    found, seed = None, model.meta.get("seed", 0)
+    with suppress(UsageError):  # too few images are left for the validation part
+        train, _ = split_indices(
+            dataset, seed=seed, validation=data.get("validation", 0), limit=data.get("limit")
+        )
+        found = data_checksum(dataset, train)
+    if found is None or found != expected:
+        raise DataError(
+            f"the images of {dataset.name} are not those that {model.name} was trained on, so a part of it may hold "
+            "images that were trained on",
+            "put the old images back, or measure on a data set of new images: `dataset`",
+        )
 
 
 def _same(models: Sequence[Model], field: str, hint: str) -> Any:

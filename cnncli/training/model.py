@@ -63,6 +63,12 @@ def load_model(source: Run | str | Path, checkpoint: Literal["best", "last"] = "
     path = _find_checkpoint(source, checkpoint)
     saved = load_checkpoint(path)
     meta = saved.meta
+    is_file = not isinstance(source, Run) and path == Path(source)
+    if checkpoint == "best" and path.name == "last.npz" and not is_file and meta.get("best") is not None:
+        raise RunError(
+            f"{path.with_name('best.npz')} is missing, the checkpoint of the best epoch",
+            f"put the file back, or use the last checkpoint: {path}",
+        )
     shape: Shape = tuple(meta["input_shape"])
     spec = _read_spec(meta.get("model"), path)
     try:

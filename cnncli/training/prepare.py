@@ -89,7 +89,6 @@ def prepare(config: "Config", *, data_dir: str | Path | None = None) -> Prepared
         indices=train,
     )
     optimizer, schedule, average = _build_optimization(config, network, len(batches))
-    images, labels = map(np.ascontiguousarray, (dataset.train.images, dataset.train.labels))
     return Prepared(
         config=config,
         dataset=dataset,
@@ -100,8 +99,14 @@ def prepare(config: "Config", *, data_dir: str | Path | None = None) -> Prepared
         schedule=schedule,
         average=average,
         normalize=normalize,
-        data_checksum=zlib.crc32(train.data, zlib.crc32(labels.data, zlib.crc32(images.data))),
+        data_checksum=data_checksum(dataset, train),
     )
+
+
+def data_checksum(dataset: Dataset, train: IntArray) -> int:
+    """Return a checksum of a training set and of the positions (N,) in it that are trained on."""
+    images, labels, train = map(np.ascontiguousarray, (dataset.train.images, dataset.train.labels, train))
+    return zlib.crc32(train.data, zlib.crc32(labels.data, zlib.crc32(images.data)))
 
 
 def select_split(

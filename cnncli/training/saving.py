@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnncli.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from cnncli.errors import CheckpointError, RunError, UsageError
+from cnncli.errors import CheckpointError, ConfigError, RunError, UsageError
 from cnncli.runs import Run
 from cnncli.training.prepare import Prepared
 from cnncli.training.state import TrainingState
@@ -55,14 +57,31 @@ def save_best(run: Run, prepared: Prepared, state: TrainingState) -> None:
     save_checkpoint(run.best_path, Checkpoint(weights, meta=_meta(run, prepared, state)))
 
 
-def restore(run: Run, prepared: Prepared) -> TrainingState:
-    """Restore the state and the arrays in last.npz; without that file, return the state at the start.
+def check_resumable(run: Run) -> None:
+    """Refuse to start a run again from epoch 1 if it has saved a checkpoint that is no longer there.
 
     Raises:
-        CheckpointError: the checkpoint is damaged or does not fit.
-        RunError: the config or the data is not what the run started with.
+        RunError: last.npz is missing, and run.json or metrics.csv says that there was one.
+    """
+    if run.last_path.exists():
+        return
+    info, rows = run.read_info(), run.read_metrics()
+    # The row of epoch 1 is written just before the first last.npz, so a kill may leave one row without a checkpoint.
+    if info.get("saved_steps", info.get("epochs_done")) or len(rows) > 1:
+        done = max(len(rows), int(info.get("epochs_done") or 0))
+        raise _missing(run, run.last_path, f"{run.name} has done {done} epochs")
+
+
+def restore(run: Run, prepared: Prepared) -> TrainingState:
+    """Restore the state and the arrays in last.npz; return the state at the start if the run has not saved any.
+
+    Raises:
+        CheckpointError: a checkpoint is damaged or does not fit.
+        RunError: a file of the run is missing or older than another, or the config or the data is not what the run
+            started with.
     """
     if not run.last_path.exists():
+        check_resumable(run)
         return TrainingState()  # the run was stopped before its first checkpoint
     saved = load_checkpoint(run.last_path)
     training = saved.meta.get("training")
@@ -80,14 +99,12 @@ def restore(run: Run, prepared: Prepared) -> TrainingState:
         raise CheckpointError(
             f"{run.last_path} has a state that this version does not know: {error}"
         ) from error
+    _check_best(run, state)
+    _restore_history(run, state)
     prepared.network.load_state(saved.network)
     prepared.optimizer.load_state_dict(saved.optimizer)
     if prepared.average is not None:
         prepared.average.load_state_dict(saved.average)
-    first_epoch = state.history[0]["epoch"] if state.history else 1
-    if first_epoch > 1:  # the checkpoint has the end of a long history, metrics.csv all of it
-        earlier = [dict(row) for row in run.read_metrics() if (row["epoch"] or 0) < first_epoch]
-        state.history[:0] = earlier
     return state
 
 
@@ -122,6 +139,46 @@ def check_something_left(run: Run, state: TrainingState, settings: "TrainConfig"
     )
 
 
+def _check_best(run: Run, state: TrainingState) -> None:
+    """Refuse a best.npz that is missing or is not of the best epoch; a kill may leave one of the epoch after it."""
+    if state.best_epoch is None:
+        return
+    if not run.best_path.exists():
+        raise _missing(run, run.best_path, f"the best epoch of {run.name} is epoch {state.best_epoch}")
+    found = load_checkpoint(run.best_path).meta.get("best") or {}
+    if found != state.best() and not found.get("epoch", 0) > state.best_epoch:
+        raise RunError(
+            f"{run.best_path} has the weights of epoch {found.get('epoch', 'none')}, "
+            f"and the best epoch of {run.name} is epoch {state.best_epoch}",
+            f"put the right file back, or train a new run from {run.config_path}",
+        )
+
+
+def _restore_history(run: Run, state: TrainingState) -> None:
+    """Add the earlier epochs to a long history: the checkpoint has its end, metrics.csv all of it."""
+    rows, done = run.read_metrics(), state.epoch - 1
+    if len(rows) > done + 1:  # a kill leaves one row more than the checkpoint has epochs
+        raise RunError(
+            f"{run.last_path} is from epoch {done}, and metrics.csv has {len(rows)} epochs",
+            "put the newer checkpoint back; or, to train the other epochs again, remove their rows from metrics.csv",
+        )
+    first_epoch = state.history[0]["epoch"] if state.history else 1
+    earlier = [dict(row) for row in rows if row["epoch"] < first_epoch]
+    if len(earlier) < first_epoch - 1:
+        raise RunError(
+            f"{run.metrics_path} lacks epochs, and the checkpoint has those from {first_epoch} on only",
+            "put the file back, or train a new run",
+        )
+    state.history[:0] = earlier
+
+
+def _missing(run: Run, path: Path, why: str) -> RunError:
+    return RunError(
+        f"{path} is missing, and {why}: it cannot go on",
+        f"put the file back, or train a new run from {run.config_path}",
+    )
+
+
 def _meta(run: Run, prepared: Prepared, state: TrainingState) -> dict[str, Any]:
     """Return the JSON part of a checkpoint; with the arrays it is all that predict and eval need."""
     config = prepared.config
@@ -148,15 +205,29 @@ def _meta(run: Run, prepared: Prepared, state: TrainingState) -> dict[str, Any]:
 
 def _check_same_config(run: Run, saved: Any, config: "Config") -> None:
     """Refuse a config that differs in a key outside CHANGEABLE: the result would belong to neither config."""
-    old, new = _flat(saved), _flat(json.loads(json.dumps(config.to_dict())))
+    from cnncli.config.schema import Config
+
+    with suppress(ConfigError):  # fill in what an older version did not have
+        saved = Config.from_data(saved, config.origin).to_dict()
+    old, new = _flat(_as_json(saved)), _flat(_as_json(config.to_dict()))
     if old.get("engine.shards") == "auto":  # the run used the plain engine, which has no shards
-        del old["engine.shards"]
-    for key in sorted(old):
-        if old[key] != new.get(key) and not key.startswith(CHANGEABLE):
+        new["engine.shards"] = "auto"
+    for key in sorted(old | new):
+        if old.get(key) != new.get(key) and not key.startswith(CHANGEABLE):
             raise RunError(
-                f"{run.name} was started with {key} = {old[key]}; a resume cannot change it to {new.get(key)}",
+                f"{run.name} was started with {key} = {_value(old, key)}; "
+                f"a resume cannot change it to {_value(new, key)}",
                 hint="train a new run with the changed config",
             )
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _value(flat: Mapping[str, Any], key: str) -> str:
+    """Return what a config has under a key, or its default."""
+    return str(flat[key]) if key in flat else "its default"
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from cnncli.training.evaluate import Evaluation, evaluate
 from cnncli.training.fit import fit
 from cnncli.training.prepare import Prepared, prepare
 from cnncli.training.results import TrainResult, write_results
-from cnncli.training.saving import check_something_left, restore, save_best, save_last
+from cnncli.training.saving import check_resumable, check_something_left, restore, save_best, save_last
 from cnncli.training.state import EpochRecord, StepRecord, TrainingState
 from cnncli.training.step_profile import StepProfile
 
@@ -84,7 +84,7 @@ def train_run(
         1
     """
     with run.lock():
-        if not resume and run.last_path.exists():
+        if not resume and (run.last_path.exists() or run.best_path.exists() or run.read_metrics()):
             raise RunError(
                 f"{run.name} has been trained already", "go on with it: `resume=True`", run=run.path
             )
@@ -151,7 +151,8 @@ class _Session:
     ) -> Iterator[StepRecord | EpochRecord | TrainResult]:
         config, run = self.config, self.run
         was_done = run.read_info().get("status") == "done"
-        make_folder(run.checkpoints)
+        if self.resume:
+            check_resumable(run)
         self.prepared = prepared or prepare(config, data_dir=data_dir)
         if self.resume:
             self.state = restore(run, self.prepared)
@@ -211,6 +212,8 @@ class _Session:
     def _begin(self, extended: bool) -> None:
         """Write what is known before the first step."""
         run, config, state = self.run, self.config, self.state
+        self._saved_at = (state.global_step, time.monotonic())
+        make_folder(run.checkpoints)
         write_text_atomic(run.config_path, config.to_yaml())
         run.rewrite_metrics(state.history)
         info = run.read_info()
@@ -231,7 +234,6 @@ class _Session:
         }
         run.write_info(**info)
         self._phase = "training"
-        self._saved_at = (state.global_step, time.monotonic())
 
     def _validation(self, executor: Executor) -> Callable[[], Evaluation] | None:
         held_out = self.prepared.validation
@@ -255,7 +257,6 @@ class _Session:
             save_best(self.run, self.prepared, self.state)
         self.run.append_metrics(record.row())
         self._save_last()
-        self.run.write_info(**self._progress())
 
     def _save_if_due(self) -> None:
         every = self.config.train.save_every
@@ -268,6 +269,7 @@ class _Session:
     def _save_last(self) -> None:
         save_last(self.run, self.prepared, self.state)
         self._saved_at = (self.state.global_step, time.monotonic())
+        self.run.write_info(**self._progress())
 
     def _write_status(self, status: str, **fields: object) -> None:
         """Set the status, unless this process has not changed the run yet or has finished it."""
@@ -304,6 +306,7 @@ class _Session:
         return {
             "epochs_done": state.epoch - 1,
             "steps_done": state.global_step,
+            "saved_steps": self._saved_at[0],
             "best_epoch": state.best_epoch,
             "val_accuracy": state.best_accuracy,
             "val_loss": state.best_loss,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from cnncli.cli.eval import confusion_table, worst_pairs
@@ -100,6 +101,97 @@ def test_a_checkpoint_file_can_be_named(cnn, run) -> None:
     shutil.copy("runs/run-1/checkpoints/best.npz", "taken-home.npz")
     document = json.loads(cnn("eval", "taken-home.npz", "--json").stdout)
     assert (document["run"], document["checkpoint"]) == ("run-1", "taken-home")
+
+
+def flip_a_pixel(part: str) -> None:
+    """Change one pixel of tiny's images."""
+    path = Path(f"tiny/{part}-images-idx3-ubyte")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 255
+    path.write_bytes(content)
+
+
+def test_images_that_are_not_those_of_the_training_have_no_val_and_no_train_part(cnn, run) -> None:
+    flip_a_pixel("train")
+    for split in ("val", "train"):
+        result = cnn("eval", run, "--split", split, "--no-plots")
+        assert result.exit_code == 1
+        assert result.stdout == ""
+        error, hint = result.stderr.splitlines()[-2:]
+        assert error.startswith("error: the images of tiny are not those that run-1 was trained on")
+        assert "--dataset" in hint
+    assert not Path("runs/run-1/eval/val.json").exists()
+    assert cnn("eval", run, "--no-plots").exit_code == 0  # its test images are files of their own
+
+
+def test_other_test_images_leave_the_validation_images_as_they_were(cnn, run) -> None:
+    flip_a_pixel("t10k")
+    assert cnn("eval", run, "--split", "val", "--no-plots").exit_code == 0
+
+
+def test_a_set_that_has_shrunk_is_not_split_anew(cnn, run) -> None:
+    from cnncli.data.readers.idx import read_idx, write_idx
+
+    for kind in ("images-idx3", "labels-idx1"):
+        path = Path(f"tiny/train-{kind}-ubyte")
+        write_idx(path, read_idx(path)[:20])
+    result = cnn("eval", run, "--split", "val", "--no-plots")
+    assert result.exit_code == 1
+    assert "are not those that run-1 was trained on" in result.stderr
+
+
+def test_runs_on_different_parts_of_a_set_have_no_training_images_in_common(cnn, run) -> None:
+    assert cnn(*TRAIN, "--set", "data.limit=60").exit_code == 0
+    result = cnn("eval", "run-1", "run-2", "--split", "train")
+    assert result.exit_code == 2 and "held out different images" in result.stderr
+    assert cnn("eval", "run-1", "run-2", "--split", "val", "--json").exit_code == 0
+
+
+@pytest.fixture
+def shapes(place: Path, cnn) -> Path:
+    """A run on a folder of pictures without test/, so that test and validation images are drawn from it."""
+    rng = np.random.default_rng(0)
+    for label in range(2):
+        folder = Path("shapes", "ab"[label])
+        folder.mkdir(parents=True)
+        for number in range(25):
+            pixels = rng.integers(0, 100, (28, 28)).astype(np.uint8)
+            pixels[4 + label * 14 : 8 + label * 14, 4:24] = 255
+            Image.fromarray(pixels).save(folder / f"{number:02}.png")
+    options = (
+        "--set",
+        "data.dataset=folder:shapes",
+        "--set",
+        "data.validation=10",
+        "--set",
+        "model.-1.linear=2",
+    )
+    result = cnn(*TRAIN, *options)
+    assert result.exit_code == 0, result.stderr
+    return Path("shapes")
+
+
+@pytest.mark.parametrize("change", ["added", "removed", "renamed", "changed"])
+def test_a_folder_with_another_picture_is_not_measured_on_images_of_the_training(cnn, shapes, change) -> None:
+    for split in ("test", "val", "train"):
+        assert cnn("eval", "run-1", "--split", split, "--no-plots").exit_code == 0
+    one = shapes / "a" / "00.png"
+    if change == "added":
+        shutil.copy(one, shapes / "a" / "new.png")
+    elif change == "removed":
+        one.unlink()
+    elif change == "renamed":
+        one.rename(shapes / "a" / "zz.png")
+    else:
+        for one in (shapes / "a").iterdir():
+            Image.new("L", (28, 28), 200).save(one)
+    for split in ("test", "val", "train"):
+        result = cnn("eval", "run-1", "--split", split, "--no-plots")
+        assert result.exit_code == 1, split
+        assert "are not those that run-1 was trained on" in result.stderr
+    resumed = cnn("train", "--resume", "run-1", "--epochs", "9")
+    assert resumed.exit_code == 1
+    assert "the training images are not those that run-1 was started with" in resumed.stderr
 
 
 def test_a_set_of_other_images_is_refused(cnn, run) -> None:

@@ -73,6 +73,20 @@ def test_a_run_gives_its_best_checkpoint_and_the_last_one_while_there_is_no_othe
     assert load_model(str(run.path), "last").checkpoint == "last"
 
 
+def test_a_best_checkpoint_that_is_missing_is_not_replaced_by_the_last_one(tmp_path: Path) -> None:
+    run = create_run(tmp_path)
+    save(run.last_path, best={"epoch": 3, "val_accuracy": 0.9, "val_loss": 0.1})
+    for source in (run, run.path, str(run.path)):
+        with pytest.raises(
+            RunError, match=r"best.npz is missing, the checkpoint of the best epoch"
+        ) as caught:
+            load_model(source)
+        assert str(run.last_path) in str(caught.value.hint)
+    assert load_model(run, "last").checkpoint == "last"
+    for named in (run.last_path, str(run.last_path)):
+        assert load_model(named).checkpoint == "last"
+
+
 def test_a_file_of_another_name_is_called_by_it(tmp_path: Path) -> None:
     model = load_model(save(tmp_path / "digits.npz", run=...))
     assert (model.name, model.checkpoint) == ("digits", "digits")

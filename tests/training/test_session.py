@@ -1,6 +1,7 @@
 """A training in its run folder: what is written, how it stops, and that a resume ends with the same bits."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -521,6 +522,189 @@ def test_a_folder_that_holds_a_training_is_not_trained_over(
     with pytest.raises(RunError, match="run-1 has been trained already"):
         train(config(), run)
     assert run.status() == "done"
+
+
+def files_of(run: Run) -> dict[str, bytes]:
+    """The content of every file of a run but its lock."""
+    return {
+        str(path.relative_to(run.path)): path.read_bytes()
+        for path in sorted(run.path.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+@pytest.fixture
+def trained(config: Callable[..., Config], new_run: Callable[[], Run]) -> Run:
+    run = new_run()
+    train(config(), run)
+    return run
+
+
+def drop_keys(run: Run, *keys: str) -> None:
+    info = {key: value for key, value in run.read_info().items() if key not in keys}
+    run.info_path.write_text(json.dumps(info))
+
+
+@pytest.mark.parametrize("witness", ["run.json", "metrics.csv", "run.json of an older version"])
+def test_a_missing_last_checkpoint_is_not_a_beginning(trained: Run, witness: str) -> None:
+    trained.last_path.unlink()
+    if witness == "metrics.csv":
+        trained.info_path.unlink()
+    else:
+        trained.metrics_path.unlink()
+    if "older" in witness:
+        drop_keys(trained, "saved_steps")
+    before = files_of(trained)
+    with pytest.raises(RunError, match=r"last.npz is missing, and run-1 has done 3 epochs") as caught:
+        train(None, trained, resume=True, epochs=5)
+    assert caught.value.hint and str(trained.config_path) in caught.value.hint
+    assert files_of(trained) == before
+
+
+def test_a_missing_checkpoint_within_the_first_epoch_is_not_a_beginning(
+    config: Callable[..., Config], new_run: Callable[[], Run]
+) -> None:
+    run = new_run()
+    records = train_run(config("train.save_every.steps=2"), run, plots=False)
+    for _ in range(3):
+        next(records)
+    assert run.read_info()["saved_steps"] == 2
+    records.close()  # type: ignore[attr-defined]
+    run.last_path.unlink()
+    with pytest.raises(RunError, match=r"last.npz is missing"):
+        train(None, run, resume=True)
+
+
+def test_a_run_that_failed_before_its_first_checkpoint_may_begin_again(
+    config: Callable[..., Config], new_run: Callable[[], Run]
+) -> None:
+    run = new_run()
+    wild = ["train.optimizer.lr=1e38", "train.clip_norm=null"]
+    with pytest.raises(DivergenceError):
+        train(config(*wild), run)
+    assert not run.last_path.exists() and run.read_info()["steps_done"] > 0
+    with pytest.raises(DivergenceError):
+        train(None, run, resume=True)
+
+
+def test_a_missing_folder_of_checkpoints_is_not_made_anew(trained: Run) -> None:
+    shutil.rmtree(trained.checkpoints)
+    with pytest.raises(RunError, match=r"last.npz is missing"):
+        train(None, trained, resume=True, epochs=5)
+    assert not trained.checkpoints.exists()
+
+
+def test_a_run_without_its_last_checkpoint_is_not_trained_over(
+    config: Callable[..., Config], trained: Run
+) -> None:
+    trained.last_path.unlink()
+    before = files_of(trained)
+    with pytest.raises(RunError, match="run-1 has been trained already"):
+        train(config(), trained)
+    assert files_of(trained) == before
+
+
+def test_a_missing_or_an_older_best_checkpoint_is_refused(
+    config: Callable[..., Config], new_run: Callable[[], Run]
+) -> None:
+    run, others = new_run(), []
+    for record in train_run(config("data.validation=0", "train.average=null"), run, plots=False):
+        if isinstance(record, EpochRecord):  # without validation every epoch is the best one so far
+            others.append(run.best_path.read_bytes())
+    run.best_path.write_bytes(others[0])
+    before = files_of(run)
+    with pytest.raises(RunError, match="the weights of epoch 1, and the best epoch of run-1 is epoch 3"):
+        train(None, run, resume=True, epochs=5)
+    assert files_of(run) == before
+    run.best_path.unlink()
+    with pytest.raises(RunError, match=r"best.npz is missing, and the best epoch of run-1 is epoch 3"):
+        train(None, run, resume=True, epochs=5)
+    assert set(files_of(run)) == set(before) - {"checkpoints/best.npz"}
+
+
+def test_a_best_checkpoint_of_another_run_is_refused(
+    config: Callable[..., Config], new_run: Callable[[], Run], trained: Run
+) -> None:
+    other = new_run()
+    train(config("seed=6"), other)
+    trained.best_path.write_bytes(other.best_path.read_bytes())
+    if load_checkpoint(other.best_path).meta["best"]["epoch"] > trained.read_info()["best_epoch"]:
+        pytest.skip("it looks like the checkpoint of a later epoch")
+    with pytest.raises(RunError, match="the best epoch of run-1 is epoch"):
+        train(None, trained, resume=True, epochs=5)
+
+
+def test_an_older_last_checkpoint_does_not_take_the_place_of_later_epochs(
+    config: Callable[..., Config], new_run: Callable[[], Run]
+) -> None:
+    run, old = new_run(), b""
+    for record in train_run(config(), run, plots=False):
+        if isinstance(record, EpochRecord) and record.epoch == 1:
+            old = run.last_path.read_bytes()
+    expected = final_state(run)
+    run.last_path.write_bytes(old)
+    before = files_of(run)
+    with pytest.raises(RunError, match=r"last.npz is from epoch 1, and metrics.csv has 3 epochs") as caught:
+        train(None, run, resume=True)
+    assert files_of(run) == before
+    assert "remove their rows" in str(caught.value.hint)
+    run.truncate_metrics(1)
+    train(None, run, resume=True)
+    assert final_state(run) == expected
+
+
+def test_a_lost_metrics_file_is_written_anew_from_the_checkpoint(trained: Run) -> None:
+    rows = trained.read_metrics()
+    trained.metrics_path.unlink()
+    train(None, trained, resume=True, epochs=4)
+    assert trained.read_metrics()[:3] == rows
+    assert len(trained.read_metrics()) == 4
+
+
+def test_a_metrics_file_that_alone_has_the_first_epochs_has_to_be_there(
+    config: Callable[..., Config], new_run: Callable[[], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cnncli.training.state.HISTORY_ROWS", 2)
+    run = new_run()
+    train(config(), run)
+    rows = run.read_metrics()
+    run.rewrite_metrics(rows[1:])
+    before = files_of(run)
+    with pytest.raises(RunError, match="lacks epochs, and the checkpoint has those from 2 on only"):
+        train(None, run, resume=True, epochs=4)
+    assert files_of(run) == before
+    run.rewrite_metrics(rows)
+    train(None, run, resume=True, epochs=4)
+    assert run.read_metrics()[:3] == rows
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            ("nesterov: true, ", ""),
+            "train.optimizer.nesterov = True; a resume cannot change it to its default",
+        ),
+        (("momentum: 0.9", "momentum: 0.9, weight_decay: 0.1"), "weight_decay = its default; .* to 0.1"),
+        (("rate: 0.2", "rate: 0.3"), "started with model = "),
+        (("validation: 8", "validation: 9"), "started with data.validation = 8"),
+        (("mean: 0.2", "mean: 0.25"), "data.normalize.mean = 0.2"),
+        (("seed: 5", "seed: 6"), "seed = 5"),
+    ],
+)
+def test_a_config_file_that_was_edited_is_refused(
+    config: Callable[..., Config], new_run: Callable[[], Run], change: tuple[str, str], words: str
+) -> None:
+    run = new_run()
+    train(config("train.optimizer.nesterov=true", "model.5.dropout={rate: 0.2}"), run)
+    text = run.config_path.read_text()
+    old = change[0].replace("nesterov: true, ", ", nesterov: true")
+    assert old in text
+    run.config_path.write_text(text.replace(old, change[1]))
+    before = files_of(run)
+    with pytest.raises(RunError, match=words):
+        train(None, run, resume=True, epochs=5)
+    assert files_of(run) == before
 
 
 def test_a_damaged_checkpoint_is_an_error_and_not_a_fresh_start(

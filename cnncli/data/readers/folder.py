@@ -86,7 +86,8 @@ def load_folder(
         train = Split(train.images[kept], train.labels[kept])
     else:
         test = _read(listing.test, size, colour)
-    return Dataset(f"{FOLDER_PREFIX}{path}", train, test, listing.classes, *pixel_statistics(train.images))
+    name, statistics = f"{FOLDER_PREFIX}{path}", pixel_statistics(train.images)
+    return Dataset(name, train, test, listing.classes, *statistics, test_drawn=listing.test is None)
 
 
 def list_folder(path: str | Path) -> Listing:
