@@ -9,10 +9,10 @@ import inspect
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from io import StringIO
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 import typer.core
@@ -39,11 +39,17 @@ def read_quickly(parameters: list[Any], function: Callable[..., Any] | None) -> 
         function: the one with the parameters in its signature. The types, and the smallest and largest values, are
             those in its annotations. Typer still reads a parameter of a type that is not known here.
     """
-    hints = get_type_hints(function, include_extras=True) if function else {}
+    readers = _readers(function) if function else {}
     for parameter in parameters:
-        annotation, *details = get_args(hints.get(parameter.name)) or (None,)
-        parameter.process_value = partial(_process_value, parameter, _reader(annotation, *details))
+        parameter.process_value = partial(_process_value, parameter, readers.get(parameter.name))
     return parameters
+
+
+@cache
+def _readers(function: Callable[..., Any]) -> dict[str, Callable[[Any], Any] | None]:
+    """Return for each parameter of a function what reads its value."""
+    hints = get_type_hints(function, include_extras=True)
+    return {name: _reader(*get_args(hint)) for name, hint in hints.items() if get_origin(hint) is Annotated}
 
 
 def _process_value(parameter: Any, read: Callable[[Any], Any] | None, ctx: Any, value: Any) -> Any:

@@ -42,9 +42,11 @@ def dry_run(config: "Config") -> Iterator[DryRun]:
         ConfigError, DataError, CnnError: see `prepare`.
 
     Example:
-        >>> with dry_run(load_config("mnist.yaml")) as short:  # doctest: +SKIP
-        ...     for record in train_run(short.config, short.run, prepared=short.prepared):
-        ...         print(record)
+        >>> from cnncli import load_config, train_run
+        >>> with dry_run(load_config("synthetic")) as short:
+        ...     *_, result = train_run(short.config, short.run, prepared=short.prepared, plots=False)
+        >>> result.epochs
+        1
     """
     images = min(config.data.limit or BATCHES * config.train.batch_size, BATCHES * config.train.batch_size)
     warmup = min(config.train.warmup_epochs, 1)

@@ -7,7 +7,6 @@ from typing import Literal
 
 from cnncli.config.files import list_configs
 from cnncli.data.dataset import FOLDER_PREFIX, SYNTHETIC
-from cnncli.data.registry import DATASETS
 from cnncli.errors import PictureError, RunError, UsageError
 from cnncli.names import did_you_mean, matching
 from cnncli.runs import Run, find_run, latest_finished, list_runs
@@ -80,6 +79,8 @@ def kind_of(name: str, runs_dir: Path) -> Kind:
     Raises:
         UsageError: it stands for nothing.
     """
+    from cnncli.data.registry import DATASETS  # not needed for a prediction, which starts faster without it
+
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         return "config"

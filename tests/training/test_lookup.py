@@ -1,0 +1,66 @@
+"""What a user names is found: models, pictures, and the target of an inspection."""
+
+from pathlib import Path
+
+import pytest
+
+from cnncli.errors import PictureError, RunError, UsageError
+from cnncli.runs import create_run
+from cnncli.training.lookup import find_model, find_pictures, kind_of
+
+
+@pytest.fixture(autouse=True)
+def _stand_in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_a_finished_run_the_hint_names_the_call_that_makes_one() -> None:
+    create_run()
+    with pytest.raises(RunError, match="there is no finished run in runs") as caught:
+        find_model(None)
+    assert caught.value.hint == "train one with `train_run`, or name one with `run`"
+
+
+def test_pictures_are_found_in_folders_by_patterns_and_on_stdin() -> None:
+    for name in ("a/2.PNG", "a/b/1.jpg", "a/notes.txt", "a/.hidden/3.png", "c-1.txt", "c-2.txt"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    found = find_pictures(["a", "c-*", "-", "missing.png"], lambda: b"content")
+    assert found == [
+        *(Path("a/2.PNG"), Path("a/b/1.jpg"), Path("c-1.txt"), Path("c-2.txt")),
+        *(("stdin", b"content"), Path("missing.png")),
+    ]
+    for name in ("a/.hidden", "x-*"):
+        Path("a/.hidden/3.png").unlink(missing_ok=True)
+        with pytest.raises(PictureError):
+            find_pictures([name], bytes)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("some.yaml", "config"),
+        ("mnist", "dataset"),
+        ("synthetic", "dataset"),
+        ("folder:pets", "dataset"),
+        ("pets", "dataset"),
+        ("digit.png", "picture"),
+        ("latest", "run"),
+        ("wide", "run"),
+        ("wi", "run"),
+        ("runs/wide", "run"),
+        ("vgg-small", "config"),
+    ],
+)
+def test_a_name_stands_for_one_kind_of_thing(name: str, kind: str) -> None:
+    create_run(name="wide")
+    Path("pets").mkdir()
+    Path("digit.png").touch()
+    assert kind_of(name, Path("runs")) == kind
+
+
+def test_a_name_that_stands_for_nothing_gets_the_nearest() -> None:
+    create_run(name="wide")
+    with pytest.raises(UsageError, match="wdie is no config, run, data set or picture") as caught:
+        kind_of("wdie", Path("runs"))
+    assert caught.value.hint == "did you mean 'wide'?"
