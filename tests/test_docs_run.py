@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
+from typer.testing import CliRunner
+
+from cnncli.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -35,7 +38,9 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_tutorial_runs_from_top_to_bottom(place: Path):
+def test_the_tutorial_runs_from_top_to_bottom(place: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("COLUMNS", "80")
     commands = 0
     for language, content in blocks("tutorial.md"):
         if language == "yaml":
@@ -44,8 +49,8 @@ def test_the_tutorial_runs_from_top_to_bottom(place: Path):
         for line in content.splitlines():
             program, *arguments = shlex.split(line)
             assert program == "cnn"
-            done = run("-m", "cnncli", *arguments, cwd=place)
-            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+            done = CliRunner().invoke(app, arguments, prog_name="cnn")
+            assert done.exit_code == 0, f"{line}\n{done.stdout}{done.stderr}"
             assert max(map(len, done.stdout.splitlines()), default=0) <= 80, line
             commands += 1
     assert commands == 9

@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "cnncli"
 
 
+@cache
 def examples() -> dict[str, list[doctest.Example]]:
     """The examples of each module, found in its text."""
     found = {}

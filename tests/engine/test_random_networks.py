@@ -71,18 +71,29 @@ def test_random_networks_match_the_plain_layers(drawn, images, shards):
         assume(margin(exact, x.astype(np.float64)) > 2e-6)
     exact.load_state(state)
     fast.load_state(state)
-    own = build_network(model, shape, rng=np.random.default_rng(0))
-    own.load_state(state)
-    logits32 = own.forward(x)
     with FastExecutor(fast, batch_size=images, workers=1, shards=shards) as executor:
         logits = executor.forward(x)
         result = executor.loss_and_gradients(x, labels)
     exact_logits = exact.forward(x)
     loss, _ = exact.loss_and_gradients(x.astype(np.float64), labels)
-    own_loss, _ = own.loss_and_gradients(x, labels)
-    # A BatchNorm over a handful of numbers magnifies rounding, in the plain layers' float32 too. Where these are
-    # further than 1e-5 from float64, the plan may be as far.
     grads = exact.parameters.grads
-    assert distance(logits, exact_logits) < max(1e-5, 4 * distance(logits32, exact_logits))
-    assert abs(result.loss - loss) < max(1e-5 * max(1, abs(loss)), 4 * abs(own_loss - loss))
-    assert distance(fast.parameters.grads, grads) < max(1e-5, 4 * distance(own.parameters.grads, grads))
+    errors = (
+        distance(logits, exact_logits),
+        abs(result.loss - loss) / max(1, abs(loss)),
+        distance(fast.parameters.grads, grads),
+    )
+    if max(errors) >= 1e-5:
+        # A BatchNorm over a handful of numbers magnifies rounding, in the plain layers' float32 too. Where these are
+        # further than 1e-5 from float64, the plan may be as far.
+        own = build_network(model, shape, rng=np.random.default_rng(0))
+        own.load_state(state)
+        own_logits = own.forward(x)
+        own_loss, _ = own.loss_and_gradients(x, labels)
+        own_errors = (
+            distance(own_logits, exact_logits),
+            abs(own_loss - loss) / max(1, abs(loss)),
+            distance(own.parameters.grads, grads),
+        )
+        assert all(
+            error < max(1e-5, 4 * own_error) for error, own_error in zip(errors, own_errors, strict=True)
+        )

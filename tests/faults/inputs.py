@@ -207,13 +207,31 @@ def bombs(folder: Path, count: int) -> Outcome:
     )
 
 
+def _deflated_gigabyte(begin: bytes = b"") -> bytes:
+    """Return the deflated form of some bytes and a gigabyte of zeros, in the time that a megabyte takes.
+
+    After a full flush the compressor remembers nothing, so each megabyte of zeros becomes the same bytes.
+    """
+    deflate = zlib.compressobj(1, wbits=-15)
+    body = deflate.compress(begin) + deflate.flush(zlib.Z_FULL_FLUSH)
+    body += 1000 * (deflate.compress(bytes(1_000_000)) + deflate.flush(zlib.Z_FULL_FLUSH))
+    return body + deflate.flush()
+
+
+def _gigabyte_checksum(checksum: Callable[..., int], begin: bytes = b"") -> int:
+    zeros, value = bytes(1_000_000), checksum(begin)
+    for _ in range(1000):
+        value = checksum(zeros, value)
+    return value
+
+
 def _gzip_bomb(place: Path) -> tuple[str, ...]:
     folder = place / "set"
     folder.mkdir()
-    with gzip.open(folder / "train-images-idx3-ubyte.gz", "wb", compresslevel=1) as file:
-        file.write(struct.pack(">IIII", 0x803, 10, 28, 28))
-        for _ in range(1000):
-            file.write(bytes(1_000_000))
+    header = struct.pack(">IIII", 0x803, 10, 28, 28)
+    trailer = struct.pack("<II", _gigabyte_checksum(zlib.crc32, header), len(header) + 1_000_000_000)
+    content = b"\x1f\x8b\x08" + bytes(7) + _deflated_gigabyte(header) + trailer
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(content)
     _rest_of_a_set(folder)
     return ("inspect", "set")
 
@@ -248,7 +266,7 @@ def _png_bomb(place: Path) -> tuple[str, ...]:
 
 
 def _png_text(place: Path) -> tuple[str, ...]:
-    text = zlib.compress(bytes(1_000_000_000), 1)
+    text = b"\x78\x01" + _deflated_gigabyte() + struct.pack(">I", _gigabyte_checksum(zlib.adler32))
     header = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
     content = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"zTXt", b"a\0\0" + text)
     content += _chunk(b"IDAT", zlib.compress(bytes(72))) + _chunk(b"IEND", b"")

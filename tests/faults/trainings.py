@@ -48,7 +48,7 @@ engine: {kind: fast, workers: 2, shards: 2}
 """
 
 
-def write_config(folder: Path, epochs: int = 12) -> Path:
+def write_config(folder: Path, epochs: int = 6) -> Path:
     """Write a small set of three classes and a config with every kind of state in it."""
     rng = np.random.default_rng(0)
     data = folder / "set"
