@@ -5,7 +5,6 @@ import pytest
 
 from cnncli.data.synthetic.draw import draw_digits, make_synthetic, render_digit
 from cnncli.data.synthetic.strokes import STROKE_VARIANTS, StrokeVariant, control_points, spline
-from cnncli.pictures.place import center_by_mass
 
 
 @pytest.fixture(scope="module")
@@ -123,35 +122,3 @@ def test_a_corner_is_sharp_and_a_curve_is_not():
 
     assert sharpest("0 0, 50 0!, 50 100") == pytest.approx(90, abs=1)
     assert sharpest("0 0, 50 0, 50 100") < 15
-
-
-def test_placing_puts_the_centre_of_mass_at_14_and_ties_up():
-    dot = np.zeros((3, 5, 5), np.uint8)
-    dot[0, 1, 3] = 9
-    dot[1, 2, :2] = 7  # centre of mass half-way between two pixels
-    dot[2, 0, 0], dot[2, 4, 4] = 1, 3
-    placed = center_by_mass(dot)
-    assert np.argwhere(placed[0]).tolist() == [[14, 14]]
-    assert np.argwhere(placed[1]).tolist() == [[14, 14], [14, 15]]
-    assert np.argwhere(placed[2]).tolist() == [[11, 11], [15, 15]]
-
-
-def test_placing_keeps_a_lopsided_digit_inside():
-    lopsided = np.zeros((1, 20, 20), np.uint8)
-    lopsided[0, :3] = 255
-    lopsided[0, 19, 0] = 1
-    placed = center_by_mass(lopsided)[0]
-    assert placed.astype(int).sum() == lopsided.astype(int).sum()
-    assert placed[27].any()
-
-
-def test_placing_leaves_the_digits_of_mnist_where_they_are(mnist_dir):
-    from cnncli.data.load import load_dataset
-
-    images = load_dataset("mnist", mnist_dir, splits=["test"]).test.images
-    moved = 0
-    for image in images:
-        rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
-        box = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        moved += not np.array_equal(center_by_mass(box[None])[0], image)
-    assert moved <= len(images) / 1000

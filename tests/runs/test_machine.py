@@ -1,0 +1,72 @@
+"""A run records where it was trained, and a process is recognized later."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cnncli
+from cnncli.runs import machine_facts
+from cnncli.runs.machine import git_commit, is_alive, process_identity
+from tests.runs.sample import run_code
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+
+
+@linux
+@pytest.mark.parametrize(
+    ("change", "alive"),
+    [
+        ({}, True),
+        ({"start": 1}, False),
+        ({"boot": "another"}, False),
+        ({"pid": 2**22 + 1}, False),
+        ({"pid": 10**30}, True),
+        ({"pid": 1}, False),
+        ({"pid": -1}, True),
+        ({"pid": "7"}, True),
+        ({"host": "another", "pid": 2**22 + 1}, True),
+    ],
+)
+def test_a_process_is_told_from_a_later_one_of_its_number(change: dict[str, Any], alive: bool) -> None:
+    """What cannot be known counts as alive: another host, a process number that is none."""
+    assert is_alive({**process_identity(), **change}) is alive
+
+
+@linux
+def test_the_start_of_a_process_is_read_whatever_its_name(tmp_path: Path) -> None:
+    code = """
+from pathlib import Path
+from cnncli.runs.machine import process_identity
+plain = process_identity()
+Path("/proc/self/comm").write_text("a) R 1 (b")
+print(process_identity() == plain and plain["start"] > 0)
+"""
+    assert run_code(code).stdout == "True\n"
+
+
+def test_the_machine_and_what_it_ran_are_noted() -> None:
+    facts = machine_facts()
+    assert facts["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert facts["numpy"] == np.__version__ and facts["cnncli"] == cnncli.__version__
+    assert facts["command_line"] == sys.argv
+    assert 1 <= facts["cpus_usable"] <= facts["cpu_count"]
+    assert facts["blas"] != "unknown"
+    json.dumps(facts)
+
+
+def test_the_commit_is_that_of_the_folder_or_none(tmp_path: Path) -> None:
+    assert git_commit(tmp_path / "missing") is None
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e@example.org"]
+    try:
+        subprocess.run([*git, "init", "-q"], check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("git is not installed")
+    assert git_commit(tmp_path) is None
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
+    assert git_commit(tmp_path) == head.strip() and len(head.strip()) == 40
