@@ -20,7 +20,7 @@ COMMANDS = {
     "download": "Fetch data sets, checked against known hashes.",
     "train": "Train a network into a run folder.",
     "eval": "Measure a run on labelled images.",
-    "predict": "Read the digits in pictures of your own.",
+    "predict": "Read pictures of your own.",
     "inspect": "Show a config, a run, a data set or a picture in detail.",
 }
 """The commands in the order in which a newcomer needs them.

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,6 +20,16 @@ DataDir = Annotated[
 RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="The folder of the runs.")]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")
+]
+
+Prepare = Annotated[
+    Literal["auto", "digits", "as_is"],
+    typer.Option(
+        "--prepare",
+        metavar="auto|digits|as_is",
+        help="Look for digits and bring each into the form of MNIST, or take whole pictures;"
+        " auto does what was done in training.",
+    ),
 ]
 
 Plots = Annotated[

@@ -1,13 +1,15 @@
 """`cnn predict`: reads the digits in pictures of the user's own."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from cnncli.cli.console import note, print_json
-from cnncli.cli.options import Json, RunsDir, complete_run
+from cnncli.cli.hints import option_hint
+from cnncli.cli.options import Json, Prepare, RunsDir, complete_run
 from cnncli.errors import PictureError
 
 EXAMPLES = """
@@ -46,15 +48,15 @@ def predict(
         typer.Option(
             "--invert",
             metavar="auto|yes|no",
-            help="Whether the digits are dark on light paper; auto looks at the picture.",
+            help="Whether to invert pictures, such as dark digits on light paper; auto looks at the picture.",
         ),
     ] = "auto",
+    prepare: Prepare = "auto",
     raw: Annotated[
         bool,
         typer.Option(
             "--raw",
-            help="Do not look for digits: resize the whole picture and read it. Use it for runs trained on your"
-            " own folder.",
+            help="Take whole pictures, as `--prepare as_is`, and never invert them unless told to.",
         ),
     ] = False,
     save_input: Annotated[
@@ -67,10 +69,11 @@ def predict(
     runs_dir: RunsDir = Path("runs"),
     json: Json = False,
 ) -> int:
-    """Read the digits in pictures of your own.
+    """Read pictures of your own.
 
-    Photos, scans and drawings, with one digit or many in each. Every digit is found, cut out and resized to the
-    form of the training images. That image is drawn beside the network's best guesses.
+    They are prepared as the pictures of the training were. For digits that means photos, scans and drawings with one
+    digit or many in each: every digit is found, cut out and resized to the form of MNIST. For other classes the whole
+    picture is resized. What the network saw is drawn beside its best guesses.
     """
     from cnncli.cli import predict_output
     from cnncli.training.lookup import find_model, find_pictures
@@ -81,7 +84,8 @@ def predict(
     sources = find_pictures(images, _read_stdin)
     draw = len(sources) <= predict_output.MAX_DRAWN
     predictions = []
-    for prediction in iter_predictions(sources, model, invert=invert, raw=raw, top=top):
+    for prediction in iter_predictions(sources, model, invert=invert, prepare=prepare, raw=raw, top=top):
+        prediction = replace(prediction, warnings=tuple(map(option_hint, prediction.warnings)))
         predictions.append(prediction)
         if not json:
             predict_output.print_prediction(prediction, draw=draw)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from cnncli.training.predict import DigitPrediction, PicturePrediction
+    from cnncli.training.lines import DigitPrediction
+    from cnncli.training.predict import PicturePrediction
 
 MAX_DRAWN = 4
 """If there are more pictures, each gets one line and none is drawn."""

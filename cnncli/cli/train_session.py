@@ -139,5 +139,6 @@ def _summary(result: TrainResult) -> Iterator[tuple[str, str]]:
     yield "validation", percent(result.val_accuracy)
     yield "test", f"{percent(result.test_accuracy)}, loss {four_decimals(result.test_loss)}"
     yield "speed", f"{result.images_per_second:,.0f} images/s in training, {result.seconds:.1f} s in all"
-    elsewhere = runs_dir_option(Path(result.path).parent)
-    yield "next", f"cnn predict digit.png --run {shlex.quote(result.run)}{elsewhere}"
+    run = Run(Path(result.path))
+    picture = "PICTURE" if run.read_info()["preparation"]["form"] == "as_is" else "digit.png"
+    yield "next", f"cnn predict {picture} --run {shlex.quote(result.run)}{runs_dir_option(run.path.parent)}"

@@ -116,6 +116,7 @@ class DataConfig(Section):
         description="auto, a whole number of images (0 or more), or a fraction between 0 and 1",
     )
     limit: int | None = Field(default=None, ge=1, le=10**9, description="a whole number from 1 up, or null")
+    prepare: Literal["auto", "digits", "as_is"] = Field(default="auto", description="auto, digits or as_is")
     normalize: NormalizeConfig | None = Field(default=None, description="{mean: ..., std: ...}, or null")
     augment: Entries = Field(default=(), strict=False, description="a list of augmentations")
 

@@ -16,6 +16,7 @@ from cnncli.nn.layers import LAYERS
 from cnncli.nn.network import Network
 from cnncli.optim.averaging import averaged_weights
 from cnncli.runs import Run
+from cnncli.training.preparation import Preparation, read_preparation
 from cnncli.types import MeanStd, Shape
 
 Spec = list[tuple[str, dict[str, Any]]]
@@ -42,6 +43,11 @@ class Model:
     path: Path
     checkpoint: str
     meta: dict[str, Any]
+
+    @property
+    def preparation(self) -> Preparation:
+        """How the pictures of its training were prepared."""
+        return read_preparation(self.meta, self.network.input_shape)
 
 
 def load_model(source: Run | str | Path, checkpoint: Literal["best", "last"] = "best") -> Model:
@@ -82,6 +88,10 @@ def load_model(source: Run | str | Path, checkpoint: Literal["best", "last"] = "
         raise CheckpointError(
             f"{path} names {len(classes)} classes for the {network.output_shape[0]} outputs of its network"
         )
+    try:
+        read_preparation(meta, shape)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error.message}") from error
     named = meta.get("run")
     return Model(
         network=network,

@@ -1,8 +1,7 @@
-"""Reads the digits in a user's own pictures, with a probability for each."""
+"""Reads a user's own pictures as the training pictures were read, with a probability for each answer."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +9,10 @@ import numpy as np
 
 from cnncli.batches.batches import to_input
 from cnncli.errors import CnnError, UsageError
+from cnncli.pictures.whole import Form, clear_background, from_pixels, resize_whole
+from cnncli.training.lines import DigitPrediction, doubts_about, spaced_text_of, text_of
 from cnncli.training.model import Model
+from cnncli.training.preparation import DIGIT_SHAPE, Prepare
 from cnncli.types import ByteArray
 
 if TYPE_CHECKING:
@@ -19,41 +21,26 @@ if TYPE_CHECKING:
     from cnncli.pictures.digits import Digit, Preprocessed
     from cnncli.pictures.read import Page, PictureFile
 
-Source = str | Path | tuple[str, bytes]
-"""A file, or a name with the content of a file (from stdin, for example)."""
-
-Box = tuple[int, int, int, int]
-
-UNSURE = 0.5
-"""Below this probability an answer counts as unsure."""
+Invert = Literal["auto", "yes", "no"]
 
 
 @dataclass(frozen=True)
-class DigitPrediction:
-    """One digit in a picture.
+class LabeledImage:
+    """An image of a data set, read with exactly its pixels.
 
     Attributes:
-        label: the name of the most probable class.
-        probability: its probability.
-        box: its bounding box in the picture: left, top, right, bottom in pixels.
-        top: the most probable classes with their probabilities, most probable first.
-        pixels: the image that the network saw, (H, W) or (H, W, C), uint8.
+        name: such as "mnist:2462".
+        pixels: (H, W) or (H, W, C), uint8.
+        label: the name of its class.
     """
 
-    label: str
-    probability: float
-    box: Box
-    top: tuple[tuple[str, float], ...]
+    name: str
     pixels: ByteArray
+    label: str
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the entry of `cnn predict --json`."""
-        return {
-            "class": self.label,
-            "probability": self.probability,
-            "box": list(self.box),
-            "top": [list(entry) for entry in self.top],
-        }
+
+Source = str | Path | tuple[str, bytes] | LabeledImage
+"""A file, a name with the content of a file (from stdin, for example), or an image of a data set."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +54,7 @@ class PicturePrediction:
         warnings: what may be wrong, one sentence each.
         error: why the picture could not be read; None when it could.
         hint: what to do about the error, or None.
+        label: the true class of an image of a data set; None for a picture.
     """
 
     path: str
@@ -75,15 +63,23 @@ class PicturePrediction:
     warnings: tuple[str, ...] = ()
     error: str | None = None
     hint: str | None = None
+    label: str | None = None
+
+    @property
+    def spaced(self) -> str:
+        """The text with a space between groups of digits, as in `0171 5534928`."""
+        return spaced_text_of(self.digits)
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of `cnn predict --json`."""
         return {
             "path": self.path,
             "text": self.text,
+            "spaced": self.spaced,
             "digits": [digit.to_json() for digit in self.digits],
             "warnings": list(self.warnings),
             "error": self.error,
+            **({} if self.label is None else {"label": self.label}),
         }
 
 
@@ -91,50 +87,63 @@ def predict_pictures(
     sources: Iterable[Source],
     model: Model,
     *,
-    invert: Literal["auto", "yes", "no"] = "auto",
+    invert: Invert = "auto",
+    prepare: Prepare = "auto",
     raw: bool = False,
     top: int = 3,
 ) -> list[PicturePrediction]:
-    """Read pictures, each with any number of digits.
+    """Read pictures, each with any number of digits, or each as a whole: as in the model's training.
 
     Args:
-        sources: files, or names with contents.
+        sources: files, names with contents, or images of data sets.
         model: from `load_model`.
-        invert: whether to turn dark digits on light paper into bright ones on black; "auto" decides for each picture.
-        raw: do not look for digits; resize the whole picture and read it.
+        invert: whether to invert the picture. "auto" decides for each: digits become bright on black. A whole grey
+            picture is inverted only if its background is bright and those of the training pictures are dark, or the
+            other way round, and never if it has exactly the size of the training images.
+        prepare: "digits" looks for digits and brings each into the form of MNIST, "as_is" takes the whole picture,
+            "auto" does what was done in training.
+        raw: "as_is" without any inversion, unless `invert` is "yes".
         top: how many classes to return for each digit.
 
     Returns:
         One entry for each source, and for each page of a TIFF with several pages. A picture that cannot be read has
         an `error` in its entry; the others are still read. A blank page beside others has a warning and no digits.
 
+    Raises:
+        UsageError: the network does not take such pictures.
+
     Example:
         >>> from cnncli import load_model
         >>> predict_pictures(["digit.png"], load_model("runs/run-3"))[0].text
         '7'
     """
-    return list(iter_predictions(sources, model, invert=invert, raw=raw, top=top))
+    return list(iter_predictions(sources, model, invert=invert, prepare=prepare, raw=raw, top=top))
 
 
 def iter_predictions(
     sources: Iterable[Source],
     model: Model,
     *,
-    invert: Literal["auto", "yes", "no"] = "auto",
+    invert: Invert = "auto",
+    prepare: Prepare = "auto",
     raw: bool = False,
     top: int = 3,
 ) -> Iterator[PicturePrediction]:
     """Read pictures as `predict_pictures` does, one at a time."""
     from cnncli.pictures.read import PictureFile  # loads Pillow
 
+    reader = _Reader(model, invert, _choose_form(model, "as_is" if raw else prepare), raw, top)
     for source in sources:
+        if isinstance(source, LabeledImage):
+            yield reader.read_labeled(source)
+            continue
         name = source[0] if isinstance(source, tuple) else str(source)
         try:
             file = PictureFile(source[1] if isinstance(source, tuple) else source, name)
         except CnnError as error:
             yield PicturePrediction(name, error=error.message, hint=error.hint)
         else:
-            yield from _read_pages(file, model, invert, raw, top)
+            yield from reader.read_pages(file)
 
 
 def predictions_document(model: Model, predictions: Sequence[PicturePrediction]) -> dict[str, Any]:
@@ -142,94 +151,112 @@ def predictions_document(model: Model, predictions: Sequence[PicturePrediction])
     return {"model": model.name, "images": [prediction.to_json() for prediction in predictions]}
 
 
-def _read_pages(
-    file: "PictureFile", model: Model, invert: Literal["auto", "yes", "no"], raw: bool, top: int
-) -> list[PicturePrediction]:
-    """Read all pages of a file; a page without digits is an error only if all pages are such."""
-    from cnncli.pictures.digits import NothingToRead
+def _choose_form(model: Model, prepare: Prepare) -> Form:
+    """Return how pictures are prepared for a model.
 
-    found, blank = [], []
-    for number in range(len(file)):
-        name = file.page_name(number)
-        try:
-            page = file.read(number)
-            try:
-                found.append(_read(name, page, model, invert, raw, top))
-            except NothingToRead as error:
-                blank.append(number)
-                found.append(PicturePrediction(name, (), "", page.warnings, error.message, error.hint))
-        except UsageError:
-            raise
-        except CnnError as error:
-            found.append(PicturePrediction(name, error=error.message, hint=error.hint))
-    if len(blank) < len(file):
-        for number in blank:
-            warnings = (*found[number].warnings, f"{found[number].error}")
-            found[number] = PicturePrediction(file.page_name(number), warnings=warnings)
-    return found
-
-
-def _read(
-    name: str, page: "Page", model: Model, invert: Literal["auto", "yes", "no"], raw: bool, top: int
-) -> PicturePrediction:
-    from cnncli.pictures.digits import find_digits  # loads Pillow
-
-    if model.network.input_shape == (1, 28, 28):
-        found = find_digits(page.picture, invert=invert, raw=raw)
-    else:
-        found = _resize_whole(page.picture, model, invert)
-    digits = tuple(_classify(found.digits, model, top))
-    return PicturePrediction(
-        path=name,
-        digits=digits,
-        text=_text([(digit.line, answer.label) for digit, answer in zip(found.digits, digits, strict=True)]),
-        warnings=(*page.warnings, *found.warnings, *_unsure_warnings(digits)),
-    )
-
-
-def _resize_whole(picture: "Image", model: Model, invert: Literal["auto", "yes", "no"]) -> "Preprocessed":
-    """Resize the whole picture for a network whose inputs are not 28x28 grey images."""
-    from cnncli.pictures.digits import Digit, Preprocessed
-
+    Raises:
+        UsageError: its network does not take such pictures.
+    """
     shape = model.network.input_shape
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise UsageError(f"{model.name} takes inputs of shape {shape}, which are not pictures")
-    channels, height, width = shape
-    resized = picture.convert("L" if channels == 1 else "RGB").resize((width, height))
-    pixels = np.asarray(resized)
-    kind = f"{height}x{width} {'grey' if channels == 1 else 'colour'}"
-    return Preprocessed(
-        (Digit(255 - pixels if invert == "yes" else pixels, (0, 0, *picture.size)),),
-        (f"{model.name} was trained on {kind} pictures: this one was resized as a whole",),
-    )
-
-
-def _classify(digits: "Sequence[Digit]", model: Model, top: int) -> Iterator[DigitPrediction]:
-    """Classify all digits of a picture in one forward pass."""
-    x = to_input(np.stack([digit.pixels for digit in digits]), model.normalize, model.network.dtype)
-    for digit, p in zip(digits, model.network.predict(x), strict=True):  # p: (K,)
-        order = np.argsort(-p, kind="stable")[: max(top, 1)]
-        best = tuple((model.classes[k], float(p[k])) for k in order)
-        yield DigitPrediction(best[0][0], best[0][1], digit.box, best, digit.pixels)
-
-
-def _text(answers: Sequence[tuple[int, str]]) -> str:
-    """Join (line number, label) pairs into lines of text; labels of more than one letter are separated by spaces."""
-    gap = "" if all(len(label) == 1 for _, label in answers) else " "
-    return "\n".join(gap.join(label for _, label in line) for _, line in groupby(answers, key=lambda a: a[0]))
-
-
-def _unsure_warnings(digits: Sequence[DigitPrediction]) -> Iterator[str]:
-    """Yield a warning that names the answers below UNSURE, if there are any."""
-    unsure = [(number, digit) for number, digit in enumerate(digits, start=1) if digit.probability < UNSURE]
-    if not unsure:
-        return
-    if len(digits) == 1:
-        guesses = ", ".join(f"{label} {p:.0%}" for label, p in digits[0].top[:3])
-        yield f"unsure what this is ({guesses})"
-    else:
-        listed = ", ".join(
-            f"no. {number} ({digit.label} {digit.probability:.0%})" for number, digit in unsure[:5]
+    form = model.preparation.form if prepare == "auto" else prepare
+    if form == "digits" and shape != DIGIT_SHAPE:
+        raise UsageError(
+            f"{model.name} takes images of {shape}, and digits in the form of MNIST are {DIGIT_SHAPE}",
+            "take the whole picture: `prepare='as_is'`",
         )
-        more = ", ..." if len(unsure) > 5 else ""
-        yield f"unsure of {len(unsure)} of the {len(digits)}: {listed}{more}"
+    return form
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Prepares and classifies pictures, all in one way."""
+
+    model: Model
+    invert: Invert
+    form: Form
+    raw: bool
+    top: int
+
+    def read_pages(self, file: "PictureFile") -> list[PicturePrediction]:
+        """Read all pages of a file; a page without digits is an error only if all pages are such."""
+        from cnncli.pictures.digits import NothingToRead
+
+        found, blank = [], []
+        for number in range(len(file)):
+            name = file.page_name(number)
+            try:
+                page = file.read(number)
+                try:
+                    found.append(self._read(name, page))
+                except NothingToRead as error:
+                    blank.append(number)
+                    found.append(PicturePrediction(name, (), "", page.warnings, error.message, error.hint))
+            except CnnError as error:
+                found.append(PicturePrediction(name, error=error.message, hint=error.hint))
+        if len(blank) < len(file):
+            for number in blank:
+                warnings = (*found[number].warnings, f"{found[number].error}")
+                found[number] = PicturePrediction(file.page_name(number), warnings=warnings)
+        return found
+
+    def read_labeled(self, image: LabeledImage) -> PicturePrediction:
+        """Read an image of a data set; nothing is looked for in it, and only an image of another size is resized."""
+        found = self._take_whole(from_pixels(image.pixels), self.invert if self.invert == "yes" else "no")
+        return replace(self._answer(image.name, found, whole=True), label=image.label)
+
+    def _read(self, name: str, page: "Page") -> PicturePrediction:
+        from cnncli.pictures.digits import find_digits  # loads Pillow
+
+        if self.form == "digits":
+            found = find_digits(page.picture, self.invert)
+        else:
+            found = self._take_whole(
+                page.picture, "no" if self.raw and self.invert == "auto" else self.invert
+            )
+        return self._answer(name, found, page.warnings, whole=self.form == "as_is")
+
+    def _take_whole(self, picture: "Image", invert: Invert) -> "Preprocessed":
+        """Resize the whole picture as in training, and decide whether to invert it."""
+        from cnncli.pictures.digits import Digit, Preprocessed
+
+        expected = self.model.preparation
+        pixels = resize_whole(picture, expected.size, colour=expected.colour)
+        warnings = []
+        if invert == "auto" and picture.size[::-1] != expected.size:
+            background = clear_background(pixels)
+            if {background, expected.background} == {"dark", "bright"}:
+                said = (
+                    f"its background is {background}, and those of the pictures that {self.model.name} was trained on "
+                    f"are {expected.background}"
+                )
+                if expected.colour:
+                    warnings.append(f"{said}; `invert='yes'` inverts it")
+                else:
+                    invert = "yes"
+                    warnings.append(f"{said}, so it was inverted; `invert='no'` prevents that")
+        if invert == "yes":
+            pixels = 255 - pixels
+        return Preprocessed((Digit(pixels, (0, 0, *picture.size)),), tuple(warnings))
+
+    def _answer(
+        self, name: str, found: "Preprocessed", warnings: Sequence[str] = (), *, whole: bool
+    ) -> PicturePrediction:
+        digits = tuple(self._classify(found.digits))
+        doubts = doubts_about(digits, whole=whole)
+        return PicturePrediction(
+            path=name,
+            digits=digits,
+            text=text_of(digits),
+            warnings=(*warnings, *found.warnings, *doubts),
+        )
+
+    def _classify(self, digits: "Sequence[Digit]") -> Iterator[DigitPrediction]:
+        """Classify all digits of a picture in one forward pass."""
+        model = self.model
+        x = to_input(np.stack([digit.pixels for digit in digits]), model.normalize, model.network.dtype)
+        for digit, p in zip(digits, model.network.predict(x), strict=True):  # p: (K,)
+            order = np.argsort(-p, kind="stable")[: max(self.top, 1)]
+            best = tuple((model.classes[k], float(p[k])) for k in order)
+            yield DigitPrediction(best[0][0], best[0][1], digit.box, best, digit.pixels, digit.line)

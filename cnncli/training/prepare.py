@@ -20,6 +20,7 @@ from cnncli.nn.build import build_network
 from cnncli.nn.network import Network
 from cnncli.optim import ExponentialAverage, Optimizer, Schedule, make_average, make_optimizer, make_schedule
 from cnncli.randomness import stream
+from cnncli.training.preparation import Preparation, preparation_of
 from cnncli.types import IntArray, MeanStd, Shape
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Prepared:
         optimizer, schedule, average: as the config names them.
         normalize: mean and standard deviation, or None.
         data_checksum: of the training images and labels in use; a resume must find the same.
+        preparation: how the pictures became images; `eval` and `predict` do the same.
     """
 
     config: "Config"
@@ -54,6 +56,7 @@ class Prepared:
     average: ExponentialAverage | None
     normalize: MeanStd | None
     data_checksum: int
+    preparation: Preparation
 
 
 def prepare(config: "Config", *, data_dir: str | Path | None = None) -> Prepared:
@@ -100,6 +103,7 @@ def prepare(config: "Config", *, data_dir: str | Path | None = None) -> Prepared
         average=average,
         normalize=normalize,
         data_checksum=data_checksum(dataset, train),
+        preparation=preparation_of(dataset, config.data.prepare),
     )
 
 

@@ -191,6 +191,7 @@ def _meta(run: Run, prepared: Prepared, state: TrainingState) -> dict[str, Any]:
         "classes": list(prepared.dataset.classes),
         "dataset": config.data.dataset,
         "normalize": prepared.normalize,
+        "preparation": prepared.preparation.to_json(),
         "dtype": str(prepared.network.dtype),
         "run": run.name,
         "seed": config.seed,

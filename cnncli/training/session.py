@@ -225,6 +225,7 @@ class _Session:
             "error": None,
             "seed": config.seed,
             "dataset": config.data.dataset,
+            "preparation": self.prepared.preparation.to_json(),
             "epochs": config.train.epochs,
             "parameters": self.prepared.network.get_num_parameters(),
             "train_images": self.prepared.batches.count,

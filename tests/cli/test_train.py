@@ -28,7 +28,7 @@ def test_a_training_tells_its_run_at_the_start_and_the_end(cnn) -> None:
     assert "data tiny: 120 images to train on, 30 held out for validation" in said
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if line)
     assert lines["run"] == "runs/run-1"
-    assert lines["next"] == "cnn predict digit.png --run run-1"
+    assert lines["next"] == "cnn predict PICTURE --run run-1"
     assert set(lines) == {"run", "best", "validation", "test", "speed", "next"}
 
 

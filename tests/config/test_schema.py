@@ -187,6 +187,7 @@ data:
   dir: data
   validation: 0.1
   limit: null
+  prepare: auto
   normalize: null
   augment:
     - shift

@@ -1,0 +1,114 @@
+"""Joins the digits that were read in a picture into lines of text, and says which of them are uncertain."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from statistics import median
+from typing import Any
+
+from cnncli.types import ByteArray
+
+Box = tuple[int, int, int, int]
+
+UNSURE = 0.5
+"""Below this probability the only answer of a picture counts as unsure."""
+
+UNSURE_OF_SEVERAL = 0.8
+"""Below this probability one of several answers counts as unsure."""
+
+MAX_NAMED = 5
+"""How many uncertain answers a warning names."""
+
+WIDE = 1.25
+"""A box wider than its height by this factor may hold two digits; 1.7 % of the digits of MNIST are as wide."""
+
+
+@dataclass(frozen=True)
+class DigitPrediction:
+    """One digit in a picture.
+
+    Attributes:
+        label: the name of the most probable class.
+        probability: its probability.
+        box: its bounding box in the picture: left, top, right, bottom in pixels.
+        top: the most probable classes with their probabilities, most probable first.
+        pixels: the image that the network saw, (H, W) or (H, W, C), uint8.
+        line: the line of the picture that it is on, from 0 at the top.
+    """
+
+    label: str
+    probability: float
+    box: Box
+    top: tuple[tuple[str, float], ...]
+    pixels: ByteArray
+    line: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of `cnn predict --json`."""
+        return {
+            "class": self.label,
+            "probability": self.probability,
+            "box": list(self.box),
+            "top": [list(entry) for entry in self.top],
+        }
+
+
+def text_of(digits: Sequence[DigitPrediction]) -> str:
+    """Return the labels line by line, without gaps; labels of more than one letter are separated by spaces."""
+    gap = "" if all(len(digit.label) == 1 for digit in digits) else " "
+    return "\n".join(gap.join(digit.label for digit in line) for line in lines_of(digits))
+
+
+def spaced_text_of(digits: Sequence[DigitPrediction]) -> str:
+    """Return the text with a space where a line has a gap between two groups of digits."""
+    if any(len(digit.label) != 1 for digit in digits):
+        return text_of(digits)
+    return "\n".join(_spaced(line) for line in lines_of(digits))
+
+
+def lines_of(digits: Sequence[DigitPrediction]) -> list[list[DigitPrediction]]:
+    """Return the digits of each line, from top to bottom."""
+    return [list(line) for _, line in groupby(digits, key=lambda digit: digit.line)]
+
+
+def doubts_about(digits: Sequence[DigitPrediction], *, whole: bool) -> Iterator[str]:
+    """Yield warnings: which answers are unsure, and which may be of two digits.
+
+    Args:
+        digits: all that was read in one picture.
+        whole: whether the picture was read as a whole, so that its shape says nothing.
+    """
+    if len(digits) == 1 and digits[0].probability < UNSURE:
+        guesses = ", ".join(f"{label} {p:.0%}" for label, p in digits[0].top[:3])
+        yield f"unsure what this is ({guesses})"
+    numbered = list(enumerate(digits, start=1))
+    unsure = [(number, digit) for number, digit in numbered if digit.probability < UNSURE_OF_SEVERAL]
+    if unsure and len(digits) > 1:
+        worst = sorted(unsure, key=lambda each: each[1].probability)[:MAX_NAMED]
+        listed = "; ".join(f"no. {number}: {guesses_of(digit)}" for number, digit in sorted(worst))
+        more = "; ..." if len(unsure) > MAX_NAMED else ""
+        yield f"unsure of {len(unsure)} of the {len(digits)}: {listed}{more}"
+    if not whole:
+        for number, digit in numbered:
+            left, top, right, bottom = digit.box
+            if right - left > WIDE * (bottom - top):
+                named = "this" if len(digits) == 1 else f"no. {number}"
+                yield f"{named} may be two digits that touch"
+
+
+def guesses_of(digit: DigitPrediction) -> str:
+    """Return the two best guesses: "7 58 %, 1 41 %"."""
+    return ", ".join(f"{label} {100 * p:.0f} %" for label, p in digit.top[:2])
+
+
+def _spaced(line: Sequence[DigitPrediction]) -> str:
+    """Return the labels of one line, with a space at each gap that is clearly larger than the usual one."""
+    gaps = [right.box[0] - left.box[2] for left, right in pairwise(line)]
+    if not gaps:
+        return line[0].label
+    height = median(digit.box[3] - digit.box[1] for digit in line)
+    usual = sorted(gaps)[(len(gaps) - 1) // 3]
+    wide = [gap > usual + 0.45 * height and gap > 1.6 * usual for gap in gaps]
+    return line[0].label + "".join(
+        f" {digit.label}" if is_wide else digit.label for digit, is_wide in zip(line[1:], wide, strict=True)
+    )
