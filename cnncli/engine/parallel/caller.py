@@ -6,6 +6,7 @@ The number of shards decides how sums are rounded, so the weights depend on it. 
 not matter: the weights are the same to the bit.
 """
 
+import logging
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -21,7 +22,7 @@ from cnncli.engine.executor import (
     images_in_step,
     update_parameters,
 )
-from cnncli.engine.parallel.cores import available_cores, can_fork, default_shards
+from cnncli.engine.parallel.cores import can_fork, default_shards, default_workers, obstacle_to_processes
 from cnncli.engine.parallel.process_pool import ProcessPool
 from cnncli.engine.parallel.shard import ShardRunner, Task, sum_gradients
 from cnncli.engine.parallel.shared_memory import PrivateMemory, SharedArrays, SharedMemory, move_network
@@ -33,6 +34,8 @@ from cnncli.nn.layers import BatchNorm
 from cnncli.nn.network import Network
 from cnncli.optim.optimizers import Optimizer
 from cnncli.types import FloatArray, IntArray
+
+log = logging.getLogger(__name__)
 
 _INFERENCE_IMAGES = 250  # at once in evaluation mode; more make plans longer and nothing faster
 
@@ -54,8 +57,9 @@ class FastExecutor:
         network: whose parameters are read and written; with processes they are moved into shared memory.
         batch_size: the largest batch of the training run.
         shards: the number of shards of a batch, or None for a number that suits the machine.
-        workers: the number of workers, or "auto" for the number of cores.
-        pool: what the workers are; "auto" takes processes where they are faster.
+        workers: the number of workers, or "auto" for the number of cores, or OMP_NUM_THREADS if that is lower.
+        pool: what the workers are; "auto" takes processes where they are faster. Where processes are impossible,
+            the workers are threads, and the log says why.
         clock: measures the parts of the first shard's steps.
     """
 
@@ -73,8 +77,11 @@ class FastExecutor:
         self._blas_limits: Any = None
         self._network = network
         self.shards = default_shards() if shards is None else shards
-        self.workers = min(available_cores() if workers == "auto" else workers, self.shards)
+        self.workers = min(default_workers() if workers == "auto" else workers, self.shards)
         self.processes = self.workers > 1 and (can_fork() if pool == "auto" else pool == "processes")
+        if self.processes and (obstacle := obstacle_to_processes()):
+            log.warning("the workers are threads, which are slower than processes: %s", obstacle)
+            self.processes = False
         self._clock = clock or NoClock()
         image_bytes = 4 * int(np.prod(network.input_shape))
         self._allocate(max(batch_size, min(_INFERENCE_IMAGES, 16_000_000 // image_bytes)))

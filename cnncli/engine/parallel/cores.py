@@ -3,8 +3,10 @@
 The calling process runs all lines of this file.
 """
 
+import multiprocessing
 import os
 import sys
+from functools import cache
 
 _MOST_SHARDS = 8
 
@@ -22,6 +24,15 @@ def available_cores() -> int:
     return cores
 
 
+def default_workers() -> int:
+    """Return the number of workers that "auto" means: the available cores, or OMP_NUM_THREADS if that is lower."""
+    asked = (
+        os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    )  # "4,2" has a number for each level
+    limit = int(asked) if asked.isascii() and asked.isdigit() else 0
+    return min(available_cores(), limit) if limit > 0 else available_cores()
+
+
 def can_fork() -> bool:
     """Return whether forked processes are better workers than threads.
 
@@ -29,6 +40,25 @@ def can_fork() -> bool:
     """
     gil = getattr(sys, "_is_gil_enabled", lambda: True)()
     return sys.platform == "linux" and bool(gil)
+
+
+def obstacle_to_processes() -> str | None:
+    """Return why this process cannot have processes as workers, or None if it can."""
+    if multiprocessing.current_process().daemon:
+        return "this process is daemonic, and Python lets such a process start no others"
+    if not has_semaphores():
+        return "this system offers no semaphores to processes (on Linux they need a writable /dev/shm)"
+    return None
+
+
+@cache
+def has_semaphores() -> bool:
+    """Return whether semaphores between processes can be created here; AWS Lambda, for one, has none."""
+    try:
+        multiprocessing.Semaphore(0)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def default_shards() -> int:

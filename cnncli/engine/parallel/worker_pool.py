@@ -19,13 +19,15 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from multiprocessing.synchronize import Semaphore
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnncli.engine.parallel.cores import can_fork
+from cnncli.engine.parallel.cores import can_fork, has_semaphores
 from cnncli.errors import CnnError, WorkerError
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Semaphore  # its import fails where the system has none
 
 WorkerFunction = Callable[[int, Any], Iterator[None]]
 """(worker, task) -> what that worker does for the task, as a generator that yields at every barrier."""
@@ -48,10 +50,8 @@ class WorkerPool(ABC):
     def __init__(self, workers: int, function: WorkerFunction) -> None:
         self.workers, self.function = workers, function
         self._spins = self._patience()
-        context = multiprocessing.get_context("fork" if can_fork() else None)
         others = range(workers - 1)
-        self._go: list[Semaphore] = [context.Semaphore(0) for _ in others]
-        self._arrived: list[Semaphore] = [context.Semaphore(0) for _ in others]
+        self._go, self._arrived = [_semaphore() for _ in others], [_semaphore() for _ in others]
         self._task = mmap.mmap(-1, _MESSAGE)
         self._errors = [mmap.mmap(-1, _MESSAGE) for _ in others]
         self._state = np.frombuffer(mmap.mmap(-1, 8 * max(workers, 1)), np.int64)
@@ -169,7 +169,7 @@ class WorkerPool(ABC):
                 self._state[worker] = _FAILED
                 arrived.release()
 
-    def _wait_for_go(self, go: Semaphore) -> bool:
+    def _wait_for_go(self, go: "Semaphore | threading.Semaphore") -> bool:
         """In a worker: wait for the caller; False when it is gone."""
         while not _acquire(go, self._spins):
             if not self._caller_alive():
@@ -228,7 +228,14 @@ class ThreadPool(WorkerPool):
                 thread.join(2)
 
 
-def _acquire(semaphore: Semaphore, spins: int) -> bool:
+def _semaphore() -> "Semaphore | threading.Semaphore":
+    """Return a semaphore of the system, which processes can share and which is faster between threads too."""
+    if not has_semaphores():
+        return threading.Semaphore(0)
+    return multiprocessing.get_context("fork" if can_fork() else None).Semaphore(0)
+
+
+def _acquire(semaphore: "Semaphore | threading.Semaphore", spins: int) -> bool:
     """Take a semaphore, at first without sleeping; return False after half a second without it."""
     for _ in range(spins):
         if semaphore.acquire(False):
