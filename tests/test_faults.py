@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.trainings import watched
+from tests.faults.training_runs import watched
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,7 +23,7 @@ def campaign(scale: float, *kinds: str) -> str:
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 
-def test_trainings_that_are_killed_and_stopped() -> None:
+def test_training_runs_that_are_killed_and_stopped() -> None:
     told = campaign(0.02, "kill_points", "signals", "second_signals", "many_starts", "evaluations_meanwhile")
     assert told.count("| nothing |") == 5
 

@@ -17,18 +17,18 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from . import inputs, places, trainings
+from . import inputs, places, training_runs
 from .outcome import Outcome
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- table: python -m tests.faults --write -->", "<!-- end of table -->"
 
 CAMPAIGN: dict[str, tuple[Callable[[Path, int], Outcome], int]] = {
-    "kill_points": (trainings.kill_points, 200),
-    "signals": (trainings.signals, 60),
-    "second_signals": (trainings.second_signals, 10),
-    "many_starts": (trainings.many_starts, 50),
-    "evaluations_meanwhile": (trainings.evaluations_meanwhile, 30),
+    "kill_points": (training_runs.kill_points, 200),
+    "signals": (training_runs.signals, 60),
+    "second_signals": (training_runs.second_signals, 10),
+    "many_starts": (training_runs.many_starts, 50),
+    "evaluations_meanwhile": (training_runs.evaluations_meanwhile, 30),
     "full_disks": (places.full_disks, 40),
     "cut_downloads": (places.cut_downloads, 50),
     "lying_mirrors": (places.lying_mirrors, 20),
@@ -39,7 +39,7 @@ CAMPAIGN: dict[str, tuple[Callable[[Path, int], Outcome], int]] = {
     "pictures": (inputs.pictures, 20_000),
     "bombs": (inputs.bombs, 10),
 }
-"""Each fault with how often it is tried at scale 1."""
+"""Each fault with the number of tries at scale 1."""
 
 
 def table(outcomes: list[Outcome], minutes: float) -> str:
@@ -52,7 +52,7 @@ def table(outcomes: list[Outcome], minutes: float) -> str:
 
 
 def main() -> int:
-    """Run the campaign and tell what came of it."""
+    """Run the campaign and print what each fault led to."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

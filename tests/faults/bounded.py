@@ -1,4 +1,4 @@
-"""Runs code in a process of its own, and tells how long it took, how it ended and how much memory it wanted."""
+"""Runs code in its own process, and measures its time, its exit code and its peak memory."""
 
 import resource
 import subprocess

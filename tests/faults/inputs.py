@@ -1,4 +1,4 @@
-"""Files of every kind, damaged at random or made to be too much: each has to be read right or refused in words."""
+"""Files of every kind, damaged at random or far too large: each must be read correctly or refused with a reason."""
 
 import gzip
 import io
@@ -171,7 +171,7 @@ def pictures(folder: Path, count: int) -> Outcome:
 
 
 def bombs(folder: Path, count: int) -> Outcome:
-    """Offer small files that ask for very much, each to a process of its own."""
+    """Give small files that demand very much memory or time to a process each."""
     lost: list[str] = []
     words: list[str] = []
     checkpoint = _checkpoint(folder)

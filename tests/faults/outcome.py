@@ -1,4 +1,4 @@
-"""What one kind of fault came to."""
+"""The result of one kind of fault."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Disks that are full and folders that cannot be written, mirrors that cut, lie and stall."""
+"""Full disks, folders without write permission, and mirrors that cut, lie and stall."""
 
 import os
 import random
@@ -15,11 +15,11 @@ from cnncli.runs import Run
 
 from .bounded import cnn
 from .outcome import Outcome
-from .trainings import write_config
+from .training_runs import write_config
 
 
 def full_disks(folder: Path, count: int) -> Outcome:
-    """Train on a small tmpfs with ever so much room, so that every write is the one that does not fit once."""
+    """Train on a small tmpfs with a random amount of free space, so that any write can be the one that fails."""
     config = write_config(folder, epochs=3)
     dice, lost, ended, finished = random.Random(6), [], 0, 0
     disk = folder / "disk"

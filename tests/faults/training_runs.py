@@ -1,4 +1,4 @@
-"""Trainings that are killed, stopped, started in crowds, and looked at while they run."""
+"""Training runs that are killed, stopped, started at the same moment, and read while they run."""
 
 import json
 import random
@@ -79,7 +79,7 @@ def start(*arguments: str, cwd: Path) -> "subprocess.Popen[bytes]":
 
 
 def members(group: int) -> list[int]:
-    """Return the processes of a group that are alive."""
+    """Return the living processes of a group."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -93,7 +93,7 @@ def members(group: int) -> list[int]:
 
 
 def seconds_until_gone(group: int, limit: float = 5) -> float | None:
-    """Wait until no process of a group is left; None where one outlives the limit."""
+    """Wait until no process of a group is left. Return None if one outlives the limit."""
     began = time.monotonic()
     while members(group):
         if time.monotonic() - began > limit:
@@ -117,7 +117,7 @@ def shared_memory(group: int) -> set[Path]:
 
 @cache
 def unbroken() -> dict[str, object]:
-    """Train without a fault, and return what the others have to end with."""
+    """Train without a fault, and return the end that all other runs must reach."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         config = write_config(folder)
@@ -128,14 +128,14 @@ def unbroken() -> dict[str, object]:
 
 
 def ending(run: Run) -> dict[str, object]:
-    """Return all that two equal trainings share."""
+    """Return what two equal training runs have in common."""
     info = run.read_info()
     rows = [{**row, "time_s": 0} for row in run.read_metrics()]
     return {"rows": rows, **{key: info.get(key) for key in ("weights_sha256", "best_epoch", "test_accuracy")}}
 
 
 def wait_for_saves(process: "subprocess.Popen[bytes]", path: Path, saves: int, delay: float) -> None:
-    """Wait until a checkpoint has been replaced that often, and then so many seconds, or for the end."""
+    """Wait until a checkpoint was replaced `saves` times, then `delay` seconds, or until the process ends."""
     seen = path.stat().st_ino if path.exists() else None
     while saves and process.poll() is None:
         now = path.stat().st_ino if path.exists() else None
@@ -165,13 +165,13 @@ def watched(lost: list[str]) -> Iterator[Callable[["subprocess.Popen[bytes]", in
 
 
 def kill_points(folder: Path, count: int) -> Outcome:
-    """Kill trainings with SIGKILL at random moments, and resume each until it ends."""
+    """Kill training runs with SIGKILL at random moments, and resume each until it ends."""
     config, expected = write_config(folder), unbroken()
-    dice, lost, kills, trainings, in_save, slowest = random.Random(1), [], 0, 0, 0, 0.0
+    dice, lost, kills, started, in_save, slowest = random.Random(1), [], 0, 0, 0, 0.0
     with watched(lost) as send:
         while kills < count:
-            trainings += 1
-            name = f"broken-{trainings}"
+            started += 1
+            name = f"broken-{started}"
             run = Run(folder / "runs" / name)
             begin = ("train", "-c", str(config), "--name", name, "-q", "--no-plots")
             while not run.path.exists() or run.status() != "done":
@@ -190,7 +190,7 @@ def kill_points(folder: Path, count: int) -> Outcome:
                     gone = seconds_until_gone(process.pid)
                     slowest = max(slowest, 9.0 if gone is None else gone)
                     if gone is None:
-                        lost.append(f"a worker outlived the training of {name} by five seconds")
+                        lost.append(f"a worker outlived the training run {name} by five seconds")
                     in_save += any(run.path.rglob("*.tmp"))
                 if not run.path.exists():
                     continue
@@ -200,26 +200,26 @@ def kill_points(folder: Path, count: int) -> Outcome:
                     if path.exists():
                         load_checkpoint(path)  # raises where it was damaged
             if ending(run) != expected:
-                lost.append(f"{name} ended otherwise than the unbroken training")
+                lost.append(f"{name} ended differently from the uninterrupted run")
             if stray := [str(path) for path in run.path.rglob("*.tmp")]:
                 lost.append(f"{name} has stray files: {stray}")
     return Outcome(
-        "`kill -9` of a training at a random moment, then `--resume`, until it ends",
+        "`kill -9` of a training run at a random moment, then `--resume`, until it ends",
         kills,
-        f"{trainings} trainings, all with the SHA-256, metrics and best epoch of the unbroken one; {in_save} kills "
-        f"inside a write; no process left {slowest:.1f} s after a kill",
+        f"{started} training runs, all with the SHA-256, metrics and best epoch of the uninterrupted one; {in_save} "
+        f"kills inside a write; no process left {slowest:.1f} s after a kill",
         tuple(lost),
     )
 
 
 def signals(folder: Path, count: int) -> Outcome:
-    """Stop trainings with Ctrl-C and SIGTERM at random moments, and resume each until it ends."""
+    """Stop training runs with Ctrl-C and SIGTERM at random moments, and resume each until it ends."""
     config, expected = write_config(folder), unbroken()
-    dice, lost, stops, slowest, trainings = random.Random(2), [], Counter(), 0.0, 0
+    dice, lost, stops, slowest, started = random.Random(2), [], Counter(), 0.0, 0
     with watched(lost) as send:
         while stops.total() < count:
-            trainings += 1
-            name = f"stopped-{trainings}"
+            started += 1
+            name = f"stopped-{started}"
             run = Run(folder / "runs" / name)
             first = True
             while first or run.status() != "done":
@@ -247,15 +247,15 @@ def signals(folder: Path, count: int) -> Outcome:
                 if members(process.pid):
                     lost.append(f"{number.name} left processes behind")
             if ending(run) != expected:
-                lost.append(f"{name} ended otherwise than the unbroken training")
+                lost.append(f"{name} ended differently from the uninterrupted run")
     if slowest > 2:
         lost.append(f"a stop took {slowest:.1f} s")
     kinds = " and ".join(f"{stops[name]} {name}" for name in sorted(stops))
     return Outcome(
         "Ctrl-C and SIGTERM at a random step, then `--resume`",
         stops.total(),
-        f"{kinds}; exit 130 and 143, the slowest after {slowest:.1f} s; {trainings} trainings with the SHA-256 of "
-        "the unbroken one",
+        f"{kinds}; exit 130 and 143, the slowest after {slowest:.1f} s; {started} training runs with the SHA-256 of "
+        "the uninterrupted one",
         tuple(lost),
     )
 
@@ -281,13 +281,13 @@ def second_signals(folder: Path, count: int) -> Outcome:
     return Outcome(
         "two signals in a row",
         count,
-        f"over after {slowest:.1f} s at the latest; every checkpoint loads",
+        f"ended within {slowest:.1f} s; every checkpoint loads",
         tuple(lost),
     )
 
 
 def many_starts(folder: Path, count: int) -> Outcome:
-    """Start trainings at the same moment in one folder of runs."""
+    """Start training runs at the same moment in one folder of runs."""
     config = write_config(folder, epochs=1)
     lost: list[str] = []
     began = [start("train", "-c", str(config), "-q", "--no-plots", cwd=folder) for _ in range(count)]
@@ -303,7 +303,7 @@ def many_starts(folder: Path, count: int) -> Outcome:
     if any(run.status() != "done" for run in runs) or len(hashes) != 1:
         lost.append("not all of them ended with the same weights")
     return Outcome(
-        "trainings started at once in one folder",
+        "training runs started at once in one folder",
         count,
         f"{len(runs)} run folders, all with the same weights",
         tuple(lost),
@@ -329,7 +329,7 @@ def evaluations_meanwhile(folder: Path, count: int) -> Outcome:
             if done.code or not json.loads(done.stdout):
                 lost.append(f"{' '.join(command)}: exit code {done.code}, {done.stderr[-300:]}")
         if process.poll() is not None:
-            lost.append("the training ended meanwhile")
+            lost.append("the training run ended meanwhile")
     finally:
         process.kill()
         process.communicate()
