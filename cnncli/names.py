@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from cnncli.foreign_words import translated
+
 
 def matching(text: str, names: Sequence[str]) -> list[str]:
     """Return the names that a text can stand for: that very name alone, else all that begin with it.
@@ -14,13 +16,20 @@ def matching(text: str, names: Sequence[str]) -> list[str]:
     return [text] if text in names else [name for name in names if name.startswith(text)]
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str | None:
+def did_you_mean(word: str, known: Sequence[str], kind: str = "") -> str | None:
     """Return a hint such as "did you mean 'maxpool'?"; when no name is close, a list of all known ones.
+
+    Args:
+        word: as the user wrote it.
+        known: the possible names.
+        kind: what they name, "layer" for example: words of Keras and PyTorch for these are known too.
 
     Example:
         >>> did_you_mean("max_pool", ["conv", "maxpool"])
         "did you mean 'maxpool'?"
     """
+    if hint := translated(word, kind, known):
+        return hint
     near = get_close_matches(word, known, n=1, cutoff=0.6)
     if near:
         return f"did you mean '{near[0]}'?"

@@ -114,7 +114,7 @@ def look_up(table: Mapping[str, Entry], what: str, name: str, key_path: tuple[st
         ModelError: there is no such entry; the hint has the nearest name.
     """
     if name not in table:
-        raise ModelError(f"unknown {what} {name!r}", did_you_mean(str(name), list(table)), key_path)
+        raise ModelError(f"unknown {what} {name!r}", did_you_mean(str(name), list(table), what), key_path)
     return table[name]
 
 
@@ -140,7 +140,7 @@ def full_names(
         if name is None:
             raise ModelError(f"{what} has no main option that {reprlib.repr(value)} could be", takes)
         if name not in known:
-            hint = did_you_mean(str(name), known) if known else takes
+            hint = did_you_mean(str(name), known, "option") if known else takes
             raise ModelError(f"{what} has no option {name!r}", hint, (str(name),))
         if name in named:
             raise ModelError(f"the option {name!r} is given twice", key_path=(name,))

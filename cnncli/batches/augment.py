@@ -197,13 +197,14 @@ AUGMENTATIONS: dict[str, Transform] = {
 
 
 def make_augmentation(
-    specs: Sequence[Iterable[Any]],
+    specs: Sequence[Iterable[Any]], *, first: int = 0
 ) -> Callable[[FloatArray, RandomSource], FloatArray] | None:
     """Chain augmentations into one function of images and a generator.
 
     Args:
         specs: pairs (name, options) in the order in which they are applied. The option "_" is the first option of the
             augmentation, which a config sets by `rotate: 10`. Omitted options have their defaults.
+        first: the position of the first pair in the whole list, for error messages.
 
     Returns:
         The chain, or None for no augmentation.
@@ -216,7 +217,7 @@ def make_augmentation(
         >>> augment(np.zeros((2, 1, 28, 28), np.float32), np.random.default_rng(1)).shape
         (2, 1, 28, 28)
     """
-    steps = [_checked(index, *spec) for index, spec in enumerate(specs)]
+    steps = [_checked(index, *spec) for index, spec in enumerate(specs, first)]
     if not steps:
         return None
 

@@ -139,8 +139,10 @@ def train(
         train_session.resume(resume, runs_dir, changes, options)
     elif print_config:
         from cnncli.config.load import load_config
+        from cnncli.training.prepare import check_model
 
         chosen = load_config(config or REFERENCE, changes)
+        check_model(chosen)
         notify(f"config {chosen.origin.source}")
         sys.stdout.write(chosen.to_yaml())
     elif dry_run:

@@ -6,7 +6,7 @@ From `mnist.yaml` to a network, in this order:
 2. `yaml_reader.read_yaml` reads it into plain mappings, lists and scalars, with the line of each key.
 3. `overrides.apply_override` applies each override, `KEY=VALUE`.
 4. `schema.Config` checks the values, and `list_entries.read_entry` each entry of `model`. `errors` adds file and
-   line to whatever is wrong.
+   line to whatever is wrong. `check` finds unknown names and wrong options, so that all mistakes are told at once.
 5. `nn.build.build_network` turns `config.model` into the network. `training.prepare.prepare` calls it, and builds the
    batches, the optimizer and the schedule as well.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cnncli.config.overrides import spelled
 from cnncli.config.values import KeyPath, brief, dotted
 from cnncli.errors import ConfigError
+from cnncli.foreign_words import KEYS, bare
 from cnncli.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -16,18 +17,28 @@ _MOST_SHOWN = 20
 
 
 class Problem(ValueError):
-    """One wrong value; checks raise it, and `to_config_error` adds where the value was set.
+    """One wrong value; checks raise it, and `join_problems` adds where the value was set.
 
     Args:
         message: what was expected and what was found.
         key_path: where the value is, relative to the value under check.
         hint: what to do about it, or None.
+        in_words: whether the message itself says which value it is, so that the key path is left out.
     """
 
-    def __init__(self, message: str, *, key_path: KeyPath = (), hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, key_path: KeyPath = (), hint: str | None = None, in_words: bool = False
+    ) -> None:
         super().__init__(message)
         self.key_path = key_path
         self.hint = hint
+        self.in_words = in_words
+
+    def located(self, origin: "Origin") -> str:
+        """Return the message with file and line."""
+        if self.in_words:
+            return f"{origin.located(self.key_path)}: {self}"
+        return origin.message(self.key_path, str(self))
 
 
 @dataclass(frozen=True)
@@ -73,43 +84,46 @@ class Origin:
         return Origin(self.source, {**around, **kept, key_path: override})
 
 
-def to_config_error(
-    found: Iterable[Mapping[str, Any]], schema: "type[BaseModel]", origin: Origin
-) -> ConfigError:
-    """Return one error with all the problems that pydantic found, in the order of the file.
+def join_problems(problems: Iterable[Problem], origin: Origin) -> ConfigError:
+    """Return one error with all problems, in the order of the file.
 
     Args:
-        found: `ValidationError.errors()`.
-        schema: the outermost model; the descriptions of its fields say what they expect.
+        problems: what is wrong, each with its key path from the whole document.
         origin: where the values came from.
     """
-    problems = []
-    for error in found:
-        key_path, message, hint = _problem(error, schema)
-        spot = origin.find(key_path)
-        order = (0, spot) if isinstance(spot, int) else (1, 0)
-        problems.append((order, origin.message(key_path, message), hint))
-    problems.sort(key=lambda problem: problem[0])
-    if len(problems) == 1:
-        return ConfigError(problems[0][1], problems[0][2])
-    lines = [text + (f" ({hint})" if hint else "") for _, text, hint in problems[:_MOST_SHOWN]]
+
+    def order(problem: Problem) -> tuple[int, int]:
+        spot = origin.find(problem.key_path)
+        return (0, spot) if isinstance(spot, int) else (1, 0)
+
+    first, *others = problems = sorted(problems, key=order)
+    if not others:
+        return ConfigError(first.located(origin), first.hint)
+    shown = problems[:_MOST_SHOWN]
+    lines = [each.located(origin) + (f" ({each.hint})" if each.hint else "") for each in shown]
     if len(problems) > _MOST_SHOWN:
         lines.append(f"and {len(problems) - _MOST_SHOWN} more")
     return ConfigError("\n".join(lines))
 
 
-def _problem(error: Mapping[str, Any], schema: "type[BaseModel]") -> tuple[KeyPath, str, str | None]:
-    """Return key path, message and hint of one of pydantic's errors."""
+def to_problem(error: Mapping[str, Any], schema: "type[BaseModel]") -> Problem:
+    """Return one of pydantic's errors as a problem.
+
+    Args:
+        error: an entry of `ValidationError.errors()`.
+        schema: the outermost model; the descriptions of its fields say what they expect.
+    """
     key_path: KeyPath = tuple(error["loc"])
     reason = error.get("ctx", {}).get("error")
     if isinstance(reason, Problem):
-        return (*key_path, *reason.key_path), str(reason), reason.hint
+        return Problem(str(reason), key_path=(*key_path, *reason.key_path), hint=reason.hint)
     if error["type"] == "extra_forbidden":
-        return key_path, "unknown key", _hint_for_key(str(key_path[-1]), key_path[:-1], schema)
+        hint = _hint_for_key(str(key_path[-1]), key_path[:-1], schema)
+        return Problem("unknown key", key_path=key_path, hint=hint)
     expected = _expected(key_path, schema)
     if error["type"] == "missing":
-        return key_path, f"missing; expected {expected}", None
-    return key_path, f"expected {expected}, found {brief(error['input'])}", None
+        return Problem(f"missing; expected {expected}", key_path=key_path)
+    return Problem(f"expected {expected}, found {brief(error['input'])}", key_path=key_path)
 
 
 def _expected(key_path: KeyPath, schema: "type[BaseModel]") -> str:
@@ -144,10 +158,15 @@ def _model_of(annotation: Any) -> "type[BaseModel] | None":
 def _hint_for_key(key: str, key_path: KeyPath, schema: "type[BaseModel]") -> str | None:
     """Suggest a key of this section with a similar name, or the section that has this very key."""
     section = section_at(key_path, schema)
-    here = list(section.model_fields) if section else []
-    hint = did_you_mean(key, here)
+    known = list(section.model_fields) if section else []
+    hint = did_you_mean(key, known)
     if hint and hint.startswith("did you mean"):
         return hint
+    if (foreign := KEYS.get(bare(key))) is not None:
+        if " " in foreign:
+            return foreign
+        here = foreign.removeprefix(f"{dotted(key_path)}.")
+        return f"did you mean '{foreign if '.' in here else here}'?"
     for name in schema.model_fields:
         inner = section_at((name,), schema)
         if inner and key in inner.model_fields and (name,) != key_path:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from cnncli.config.check import find_problems
 from cnncli.config.errors import Origin
 from cnncli.config.files import find_config
 from cnncli.config.schema import Config
@@ -41,4 +42,5 @@ def parse_config(text: str | bytes, source_name: str = "config", overrides: Iter
         ConfigError: all that is wrong with it, each problem as `FILE:LINE: key: what was expected`.
     """
     data, lines = read_yaml(text, lambda line: f"{source_name}:{line}")
-    return Config.from_data({} if data is None else data, Origin(source_name, dict(lines)), overrides)
+    origin = Origin(source_name, dict(lines))
+    return Config.from_data({} if data is None else data, origin, overrides, find_problems)

@@ -4,7 +4,7 @@ Only the form is checked here. The code that builds a layer, optimizer, schedule
 so that adding one changes one place. `Config.model_error` adds file and line to the errors of that code.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Self
 
@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from cnncli.config.errors import Origin, Problem, to_config_error
+from cnncli.config.errors import Origin, Problem, join_problems, to_problem
 from cnncli.config.list_entries import (
     ListEntry,
     Options,
@@ -226,13 +226,20 @@ class Config(Section):
     _origin: Origin = PrivateAttr(default_factory=Origin)
 
     @classmethod
-    def from_data(cls, data: object, origin: Origin, overrides: Iterable[str] = ()) -> Self:
+    def from_data(
+        cls,
+        data: object,
+        origin: Origin,
+        overrides: Iterable[str] = (),
+        find_more: Callable[[object], Iterable[Problem]] = lambda data: (),
+    ) -> Self:
         """Apply overrides to the values of a config, and check the result.
 
         Args:
             data: plain mappings, lists and scalars, such as `read_yaml` returns.
             origin: where they came from.
             overrides: such as `["train.epochs=3"]`; a later one wins.
+            find_more: finds what is wrong beside the form of the values, in the plain values.
 
         Raises:
             ConfigError: all that is wrong with it, each problem as `FILE:LINE: key: what was expected`.
@@ -240,10 +247,19 @@ class Config(Section):
         for override in overrides:
             data, key_path = apply_override(data, override)
             origin = origin.overridden(key_path, override)
+        problems: list[Problem] = []
         try:
             config = cls.model_validate(data)
         except ValidationError as error:
-            raise to_config_error(error.errors(include_url=False), cls, origin) from None
+            problems += [to_problem(each, cls) for each in error.errors(include_url=False)]
+        told = [problem.key_path for problem in problems]
+        problems += [
+            problem
+            for problem in find_more(data)
+            if not any(problem.key_path[: len(key_path)] == key_path for key_path in told)
+        ]
+        if problems:
+            raise join_problems(problems, origin)
         config._origin = origin
         return config
 

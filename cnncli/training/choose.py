@@ -7,6 +7,7 @@ from cnncli.config.schema import Config
 from cnncli.data.load import is_available
 from cnncli.data.registry import DATASETS
 from cnncli.errors import DownloadError, StorageError
+from cnncli.training.prepare import check_model
 
 REFERENCE = "mnist.yaml"
 """The config of the reference network; the first choice."""
@@ -36,6 +37,7 @@ def choose_config(
     """
     overrides = list(overrides)
     config = load_config(name or REFERENCE, overrides)
+    check_model(config)
     dataset, folder, source = config.data.dataset, config.data.dir, config.origin.source
     if dataset not in DATASETS:
         notify(f"config {source}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from cnncli.batches.augment import make_augmentation
 from cnncli.batches.batches import Batches
+from cnncli.config.check import check_names
 from cnncli.data.dataset import SYNTHETIC, Dataset, Split
 from cnncli.data.load import load_dataset
 from cnncli.data.registry import DATASETS
@@ -71,6 +72,7 @@ def prepare(config: "Config", *, data_dir: str | Path | None = None) -> Prepared
         DataError: the data set is missing or broken.
         CnnError: a batch does not fit into memory.
     """
+    check_names(config)
     dataset = _load(config, data_dir)
     train, validation = _split(config, dataset)
     network = _build_network(config, dataset)
@@ -200,16 +202,30 @@ def input_shape(dataset: str, data_dir: str | Path) -> Shape:
     return (1, 28, 28) if dataset == SYNTHETIC else load_dataset(dataset, data_dir).input_shape
 
 
+def check_model(config: "Config") -> None:
+    """Refuse a model that does not fit the images and classes of a published set, before that is fetched.
+
+    Raises:
+        ConfigError: as for `prepare`.
+    """
+    if (spec := DATASETS.get(config.data.dataset)) and spec.file("train", "images").shape:
+        _check_outputs(config, build_untrained(config), config.data.dataset, len(spec.classes))
+
+
 def _build_network(config: "Config", dataset: Dataset) -> Network:
     network = build_untrained(config, dataset.input_shape)
-    outputs, classes = network.output_shape[0], len(dataset.classes)
+    _check_outputs(config, network, dataset.name, len(dataset.classes))
+    return network
+
+
+def _check_outputs(config: "Config", network: Network, dataset: str, classes: int) -> None:
+    outputs = network.output_shape[0]
     if outputs != classes:
         raise config.error(
             ("model", len(config.model) - 1),
-            f"the network has {outputs} outputs, but {dataset.name} has {classes} classes",
+            f"the network has {outputs} outputs, but {dataset} has {classes} classes",
             f"set the last layer to {classes} units: linear: {classes}",
         )
-    return network
 
 
 def _build_optimization(

@@ -119,7 +119,7 @@ def test_a_model_that_cannot_be_built_makes_no_run_folder(cnn) -> None:
 )
 def test_what_cannot_be_prepared_makes_no_run_folder_and_latest_stays(cnn, setting, exit_code, told) -> None:
     assert cnn(*TRAIN).exit_code == 0
-    dataset = ["--set", "data.dataset=mnist"] if "nowhere" in setting else []
+    dataset = ["--set", "data.dataset=mnist", "--set", "model.4.linear=10"] if "nowhere" in setting else []
     result = cnn(*TRAIN, *dataset, "--set", setting)
     assert result.exit_code == exit_code
     assert told in result.stderr
@@ -150,6 +150,34 @@ def test_a_value_that_is_wrong_is_named_as_the_user_wrote_it(cnn, option, start)
     result = cnn(*TRAIN, "-q", *option)
     assert result.exit_code == 2
     assert result.stderr.startswith(start)
+
+
+@pytest.mark.parametrize("mode", [(), ("--dry-run",), ("--print-config",)])
+def test_all_mistakes_are_told_before_anything_is_fetched(cnn, mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(*args: object, **options: object) -> None:
+        raise AssertionError("nothing may be fetched")
+
+    monkeypatch.setattr(cnncli.data.download.fetch, "download", fetch)
+    Path("bad.yaml").write_text(
+        "model:\n  - flatten\n  - Dense: 10\ntrain:\n  lr: 0.1\n  schedule: cosinus\n"
+    )
+    result = cnn("train", "-c", "bad.yaml", *mode)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        "error: bad.yaml:3: layer 2: unknown layer 'Dense' (did you mean 'linear'?)",
+        "bad.yaml:5: train.lr: unknown key (did you mean 'train.optimizer.lr'?)",
+        "bad.yaml:6: train.schedule.name: unknown schedule 'cosinus' (did you mean 'cosine'?)",
+    ]
+    for model, told in (
+        ("[flatten, linear: 4]", "has 4 outputs, but mnist has 10"),
+        ("[maxpool: 99]", "maxpool1"),
+    ):
+        Path("bad.yaml").write_text(f"model: {model}\n")
+        result = cnn("train", "-c", "bad.yaml", *mode)
+        assert result.exit_code == 2
+        assert told in result.stderr
+        assert result.stdout == ""
 
 
 def test_a_name_that_is_taken_is_refused_unless_it_may_exist(cnn) -> None:
@@ -264,6 +292,7 @@ class TestWithoutAConfig:
         Path("configs").mkdir()
         for name, dataset in (("mnist", "mnist"), ("synthetic", "tiny")):
             text = Path("tiny.yaml").read_text().replace("dataset: tiny", f"dataset: {dataset}")
+            text = text.replace("linear: 3", "linear: 10") if dataset == "mnist" else text
             Path("configs", f"{name}.yaml").write_text(text)
         self.asked: list[tuple[str, float]] = []
 

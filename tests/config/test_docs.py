@@ -147,7 +147,12 @@ def test_every_override_on_the_page_works() -> None:
 
 
 def test_the_errors_on_the_page_are_the_ones_that_are_given() -> None:
-    text = "model: [relu]\n" + "#\n" * 8 + "train:\n  batchsize: 1\n  optimizer: {lr: fast}\n"
+    text = (
+        "#\n" * 3
+        + "model: [relu,\n{Dense: 3}]\n"
+        + "#\n" * 4
+        + "train:\n  batchsize: 1\n  optimizer: {lr: fast}\n"
+    )
     with pytest.raises(ConfigError) as caught:
         parse_config(text, "mnist.yaml")
     assert re.findall(r"^    (mnist\.yaml:.*)$", PAGE, flags=re.M) == caught.value.message.split("\n")

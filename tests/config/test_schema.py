@@ -45,9 +45,9 @@ def test_what_is_not_said_has_its_default() -> None:
     assert (config.engine.kind, config.engine.workers, config.engine.dtype) == ("fast", "auto", "float32")
 
 
-@pytest.mark.parametrize("key", ["optimizer", "schedule", "average"])
-def test_a_bare_name_is_short_for_a_mapping_with_that_name(key: str) -> None:
-    assert parse(TEXT, f"train.{key}=sgd") == parse(TEXT, f"train.{key}={{name: sgd}}")
+@pytest.mark.parametrize(("key", "name"), [("optimizer", "sgd"), ("schedule", "step"), ("average", "ema")])
+def test_a_bare_name_is_short_for_a_mapping_with_that_name(key: str, name: str) -> None:
+    assert parse(TEXT, f"train.{key}={name}") == parse(TEXT, f"train.{key}={{name: {name}}}")
 
 
 def test_normalize_is_a_pair_too() -> None:
@@ -167,10 +167,10 @@ def test_equality_ignores_where_values_came_from() -> None:
 def test_sections_can_be_built_in_python_with_the_words_of_the_file() -> None:
     config = Config(
         seed=7,
-        model=["relu", {"linear": 10}, ListEntry("conv", {"filters": 3})],  # type: ignore[list-item]
+        model=["relu", {"linear": 10}, ListEntry("conv", {"filters": 3, "kernel": 1})],  # type: ignore[list-item]
         train={"optimizer": OptimizerConfig(name="sgd", momentum=0.9)},  # type: ignore[call-arg, arg-type]
     )
-    assert config == parse("seed: 7\nmodel: [relu, linear: 10, conv: {filters: 3}]\n"
+    assert config == parse("seed: 7\nmodel: [relu, linear: 10, conv: {filters: 3, kernel: 1}]\n"
                            "train: {optimizer: {name: sgd, momentum: 0.9}}")  # fmt: skip
 
 

@@ -742,7 +742,7 @@ def test_a_config_that_cannot_be_built_is_refused_with_its_place(
 ) -> None:
     run = new_run()
     with pytest.raises(ConfigError) as caught:
-        train(config(override), run)
+        train(config().with_overrides([override]), run)
     assert words in caught.value.message
     assert "override" in caught.value.message or "tiny.yaml:" in caught.value.message
     assert run.status() == "failed"

@@ -152,7 +152,9 @@ class Layer(ABC):
         for name, argument in cls.option_names.items():
             if name not in given and constructor[argument].default is inspect.Parameter.empty:
                 raise ModelError(
-                    f"the option '{name}' is missing", f"{cls.kind} takes: {', '.join(cls.option_names)}"
+                    f"the option '{name}' is missing",
+                    f"{cls.kind} takes: {', '.join(cls.option_names)}",
+                    (name,),
                 )
         arguments: dict[str, Any] = {cls.option_names[name]: value for name, value in given.items()}
         return cls(**arguments, **cls.context(input_shape, rng, dtype))

@@ -145,7 +145,7 @@ def test_a_missing_option_is_named(kind: str, missing: str) -> None:
     assert error.message == f"the option '{missing}' is missing"
     assert error.hint is not None
     assert missing in error.hint
-    assert error.key_path == ()
+    assert error.key_path == (missing,)
 
 
 def test_the_short_form_sets_the_main_option() -> None:
