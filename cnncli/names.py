@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from cnncli.foreign_words import translated
 
@@ -34,3 +35,18 @@ def did_you_mean(word: str, known: Sequence[str], kind: str = "") -> str | None:
     if near:
         return f"did you mean '{near[0]}'?"
     return "known: " + ", ".join(known) if known else None
+
+
+def user_path(text: str) -> Path:
+    """Return the path that a user means, with the home folder in place of a leading `~`.
+
+    A shell replaces only a `~` that begins a word, and so neither the one in `--runs-dir=~/runs` nor one in a config.
+
+    Example:
+        >>> user_path("runs/run-3").as_posix()
+        'runs/run-3'
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # there is no such user, so it is the name of a file
+        return Path(text)

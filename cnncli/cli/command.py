@@ -17,6 +17,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 import typer.core
 
+from cnncli.names import user_path
+
 WIDTH = 100
 """The most columns of a help page, because longer lines are hard to read."""
 
@@ -120,7 +122,7 @@ CONVERTERS: dict[Any, Callable[[str], Any]] = {
     bool: _flag,
     float: _number,
     int: _whole_number,
-    Path: Path,
+    Path: user_path,
     str: str,
 }
 """For each type, the function that reads a value from its text; it raises ValueError with a sentence."""

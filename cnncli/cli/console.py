@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 200
 """Columns of a table that is not printed on a terminal."""
 
+MIN_COLUMNS = 10
+"""A terminal that says it has fewer columns is not believed."""
+
 
 def out() -> "Console":
     """Return the console for results."""
@@ -25,16 +28,54 @@ def out() -> "Console":
 
 
 def err() -> "Console":
-    """Return the console for progress, notes and errors."""
-    return _console(sys.stderr)
+    """Return the console for progress, notes and errors; nothing fails because nobody reads it."""
+    return _console(_Expendable(sys.stderr))  # type: ignore[arg-type]  # it has what rich uses of a text file
 
 
 def _console(file: IO[str]) -> "Console":
     from rich.console import Console
 
-    # rich obeys COLUMNS. Without it a pipe gets this width in place of a terminal's 80.
-    width = None if file.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
-    return Console(file=file, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    # rich obeys COLUMNS. Without it a pipe gets this width in place of a terminal's 80. And rich takes any stream
+    # for a terminal if FORCE_COLOR is set, as Jupyter does for all its children.
+    terminal = file.isatty()
+    width = None if terminal or "COLUMNS" in os.environ else PIPE_WIDTH
+    return Console(
+        file=file,
+        width=width,
+        force_terminal=terminal,
+        force_interactive=terminal and os.environ.get("TERM", "").lower() not in ("dumb", "unknown"),
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=False,
+    )
+
+
+class _Expendable:
+    """A stream whose errors are ignored: a training run goes on when its terminal or the end of its pipe is gone.
+
+    Args:
+        file: the stream; everything but writing is left to it.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        try:
+            return self._file.write(text)
+        except OSError:
+            _discard(self._file)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._file.flush()
+        except OSError:
+            _discard(self._file)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def note(message: str, *, style: str | None = None) -> None:
@@ -113,13 +154,15 @@ def run_command(command: Callable[[], object], *, debug: bool) -> int:
         command: what to run; if it returns an integer, that is the exit code.
         debug: also print the traceback of an exception.
     """
+    open_closed_streams()
     keep_streams_writable()
+    ignore_unusable_sizes()
     try:
         code = command()
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
-        _forget_stdout()
+        _discard(sys.stdout)
         return 1
     except (Exception, KeyboardInterrupt) as error:
         if debug:
@@ -136,13 +179,32 @@ def print_error(message: str, hint: str | None = None) -> None:
     """Print `error: ...` and, where there is one, `hint: ...` on stderr."""
     from rich.text import Text
 
-    try:
-        console = err()
-        console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
-        if hint:
-            console.print(Text.assemble(("hint: ", "bold"), hint), soft_wrap=True)
-    except BrokenPipeError:
-        pass  # nobody reads stderr; the exit code still says that it failed
+    console = err()
+    console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    if hint:
+        console.print(Text.assemble(("hint: ", "bold"), hint), soft_wrap=True)
+
+
+def open_closed_streams() -> None:
+    """Open the null device for each standard stream that is closed, as after `cnn train >&-`.
+
+    Python has no object for such a stream, and the next file that is opened would get its number.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))
+
+
+def ignore_unusable_sizes() -> None:
+    """Forget the size of the terminal that the environment names if nothing could be read at that size."""
+    for name, least in (("COLUMNS", MIN_COLUMNS), ("LINES", 2)):
+        value = os.environ.get(name)
+        if value is not None and not (value.isascii() and value.isdigit() and int(value) >= least):
+            del os.environ[name]
 
 
 def keep_streams_writable() -> None:
@@ -153,9 +215,12 @@ def keep_streams_writable() -> None:
             reconfigure(errors="backslashreplace")
 
 
-def _forget_stdout() -> None:
-    """Discard what Python flushes at exit, because the reader of stdout has closed the pipe."""
+def _discard(file: IO[str]) -> None:
+    """Send what is still written to a stream to the null device, because nobody reads the stream any more.
+
+    Python itself flushes it at exit, and would fail.
+    """
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
     except (OSError, ValueError):
-        pass  # stdout has no file descriptor, as in a test: there is nothing to flush
+        pass  # it has no file descriptor, as in a test: there is nothing to flush

@@ -1,4 +1,7 @@
-"""Handles Ctrl-C and SIGTERM: the first asks the training run to save and stop, the second ends the process."""
+"""Handles the signals that end a process: the first asks the training run to save and stop.
+
+A second Ctrl-C or SIGTERM ends the process at once.
+"""
 
 import os
 import signal
@@ -7,25 +10,38 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn, Self
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
+STOPPING = tuple(
+    signal.Signals[name]
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGXCPU")
+    if name in signal.Signals.__members__
+)
+"""SIGHUP comes when the terminal is closed, SIGUSR1 from cluster schedulers before the time is up, SIGXCPU from the
+system when the limit of CPU time is reached. Windows has only the first two.
+"""
+
+REPEATABLE = (signal.SIGINT, signal.SIGTERM)
+"""What ends the process at once when it comes second; the system repeats the others by itself."""
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 def leave_on_terminate() -> None:
-    """Make SIGTERM raise SystemExit with code 143, so that the process cleans up before it ends."""
+    """Make SIGTERM and SIGHUP raise SystemExit with code 128 + number, so that the process cleans up before it ends."""
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, leave)
+    for number in STOPPING:
+        if number.name in ("SIGTERM", "SIGHUP") and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, leave)
 
 
 class StopRequest:
     """Inside the `with` block a signal is stored instead of raised, so that a training run can poll for it.
 
     Calling the object returns the number of the signal, or None if there was none; it is the `stop` argument of
-    `train_run`. A second signal ends the process at once, after the cursor is shown again.
+    `train_run`. A second Ctrl-C or SIGTERM ends the process at once, after the cursor is shown again. A signal that
+    was ignored before stays ignored: `nohup` ignores SIGHUP.
 
     Args:
         on_request: called once by the signal handler, at the first signal.
@@ -46,7 +62,8 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         for number in STOPPING:
-            self._before[number] = signal.signal(number, self._handle)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -55,7 +72,9 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._number is not None:
-            end_at_once(number)
+            if number in REPEATABLE:
+                end_at_once(number)
+            return
         self._number = number
         self._on_request()
 

@@ -35,6 +35,7 @@ from cnncli.config.values import KeyPath, is_list
 from cnncli.config.yaml_reader import MAX_INTEGER
 from cnncli.config.yaml_writer import write_yaml
 from cnncli.errors import ConfigError, ModelError
+from cnncli.names import user_path
 from cnncli.options import MAIN_OPTION
 from cnncli.types import MeanStd
 
@@ -65,6 +66,10 @@ def _not_empty(layers: tuple[ListEntry, ...]) -> tuple[ListEntry, ...]:
 def _by_name(value: object) -> object:
     """Read `adam` as `{name: adam}`."""
     return {"name": value} if isinstance(value, str) else value
+
+
+def _expand_home(folder: str) -> str:
+    return str(user_path(folder)) if folder.startswith("~") else folder
 
 
 Text = Annotated[str, PlainValidator(read_text)]
@@ -110,7 +115,9 @@ class DataConfig(Section):
     """The data set, and how its images are prepared."""
 
     dataset: Text = Field(default="mnist", description="the name of a data set, or folder:PATH")
-    dir: Text = Field(default="data", description="the folder where data sets live")
+    dir: Annotated[Text, AfterValidator(_expand_home)] = Field(
+        default="data", description="the folder where data sets live"
+    )
     validation: Annotated[int | float | Literal["auto"], BeforeValidator(_validation)] = Field(
         default="auto",
         description="auto, a whole number of images (0 or more), or a fraction between 0 and 1",

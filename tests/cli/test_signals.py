@@ -1,4 +1,4 @@
-"""The first signal asks, the second ends; outside a training SIGTERM is exit code 143."""
+"""The first signal asks, a second Ctrl-C or SIGTERM ends; outside a training run SIGTERM is exit code 143."""
 
 import os
 import signal
@@ -7,10 +7,15 @@ import sys
 
 import pytest
 
-from cnncli.cli.signals import StopRequest
+from cnncli.cli.signals import STOPPING, StopRequest
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_ends_processes_on_clusters_and_terminals_is_handled() -> None:
+    expected = {"SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGXCPU"} & set(signal.Signals.__members__)
+    assert {number.name for number in STOPPING} == expected
+
+
+@pytest.mark.parametrize("number", STOPPING)
 def test_a_signal_is_remembered_and_told_once(number) -> None:
     told = []
     with StopRequest(lambda: told.append(True)) as stop:
@@ -25,6 +30,28 @@ def test_the_old_handlers_come_back() -> None:
     with pytest.raises(RuntimeError), StopRequest(lambda: None):
         raise RuntimeError
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_signal_that_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest(lambda: None) as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop() is None
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", sorted(set(STOPPING) - {signal.SIGINT, signal.SIGTERM}))
+def test_what_the_system_repeats_is_one_request(number) -> None:
+    told = []
+    with StopRequest(lambda: told.append(True)) as stop:
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+        assert stop() == number
+    assert told == [True]
 
 
 def run_python(code: str) -> subprocess.CompletedProcess[str]:

@@ -52,9 +52,9 @@ class ProcessPool(WorkerPool):
 
     def _work(self, worker: int) -> None:
         """In a worker: the main function of its process."""
-        # Ctrl-C and SIGTERM may be sent to the whole group; the caller decides when to stop.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # These may be sent to the whole group; the caller decides when to stop.
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGXCPU"):
+            signal.signal(signal.Signals[name], signal.SIG_IGN)
         gc.freeze()
         os.close(self._held)
         threading.Thread(target=self._end_with_the_caller, name="cnn-lifeline", daemon=True).start()

@@ -1,0 +1,105 @@
+"""Commands work on streams that are closed, in pipes that nobody reads, and on terminals of any size."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cnncli
+from cnncli.cli.console import ignore_unusable_sizes
+
+ROOT = str(Path(cnncli.__file__).parents[1])
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of the shell in which `cnn` is this program."""
+    command = f'cnn() {{ "{sys.executable}" -m cnncli "$@"; }}; {line}'
+    found = {**os.environ, "PYTHONPATH": ROOT, **environment}
+    return subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        env=found,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize(
+    ("closed", "printed"), [(">&-", False), ("2>&-", True), ("<&-", True), (">&- 2>&- <&-", False)]
+)
+def test_a_closed_stream_is_no_error(closed, printed):
+    done = shell(f"cnn --version {closed}")
+    expected = f"cnn {cnncli.__version__}\n" if printed else ""
+    assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
+
+
+def test_an_error_with_stderr_closed_has_its_exit_code():
+    done = shell("cnn eval no-such-run 2>&-")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+@pytest.mark.parametrize(("name", "value"), [("COLUMNS", "0"), ("LINES", "0")])
+def test_a_senseless_size_of_the_terminal_hides_nothing(name, value, place):
+    done = shell("cnn inspect tiny.yaml", **{name: value})
+    assert done.returncode == 0
+    assert "conv1" in done.stdout and "parameters" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [("0", False), ("9", False), ("²", False), ("40", True), ("200", True)]
+)
+def test_a_number_of_columns_is_kept_if_something_can_be_read_in_it(value, kept, monkeypatch):
+    monkeypatch.setenv("COLUMNS", value)
+    ignore_unusable_sizes()
+    assert ("COLUMNS" in os.environ) == kept
+
+
+def test_a_pipe_gets_plain_lines_whatever_the_environment_says(place):
+    wishes = dict.fromkeys(["FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "CLICOLOR_FORCE"], "1")
+    done = shell("cnn train -c tiny.yaml --epochs 1", **wishes)
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "epoch 1/1 train_loss=" in done.stderr
+
+
+def test_a_training_run_goes_on_when_nobody_reads_what_it_says(place):
+    shell("cnn train -c tiny.yaml --name piped 2>&1 | head -1")
+    info = json.loads((place / "runs/piped/run.json").read_text())
+    assert (info["status"], info["epochs_done"]) == ("done", 2)
+
+
+def test_a_training_run_goes_on_when_its_terminal_is_gone(place):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cnncli", "train", "-c", "tiny.yaml", "--name", "gone"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "PYTHONPATH": ROOT, "TERM": "xterm"},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    os.read(ours, 10)
+    os.close(ours)  # no SIGHUP, because it is not the terminal of the process's session
+    process.wait(60)
+    assert json.loads((place / "runs/gone/run.json").read_text())["status"] == "done"
+
+
+def test_a_tilde_is_the_home_folder(place):
+    done = shell("cnn train -c tiny.yaml --epochs 1 -q --runs-dir=~/elsewhere", HOME=str(place / "home"))
+    assert done.returncode == 0, done.stderr
+    assert (place / "home/elsewhere/run-1/run.json").is_file()
+    assert not (place / "~").exists()
+
+
+def test_a_tilde_in_a_config_is_the_home_folder(place, monkeypatch):
+    monkeypatch.setenv("HOME", str(place / "home"))
+    assert cnncli.parse_config("data: {dir: ~/sets}\nmodel: [flatten, {linear: 3}]").data.dir == str(
+        place / "home/sets"
+    )
+    assert cnncli.parse_config("data: {dir: sets/~}\nmodel: [flatten, {linear: 3}]").data.dir == "sets/~"
