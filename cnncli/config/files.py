@@ -1,5 +1,7 @@
 """Finds the config file a user means by a name."""
 
+import errno
+import os
 from pathlib import Path
 
 from cnncli.errors import ConfigError
@@ -15,6 +17,8 @@ def find_config(name: str | Path) -> Path:
     path = Path(name)
     shipped = shipped_configs()
     candidates = [path]
+    if _is_too_long(path):
+        raise ConfigError(f"{str(name)[:80]!r} is not a config: the name is too long for a file")
     if path.name == str(name):
         for folder in (Path("configs"), shipped):
             candidates += [folder / path, folder / f"{name}.yaml"]
@@ -31,6 +35,17 @@ def find_config(name: str | Path) -> Path:
         raise ConfigError(f"{path} is a folder, not a config", hint)
     known = [config.removesuffix(".yaml") for config in list_configs()]
     raise ConfigError(f"there is no config {str(name)!r}", did_you_mean(path.stem, known))
+
+
+def _is_too_long(path: Path) -> bool:
+    """Return whether no file can have this name; since Python 3.14, `exists` returns False for it."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    except ValueError:  # a null character
+        pass
+    return False
 
 
 def list_configs() -> list[str]:
