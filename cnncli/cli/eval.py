@@ -80,7 +80,7 @@ def eval(
             checkpoint=checkpoint,
             data_dir=data_dir,
             on_batch=on_batch,
-            notify=lambda text: note(f"warning: {text}"),
+            notify=note,
         )
     try:
         files = measured.write(plots=plots)

@@ -14,7 +14,7 @@ from cnncli.pictures.read import Page, PictureFile
 from cnncli.randomness import stream
 
 if TYPE_CHECKING:
-    from cnncli.data.dataset import Dataset
+    from cnncli.data.dataset import Split
 
 MAX_DIGITS = 16
 """The most digits of a picture that are drawn."""
@@ -27,15 +27,20 @@ def show_dataset(name: str, data_dir: Path, save: Path | None, *, as_json: bool)
     """Print the number of images of each class, draw a few, and write a sheet of samples into `save`."""
     dataset = load_dataset(name, data_dir)
     classes = dataset.classes
+    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     counts = {
         part: np.bincount(split.labels, minlength=len(classes))
-        for part, split in (("train", dataset.train), ("test", dataset.test))
+        for part, split in splits.items()
+        if split is not None
     }
+    for text in dataset.notes:
+        note(text)
+    shown = dataset.train if len(dataset.train) else dataset.test
     if save is not None:
         from cnncli.report.samples import draw_samples
 
         rng = stream(0, "samples")
-        draw_samples(dataset.train.images, dataset.train.labels, classes, save, rng=rng, title=dataset.name)
+        draw_samples(shown.images, shown.labels, classes, save, rng=rng, title=dataset.name)
         note(f"wrote {save}")
     if as_json:
         print_json(
@@ -49,15 +54,19 @@ def show_dataset(name: str, data_dir: Path, save: Path | None, *, as_json: bool)
                 "counts": counts,
                 "train": len(dataset.train),
                 "test": len(dataset.test),
+                "notes": dataset.notes,
+                "left_out": dataset.left_out,
             }
         )
         return
     console = out()
-    made = table("class", "train>", "share>", "test>", "share>", title=dataset.name)
+    columns = [column for part in counts for column in (f"{part}>", "share>")]
+    made = table("class", *columns, title=dataset.name)
     for label, title in enumerate(classes):
         made.add_row(title, *(cell for part in counts.values() for cell in _count(part, label)))
     made.add_section()
-    made.add_row("total", f"{len(dataset.train):,}", "", f"{len(dataset.test):,}", "", style="bold")
+    totals = [cell for part in counts.values() for cell in (f"{part.sum():,}", "")]
+    made.add_row("total", *totals, style="bold")
     console.print(made)
     console.print(
         f"images {' x '.join(map(str, dataset.input_shape))} (C x H x W), "
@@ -65,7 +74,7 @@ def show_dataset(name: str, data_dir: Path, save: Path | None, *, as_json: bool)
     )
     if dataset.input_shape[0] == 1:
         console.print()
-        for line in in_rows([picture(pixels, console) for pixels in _one_each(dataset)], console.width):
+        for line in in_rows([picture(pixels, console) for pixels in _one_each(shown)], console.width):
             console.print(line, soft_wrap=True)
 
 
@@ -73,9 +82,9 @@ def _count(counts: "np.ndarray", label: int) -> tuple[str, str]:
     return f"{counts[label]:,}", f"{100 * counts[label] / max(counts.sum(), 1):.1f} %"
 
 
-def _one_each(dataset: "Dataset") -> list["np.ndarray"]:
-    firsts = (np.flatnonzero(dataset.train.labels == label)[:1] for label in range(SAMPLES))
-    return [dataset.train.images[found[0]] for found in firsts if len(found)]
+def _one_each(split: "Split") -> list["np.ndarray"]:
+    firsts = (np.flatnonzero(split.labels == label)[:1] for label in range(SAMPLES))
+    return [split.images[found[0]] for found in firsts if len(found)]
 
 
 def show_picture(name: str, save: Path | None, *, as_json: bool) -> None:

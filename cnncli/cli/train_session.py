@@ -105,7 +105,8 @@ def _watch(
         )
         for position, record in enumerate(records):
             if position == 0:
-                display.note(_data_line(run))
+                for line in _data_lines(run):
+                    display.note(line)
             if isinstance(record, StepRecord):
                 display.step(record)
             elif isinstance(record, EpochRecord):
@@ -117,10 +118,11 @@ def _watch(
     raise AssertionError("the last record is the result")
 
 
-def _data_line(run: Run) -> str:
+def _data_lines(run: Run) -> Iterator[str]:
     info = run.read_info()
     train, held_out = info["train_images"], info["validation_images"]
-    return f"data {info['dataset']}: {train:,} images to train on, {held_out:,} held out for validation"
+    yield f"data {info['dataset']}: {train:,} images to train on, {held_out:,} held out for validation"
+    yield from info["data_notes"]
 
 
 def _print_result(result: TrainResult, options: TrainOptions) -> None:

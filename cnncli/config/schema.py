@@ -48,6 +48,14 @@ def _validation(value: object) -> object:
     raise ValueError
 
 
+def _size(value: object) -> object:
+    """Accept a number of pixels, or two in a list as [height, width]."""
+    sides = tuple(value) if is_list(value) else (value, value)
+    if len(sides) != 2 or not all(type(side) is int and 1 <= side <= 1024 for side in sides):
+        raise ValueError
+    return sides if is_list(value) else value
+
+
 def _auto_or_up_to(most: int) -> BeforeValidator:
     def check(value: object) -> object:
         if value == "auto" or (type(value) is int and 1 <= value <= most):
@@ -118,6 +126,10 @@ class DataConfig(Section):
     dir: Annotated[Text, AfterValidator(_expand_home)] = Field(
         default="data", description="the folder where data sets live"
     )
+    size: Annotated[int | tuple[int, int], BeforeValidator(_size)] = Field(
+        default=28, description="a whole number of pixels from 1 to 1024, or [height, width]"
+    )
+    colour: bool = Field(default=False, description="true or false")
     validation: Annotated[int | float | Literal["auto"], BeforeValidator(_validation)] = Field(
         default="auto",
         description="auto, a whole number of images (0 or more), or a fraction between 0 and 1",

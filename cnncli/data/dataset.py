@@ -3,12 +3,14 @@
 Axis letters: N images, H and W pixels, C colours.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from cnncli.errors import DataError
 from cnncli.types import ByteArray, Shape
 
 SplitName = Literal["train", "test"]
@@ -45,13 +47,16 @@ class Dataset:
 
     Args:
         name: the name that a config uses.
-        train: the images to train on, from which the validation set is taken later.
+        train: the images to train on, from which the validation set is taken later; none if there are test images only.
         test: the images for the test after training.
         classes: the name of each class, by label.
         mean: the mean of the training pixels / 255.
         std: the standard deviation of the training pixels / 255.
         test_drawn: whether the test images were drawn from one folder with the training images, so that another
             picture in it changes both.
+        validation: the validation set, if the set comes with one.
+        notes: sentences on how the files were read; a likely mistake starts with "warning:".
+        left_out: how many files or parts of files were not read, for each reason.
     """
 
     name: str
@@ -61,12 +66,44 @@ class Dataset:
     mean: float
     std: float
     test_drawn: bool = False
+    validation: Split | None = None
+    notes: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def input_shape(self) -> Shape:
         """The shape (C, H, W) of one image as the input of a network."""
         height, width, *colours = self.train.images.shape[1:]
         return (colours[0] if colours else 1, height, width)
+
+    def with_classes(self, classes: Sequence[str]) -> "Dataset":
+        """Return the set with the classes of a network, and each label changed to the class with the same name.
+
+        If no name is the same, the labels stay: the classes may be `0` and `zero`.
+
+        Args:
+            classes: the names of all classes of the network, by label.
+
+        Raises:
+            DataError: the network does not know a class, or no name is the same and the numbers of classes differ.
+        """
+        names = tuple(classes)
+        unknown = [name for name in self.classes if name not in names]
+        if names == self.classes or (len(unknown) == len(self.classes) == len(names)):
+            return self
+        if unknown:
+            listed = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+            raise DataError(
+                f"{self.name} has the class{'es' if len(unknown) > 1 else ''} {listed}, "
+                f"and the network knows {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}",
+                "evaluate on a set with classes that it was trained on",
+            )
+        position = np.array([names.index(name) for name in self.classes], dtype=np.int64)
+        train, test = (Split(split.images, position[split.labels]) for split in (self.train, self.test))
+        held_out = self.validation
+        if held_out is not None:
+            held_out = Split(held_out.images, position[held_out.labels])
+        return replace(self, train=train, test=test, validation=held_out, classes=names)
 
 
 def pixel_statistics(images: ByteArray) -> tuple[float, float]:

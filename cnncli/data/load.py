@@ -6,6 +6,10 @@ from pathlib import Path
 from cnncli.data.dataset import FOLDER_PREFIX, SPLIT_NAMES, SYNTHETIC, Dataset, SplitName
 from cnncli.data.readers import idx_set
 from cnncli.data.registry import DATASETS, DatasetSpec, find_spec
+from cnncli.errors import UsageError
+
+DEFAULT_SIZE = 28
+"""Height and width of pictures from folders, if nobody says otherwise: those of MNIST."""
 
 
 def load_dataset(
@@ -14,38 +18,68 @@ def load_dataset(
     *,
     splits: Sequence[SplitName] = SPLIT_NAMES,
     table: Mapping[str, DatasetSpec] = DATASETS,
+    size: int | tuple[int, int] = DEFAULT_SIZE,
+    colour: bool = False,
 ) -> Dataset:
     """Load a set by its name; this never downloads anything.
 
     Args:
         name: an entry of the table, "synthetic", "folder:PATH", or the path of a folder. The folder holds pictures
-            in one subfolder per class, or four IDX files under the names of MNIST.
+            in one subfolder per class, or IDX files.
         data_dir: the folder of the published sets: data_dir/<name>/<file>. The four MNIST files may be in data_dir
             itself.
         splits: which splits of a published set to load; the other one has no images.
         table: the published sets.
+        size: height and width to which pictures in folders are resized, or (height, width).
+        colour: keep the colours of pictures in folders.
 
     Raises:
-        UsageError: no set has this name.
+        UsageError: no set has this name, or a set of fixed size is asked for in another one.
         DataError: a file is missing (the hint has the command that downloads it) or has the wrong content.
 
     Example:
         >>> load_dataset("synthetic").input_shape
         (1, 28, 28)
     """
+    check_form(name, size, colour, table=table)
     if name == SYNTHETIC:
         from cnncli.data.synthetic.draw import make_synthetic
 
         return make_synthetic()
-    own = name.startswith(FOLDER_PREFIX) or Path(name).is_dir()
-    if name in table or not own:
+    if not _is_own(name, table):
         return idx_set.load_published(find_spec(name, table), data_dir, splits)
     folder = _own_folder(name)
-    if idx_set.holds_idx_files(folder):
-        return idx_set.load_own(name, folder)
+    files = idx_set.find_own(folder)
+    if files:
+        return idx_set.load_own(name, files)
     from cnncli.data.readers.folder import load_folder  # imports Pillow
 
-    return load_folder(folder)
+    return load_folder(folder, size, colour=colour)
+
+
+def has_pictures(name: str, *, table: Mapping[str, DatasetSpec] = DATASETS) -> bool:
+    """Return whether a set is a folder of pictures, which are resized; all other sets have a fixed size."""
+    return _is_own(name, table) and not idx_set.find_own(_own_folder(name))
+
+
+def check_form(
+    name: str,
+    size: int | tuple[int, int],
+    colour: bool,
+    *,
+    table: Mapping[str, DatasetSpec] = DATASETS,
+) -> None:
+    """Refuse a size or colours for a set whose images are fixed.
+
+    Raises:
+        UsageError: the set has no pictures that could be resized.
+    """
+    default = size in (DEFAULT_SIZE, (DEFAULT_SIZE, DEFAULT_SIZE)) and not colour
+    if not default and not has_pictures(name, table=table):
+        raise UsageError(
+            f"the size and the colours of {name} are fixed",
+            "`data.size` and `data.colour` are for folders of pictures: leave them out",
+        )
 
 
 def is_available(
@@ -57,6 +91,10 @@ def is_available(
     if name not in table:
         return _own_folder(name).is_dir()
     return idx_set.holds_idx_files(idx_set.locate(table[name], data_dir), table[name])
+
+
+def _is_own(name: str, table: Mapping[str, DatasetSpec]) -> bool:
+    return name.startswith(FOLDER_PREFIX) or (name not in table and name != SYNTHETIC and Path(name).exists())
 
 
 def _own_folder(name: str) -> Path:

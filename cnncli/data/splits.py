@@ -6,7 +6,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from cnncli.data.dataset import Split
 from cnncli.errors import DataError, UsageError
+from cnncli.randomness import stream
 from cnncli.types import IntArray
 
 Indices = npt.NDArray[np.int64]
@@ -57,6 +59,24 @@ def stratified_split(
     in_validation = np.zeros(total, dtype=bool)
     in_validation[np.concatenate(chosen)] = True
     return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
+
+
+def cut_test(train: Split, fraction: float = 0.2, seed: int = 0) -> tuple[Split, Split]:
+    """Take a test set out of the images of a set that comes without one.
+
+    Args:
+        train: all images.
+        fraction: of each class.
+        seed: seed of the draw.
+
+    Returns:
+        The remaining training images and the test images.
+    """
+    kept, held_out = stratified_split(train.labels, fraction, stream(seed, "split"))
+    return (
+        Split(train.images[kept], train.labels[kept]),
+        Split(train.images[held_out], train.labels[held_out]),
+    )
 
 
 def _sample_count(count: int | float | Literal["auto"], total: int) -> int:

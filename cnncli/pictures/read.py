@@ -48,11 +48,13 @@ class Page:
         picture: upright, of mode "L" or "RGB".
         bits: how many bits its values used in the file: 8, or 9 to 32 if they were scaled down.
         warnings: sentences about what is not in the picture.
+        unread_frames: how many frames of an animation show something else.
     """
 
     picture: Image.Image
     bits: int = 8
     warnings: tuple[str, ...] = ()
+    unread_frames: int = 0
 
 
 class PictureFile:
@@ -99,7 +101,7 @@ class PictureFile:
         return self._attempt(lambda: self._read(page), self.page_name(page))
 
     def _read(self, page: int) -> Page:
-        opened, notes = self._opened, []
+        opened, notes, unread = self._opened, [], 0
         if opened.format == "TIFF":
             opened.seek(self._pages[page])
         self._check_size(page)
@@ -108,13 +110,14 @@ class PictureFile:
             frame, complete = choose_frame(opened)
             opened.seek(frame)
             if not complete:
+                unread = frames - 1
                 notes.append(f"an animation of {frames} frames: only the first one is read")
         samples = read_samples(opened, self._content)
         opened.load()
         picture, bits = to_plain(_upright(opened), samples)
         if samples.wide_colour and max(high for _, high in ImageStat.Stat(picture).extrema) < 32:
             notes.append("16 bits per colour that are nearly black: save it with 8 bits per colour")
-        return Page(picture, bits, tuple(notes))
+        return Page(picture, bits, tuple(notes), unread)
 
     def _check_size(self, page: int) -> None:
         width, height = self._opened.size

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cnncli.data.dataset import Dataset, Split
-from cnncli.data.load import load_dataset
+from cnncli.data.load import has_pictures, load_dataset
 from cnncli.engine import compile
 from cnncli.errors import CheckpointError, DataError, UsageError
 from cnncli.runs import Run
@@ -75,7 +75,8 @@ def measure_runs(
         checkpoint: which weights of each run.
         data_dir: where data sets are; None for where they were in training.
         on_batch: called with (images done, images in all) before the first batch and after each.
-        notify: called with a warning where the classes have other names than in training.
+        notify: called with what is worth knowing about another set, and with a warning where the classes have other
+            names than in training.
 
     Raises:
         UsageError: the runs do not agree on the images to be measured on.
@@ -86,9 +87,14 @@ def measure_runs(
     own = _same(models, "dataset", "name one with `dataset`") if dataset is None else None
     chosen = own or dataset or ""
     is_own = chosen == models[0].meta.get("dataset")
-    whole = load_dataset(chosen, data_dir or _data_config(models[0]).get("dir", "data"))
+    whole = _load(chosen, data_dir or _data_config(models[0]).get("dir", "data"), models[0])
+    for text in () if is_own else whole.notes:
+        notify(text)
     for model in models:
-        _check_fit(model, whole, notify)
+        _check_shape(model, whole)
+    whole = whole.with_classes(models[0].classes)
+    for model in models:
+        _check_classes(model, whole, notify)
     images = _images(models, whole, split, is_own=is_own)
     evaluation = _evaluate(models, images, on_batch)
     checkpoints = "+".join(dict.fromkeys(model.checkpoint for model in models))
@@ -108,6 +114,14 @@ def measure_runs(
             *(re.sub(r"[^\w.-]+", "-", part).strip("-.") or "set" for part in parts)
         )
     return Measured(evaluation, document, images, whole.classes, folder)
+
+
+def _load(name: str, data_dir: str | Path, model: Model) -> Dataset:
+    """Load a set for a network: pictures get the size and colours of its input."""
+    if len(model.network.input_shape) != 3 or not has_pictures(name):
+        return load_dataset(name, data_dir)
+    channels, height, width = model.network.input_shape
+    return load_dataset(name, data_dir, size=(height, width), colour=channels == 3)
 
 
 def _evaluate(
@@ -189,15 +203,18 @@ def _data_config(model: Model) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _check_fit(model: Model, dataset: Dataset, notify: Callable[[str], None]) -> None:
+def _check_shape(model: Model, dataset: Dataset) -> None:
     if model.network.input_shape != dataset.input_shape:
         raise DataError(
             f"{model.name} takes images of {model.network.input_shape}, and those of {dataset.name} are "
             f"{dataset.input_shape}"
         )
+
+
+def _check_classes(model: Model, dataset: Dataset, notify: Callable[[str], None]) -> None:
     if len(model.classes) != len(dataset.classes):
         raise DataError(
             f"{model.name} has {len(model.classes)} classes, and {dataset.name} has {len(dataset.classes)}"
         )
     if model.classes != dataset.classes:
-        notify(f"{model.name} was trained on other classes: {', '.join(model.classes)}")
+        notify(f"warning: {model.name} was trained on other classes: {', '.join(model.classes)}")

@@ -103,11 +103,14 @@ def kind_of(name: str, runs_dir: Path) -> Kind:
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    from cnncli.data.readers.folder import SUFFIXES
+    from cnncli.data.readers.layout import SUFFIXES, SYSTEM, UNREAD_SUFFIXES
+
+    pictures = SUFFIXES | UNREAD_SUFFIXES  # a photo in a format that is not read must not go unnoticed
 
     def is_shown(file: Path) -> bool:
-        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        return not hidden and file.suffix.lower() in SUFFIXES and file.is_file()
+        parts = file.relative_to(folder).parts
+        hidden = any(part.startswith(".") or part.lower() in SYSTEM for part in parts)
+        return not hidden and file.suffix.lower() in pictures and file.is_file()
 
     inside = sorted(file for file in folder.rglob("*") if is_shown(file))
     if not inside:

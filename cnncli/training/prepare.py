@@ -1,7 +1,7 @@
 """Builds all that a training run needs from its config, and refuses what cannot work before training starts."""
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,11 +11,12 @@ import numpy as np
 from cnncli.batches.augment import make_augmentation
 from cnncli.batches.batches import Batches
 from cnncli.config.check import check_names
+from cnncli.data.checks import describe_normalize
 from cnncli.data.dataset import SYNTHETIC, Dataset, Split
-from cnncli.data.load import load_dataset
+from cnncli.data.load import DEFAULT_SIZE, check_form, has_pictures, load_dataset
 from cnncli.data.registry import DATASETS
 from cnncli.data.splits import stratified_split
-from cnncli.errors import CnnError, ModelError, UsageError
+from cnncli.errors import CnnError, DataError, ModelError, UsageError
 from cnncli.memory import available_bytes
 from cnncli.nn.build import build_network
 from cnncli.nn.network import Network
@@ -74,7 +75,7 @@ def prepare(config: "Config", *, data_dir: str | Path | None = None) -> Prepared
     """
     check_names(config)
     dataset = _load(config, data_dir)
-    train, validation = _split(config, dataset)
+    train, _ = _split(config, dataset)
     network = _build_network(config, dataset)
     _check_memory(config, network)
     settings, normalize = config.train, config.data.mean_std
@@ -97,7 +98,9 @@ def prepare(config: "Config", *, data_dir: str | Path | None = None) -> Prepared
     return Prepared(
         config=config,
         dataset=dataset,
-        validation=Split(dataset.train.images[validation], dataset.train.labels[validation]),
+        validation=select_split(
+            dataset, "val", seed=config.seed, validation=config.data.validation, limit=config.data.limit
+        ),
         batches=batches,
         network=network,
         optimizer=optimizer,
@@ -125,8 +128,9 @@ def select_split(
 ) -> Split:
     """Return the images that a training run used for training, validation or test.
 
-    The validation images are drawn first, from the whole training set, and depend on the seed alone. A limit then keeps
-    the first images of the rest. So these few numbers are enough to select a run's validation images again.
+    A set may come with validation images. Otherwise they are drawn first, from the whole training set, and depend on
+    the seed alone. A limit then keeps the first images of the rest. So these few numbers are enough to select a run's
+    validation images again.
 
     Args:
         dataset: the whole data set.
@@ -138,6 +142,8 @@ def select_split(
     """
     if split == "test":
         return dataset.test
+    if split == "val" and dataset.validation is not None:
+        return dataset.validation
     train, held_out = split_indices(dataset, seed=seed, validation=validation, limit=limit)
     chosen = train if split == "train" else held_out
     return Split(dataset.train.images[chosen], dataset.train.labels[chosen])
@@ -147,15 +153,33 @@ def split_indices(
     dataset: Dataset, *, seed: int, validation: int | float | Literal["auto"], limit: int | None = None
 ) -> tuple[IntArray, IntArray]:
     """Return the positions of the training and the validation images in the training set; see `select_split`."""
+    if dataset.validation is not None:
+        validation = 0
     train, held_out = stratified_split(dataset.train.labels, validation, stream(seed, "split"))
     return train[:limit], held_out
 
 
 def _load(config: "Config", data_dir: str | Path | None) -> Dataset:
     try:
-        return load_dataset(config.data.dataset, config.data.dir if data_dir is None else data_dir)
+        dataset = load_dataset(
+            config.data.dataset,
+            config.data.dir if data_dir is None else data_dir,
+            size=config.data.size,
+            colour=config.data.colour,
+        )
     except UsageError as error:
         raise config.error(("data", "dataset"), error.message, error.hint) from error
+    if len(dataset.train) == 0:
+        raise DataError(
+            f"{dataset.name} has test images only, and none to train on",
+            "measure a run on it: `cnn eval RUN --dataset`, or put the images to train on into train/",
+        )
+    notes = [*dataset.notes, *describe_normalize(config.data.mean_std, dataset)]
+    if dataset.validation is not None:
+        notes.append(
+            f"the set has {len(dataset.validation):,} validation images: data.validation is not used"
+        )
+    return replace(dataset, notes=tuple(notes))
 
 
 def _split(config: "Config", dataset: Dataset) -> tuple[IntArray, IntArray]:
@@ -178,7 +202,9 @@ def build_untrained(config: "Config", shape: Shape | None = None) -> Network:
         DataError: a data set of the user's own cannot be read.
     """
     try:
-        shape = shape or input_shape(config.data.dataset, config.data.dir)
+        shape = shape or input_shape(
+            config.data.dataset, config.data.dir, size=config.data.size, colour=config.data.colour
+        )
     except UsageError as error:
         raise config.error(("data", "dataset"), error.message, error.hint) from error
     try:
@@ -189,17 +215,29 @@ def build_untrained(config: "Config", shape: Shape | None = None) -> Network:
         raise config.model_error(error) from error
 
 
-def input_shape(dataset: str, data_dir: str | Path) -> Shape:
-    """Return (C, H, W) of the images of a data set; no images of a published set are read.
+def input_shape(
+    dataset: str,
+    data_dir: str | Path,
+    *,
+    size: int | tuple[int, int] = DEFAULT_SIZE,
+    colour: bool = False,
+) -> Shape:
+    """Return (C, H, W) of the images of a data set; no images of a published set and no pictures are read.
 
     Raises:
-        UsageError: no data set has this name.
+        UsageError: no data set has this name, or it is fixed to another size.
         DataError: a data set of the user's own cannot be read.
     """
+    check_form(dataset, size, colour)
     published = DATASETS[dataset].file("train", "images").shape if dataset in DATASETS else None
     if published is not None:
         return (1, *published[1:])
-    return (1, 28, 28) if dataset == SYNTHETIC else load_dataset(dataset, data_dir).input_shape
+    if dataset == SYNTHETIC:
+        return (1, 28, 28)
+    if has_pictures(dataset):
+        height, width = (size, size) if isinstance(size, int) else size
+        return (3 if colour else 1, height, width)
+    return load_dataset(dataset, data_dir).input_shape
 
 
 def check_model(config: "Config") -> None:
@@ -214,16 +252,19 @@ def check_model(config: "Config") -> None:
 
 def _build_network(config: "Config", dataset: Dataset) -> Network:
     network = build_untrained(config, dataset.input_shape)
-    _check_outputs(config, network, dataset.name, len(dataset.classes))
+    _check_outputs(config, network, dataset.name, len(dataset.classes), int(dataset.train.labels.min()))
     return network
 
 
-def _check_outputs(config: "Config", network: Network, dataset: str, classes: int) -> None:
+def _check_outputs(
+    config: "Config", network: Network, dataset: str, classes: int, first_label: int = 0
+) -> None:
     outputs = network.output_shape[0]
     if outputs != classes:
+        without = f" (its labels go from {first_label} to {classes - 1})" if first_label else ""
         raise config.error(
             ("model", len(config.model) - 1),
-            f"the network has {outputs} outputs, but {dataset} has {classes} classes",
+            f"the network has {outputs} outputs, but {dataset} has {classes} classes{without}",
             f"set the last layer to {classes} units: linear: {classes}",
         )
 

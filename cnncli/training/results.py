@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ class TrainResult:
         seconds: of the whole run, evaluation included.
         images_per_second: in training steps alone.
         parameters: how many numbers are learned.
+        data_notes: how the files of the data set were read; a likely mistake starts with "warning:".
+        left_out: how many files of the data set were not read, for each reason.
     """
 
     run: str
@@ -43,6 +45,8 @@ class TrainResult:
     seconds: float
     images_per_second: float
     parameters: int
+    data_notes: list[str] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the document as a dict."""
@@ -89,6 +93,8 @@ def write_results(
         seconds=state.elapsed,
         images_per_second=state.images_per_second,
         parameters=prepared.network.get_num_parameters(),
+        data_notes=list(prepared.dataset.notes),
+        left_out=dict(prepared.dataset.left_out),
     )
 
 

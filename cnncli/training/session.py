@@ -230,6 +230,8 @@ class _Session:
             "parameters": self.prepared.network.get_num_parameters(),
             "train_images": self.prepared.batches.count,
             "validation_images": len(self.prepared.validation),
+            "data_notes": self.prepared.dataset.notes,
+            "left_out": self.prepared.dataset.left_out,
             **machine_facts(),
             **self._progress(),
         }

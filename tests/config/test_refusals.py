@@ -19,6 +19,7 @@ from tests.config.sample import TEXT, error_of, parse
 EPOCHS = "a whole number from 1 to 100000"
 BATCH = "a whole number from 1 to 65536"
 RATE = "a number above 0, the learning rate"
+SIZE = "a whole number of pixels from 1 to 1024, or [height, width]"
 IMAGES = "auto, a whole number of images (0 or more), or a fraction between 0 and 1"
 WORKERS = "auto, or a whole number from 1 to 1024"
 DEVIATION = "a number above 0, the standard deviation of pixels in 0..1"
@@ -63,6 +64,14 @@ WRONG_VALUES = [
     ("train:", "train", "a mapping: how it is trained", "nothing"),
     ("seed: -1", "seed", SEED, "-1"),
     ("seed: 1.5", "seed", SEED, "1.5"),
+    ("data: {size: 0}", "data.size", SIZE, "0"),
+    ("data: {size: 1025}", "data.size", SIZE, "1025"),
+    ("data: {size: 28.0}", "data.size", SIZE, "28.0"),
+    ("data: {size: true}", "data.size", SIZE, "true"),
+    ("data: {size: [28]}", "data.size", SIZE, "a list of 1"),
+    ("data: {size: [28, 28, 3]}", "data.size", SIZE, "a list of 3"),
+    ("data: {size: [28, big]}", "data.size", SIZE, "a list of 2"),
+    ("data: {colour: 3}", "data.colour", "true or false", "3"),
     ("data: {validation: true}", "data.validation", IMAGES, "true"),
     ("data: {validation: -1}", "data.validation", IMAGES, "-1"),
     ("data: {validation: some}", "data.validation", IMAGES, "'some'"),

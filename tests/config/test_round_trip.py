@@ -41,6 +41,8 @@ CONFIGS = st.fixed_dictionaries(
         "data": section(
             dataset=WORDS,
             dir=WORDS,
+            size=st.integers(1, 1024) | st.lists(st.integers(1, 1024), min_size=2, max_size=2),
+            colour=st.booleans(),
             validation=st.just("auto")
             | st.integers(0, 10**9)
             | st.floats(0, 1, exclude_min=True, exclude_max=True),

@@ -185,6 +185,8 @@ seed: 7
 data:
   dataset: mnist
   dir: data
+  size: 28
+  colour: false
   validation: 0.1
   limit: null
   prepare: auto

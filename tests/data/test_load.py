@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnncli.data.dataset import Dataset, Split, pixel_statistics
 from cnncli.data.load import is_available, load_dataset
@@ -143,6 +144,165 @@ def test_own_idx_files_have_to_fit_each_other(here):
     write_idx(data_dir / "mnist" / "train-labels-idx1-ubyte.gz", np.full((60, 1), 5000, np.int32))
     with pytest.raises(DataError, match="labels up to 5,000, more than 1,000 classes"):
         load_dataset(f"folder:{data_dir / 'mnist'}")
+
+
+def write_own(folder, names, count=40):
+    """Write images and labels under two names, and return both."""
+    folder.mkdir(parents=True, exist_ok=True)
+    images = np.random.default_rng(len(names[0])).integers(0, 256, (count, 9, 9), dtype=np.uint8)
+    labels = (np.arange(count) % 4).astype(np.uint8)
+    write_idx(folder / names[0], images)
+    write_idx(folder / names[1], labels)
+    return images, labels
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        (
+            ("train-images.idx3-ubyte", "train-labels.idx1-ubyte"),
+            ("t10k-images.idx3-ubyte", "t10k-labels.idx1-ubyte"),
+        ),
+        (
+            ("train-images.idx3-ubyte.gz", "train-labels.idx1-ubyte.gz"),
+            ("test-images.idx", "test-labels.idx"),
+        ),
+        (("Train_Images-idx3-ubyte", "Train_Labels-idx1-ubyte"), ("t10k_images.idx3", "t10k_labels.idx1")),
+        (
+            ("set-train-images-idx3-ubyte", "set-train-labels-idx1-ubyte"),
+            ("set-test-images-idx3", "set-test-labels-idx1"),
+        ),
+        (("images-idx3-ubyte", "labels-idx1-ubyte"), ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")),
+    ],
+)
+def test_own_idx_files_may_have_other_usual_names(tmp_path, train, test):
+    images, labels = write_own(tmp_path / "MNIST" / "raw", train)
+    test_images, _ = write_own(tmp_path / "MNIST" / "raw", test, count=12)
+    dataset = load_dataset(f"folder:{tmp_path}")
+    assert np.array_equal(dataset.train.images, images)
+    assert np.array_equal(dataset.train.labels, labels)
+    assert np.array_equal(dataset.test.images, test_images)
+
+
+def test_own_idx_files_without_a_test_part_give_a_fifth_of_each_class(tmp_path):
+    write_own(tmp_path, ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"))
+    dataset = load_dataset(f"folder:{tmp_path}")
+    assert np.bincount(dataset.train.labels).tolist() == [8] * 4
+    assert np.bincount(dataset.test.labels).tolist() == [2] * 4
+    assert dataset.test_drawn
+    assert any("no test files" in note for note in dataset.notes)
+
+
+def test_own_idx_files_may_have_a_validation_part_or_a_test_part_alone(tmp_path):
+    write_own(tmp_path / "a", ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"))
+    write_own(tmp_path / "a", ("val-images-idx3-ubyte", "val-labels-idx1-ubyte"), count=8)
+    assert len(load_dataset(f"folder:{tmp_path / 'a'}").validation) == 8
+    write_own(tmp_path / "b", ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"))
+    alone = load_dataset(f"folder:{tmp_path / 'b'}")
+    assert (len(alone.train), len(alone.test)) == (0, 40)
+
+
+def test_two_sets_in_one_folder_and_images_without_labels_are_refused(tmp_path):
+    write_own(tmp_path, ("a-train-images-idx3-ubyte", "a-train-labels-idx1-ubyte"))
+    write_own(tmp_path, ("b-train-images-idx3-ubyte", "b-train-labels-idx1-ubyte"))
+    with pytest.raises(DataError, match=r"a-train-images.* and b-train-images.* are both the train images"):
+        load_dataset(f"folder:{tmp_path}")
+    for path in tmp_path.glob("b-*"):
+        path.unlink()
+    (tmp_path / "a-train-labels-idx1-ubyte").unlink()
+    with pytest.raises(DataError, match="there are no train labels in"):
+        load_dataset(f"folder:{tmp_path}")
+
+
+def test_own_emnist_files_are_turned_as_the_published_ones(tmp_path):
+    names = ("emnist-letters-train-images-idx3-ubyte", "emnist-letters-train-labels-idx1-ubyte")
+    images, labels = write_own(tmp_path, names)
+    write_idx(tmp_path / names[1], labels + np.uint8(1))
+    write_own(tmp_path, tuple(name.replace("train", "test") for name in names))
+    dataset = load_dataset(f"folder:{tmp_path}")
+    assert np.array_equal(dataset.train.images, images.swapaxes(1, 2))
+    assert any("transposed" in note for note in dataset.notes)
+    assert any("the labels go from 1 to 4: there is no class 0" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32])
+def test_one_hot_labels_are_read_as_their_column(here, dtype):
+    data_dir, _, arrays = here
+    one_hot = np.eye(10, dtype=dtype)[arrays["train", "labels"]]
+    write_idx(data_dir / "mnist" / "train-labels-idx1-ubyte.gz", one_hot)
+    dataset = load_dataset(f"folder:{data_dir / 'mnist'}")
+    assert np.array_equal(dataset.train.labels, arrays["train", "labels"])
+    assert any("train-labels-idx1-ubyte.gz is one-hot" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.arange(60 * 8).reshape(60, 8).astype(np.int32) % 7,  # QMNIST's columns under another name
+        np.ones((60, 10), np.uint8),
+        np.zeros((60, 10), np.uint8),
+        np.full((60, 10), 0.1, np.float32),
+        np.eye(10, dtype=np.int32)[np.arange(60) % 10] * 2,
+        np.zeros((60, 1), np.float32),
+    ],
+)
+def test_other_labels_of_two_axes_are_refused_with_their_shape(here, rows):
+    data_dir, _, _ = here
+    write_idx(data_dir / "mnist" / "train-labels-idx1-ubyte.gz", rows)
+    with pytest.raises(DataError, match=rf"labels of shape 60 x {rows.shape[1]}, which are no class numbers"):
+        load_dataset(f"folder:{data_dir / 'mnist'}")
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("mnist.npz", "is a NumPy archive, not a folder"),
+        ("train.csv", r"is a table \(CSV\), not a folder"),
+        ("train.csv.gz", r"is a table \(CSV\), not a folder"),
+        ("set.zip", "is a ZIP archive: unpack it first, not a folder"),
+        ("set.tar.gz", "is a tar archive: unpack it first, not a folder"),
+        ("set.pt", "is a pickle, which can run any code"),
+        ("train-images-idx3-ubyte.gz", "is one IDX file"),
+        ("thing", "is a file, not a folder"),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["folder:", ""])
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, name, what, prefix):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=what) as caught:
+        load_dataset(f"{prefix}{tmp_path / name}")
+    assert "folder" in caught.value.hint
+    with pytest.raises(DataError):
+        load_dataset(f"{prefix}{tmp_path}")
+
+
+def test_a_data_file_in_a_folder_without_classes_is_named(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "mnist.npz").write_bytes(b"x")
+    with pytest.raises(
+        DataError, match=r"holds no class folders, and mnist\.npz is a NumPy archive"
+    ) as caught:
+        load_dataset(f"folder:{tmp_path}")
+    assert "what is read" in caught.value.hint
+
+
+@pytest.mark.parametrize("options", [{"size": 32}, {"size": (28, 20)}, {"colour": True}])
+def test_only_pictures_have_a_size_and_colours(here, options):
+    data_dir, table, _ = here
+    for name in ("mnist", "synthetic", f"folder:{data_dir / 'mnist'}"):
+        with pytest.raises(UsageError, match=f"the size and the colours of {re.escape(name)} are fixed"):
+            load_dataset(name, data_dir, table=table, **options)
+    for size in (28, (28, 28)):
+        assert load_dataset("mnist", data_dir, table=table, size=size).input_shape == (1, 28, 28)
+
+
+def test_pictures_get_the_size_and_colours_asked_for(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            Image.new("RGB", (40, 30), (200, 10, 10)).save(tmp_path / name / f"{number}.png")
+    assert load_dataset(f"folder:{tmp_path}").input_shape == (1, 28, 28)
+    assert load_dataset(f"folder:{tmp_path}", size=(30, 40), colour=True).input_shape == (3, 30, 40)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():

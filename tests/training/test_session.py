@@ -152,6 +152,8 @@ def test_the_result_is_the_json_document_of_train(
         "seconds",
         "images_per_second",
         "parameters",
+        "data_notes",
+        "left_out",
     }
     assert document["run"] == "run-1" and document["path"] == str(run.path) and document["epochs"] == 3
     assert document["parameters"] == 3 * 10 + 6 + 48 * 3 + 3

@@ -1,57 +1,66 @@
-"""Reads a data set from a folder of pictures: one subfolder per class, with or without train/ and test/."""
+"""Reads a data set from a folder of pictures: one subfolder per class, with or without train/, val/ and test/."""
 
-import logging
-import os
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cnncli.data.dataset import FOLDER_PREFIX, MAX_CLASSES, SPLIT_NAMES, Dataset, Split, pixel_statistics
-from cnncli.data.splits import stratified_split
+from cnncli.data.checks import describe_values
+from cnncli.data.dataset import FOLDER_PREFIX, Dataset, Split, pixel_statistics
+from cnncli.data.readers.layout import Listing, Pictures, list_folder
+from cnncli.data.splits import cut_test
 from cnncli.errors import DataError, PictureError, UsageError
-from cnncli.pictures.read import read_picture
-from cnncli.randomness import stream
+from cnncli.pictures.read import Page, PictureFile
+from cnncli.pictures.whole import resize_whole
 from cnncli.types import ByteArray
 
-SUFFIXES = frozenset(".bmp .gif .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split())
-MAX_PICTURES = 200_000
 MAX_PIXEL_BYTES = 1 << 30
-LAYOUT = "a folder of pictures looks like PATH/cat/1.png, PATH/dog/1.png, ..., or PATH/train/cat/1.png, ..."
-
-log = logging.getLogger(__name__)
+MAX_SIZE = 1024
 
 
 @dataclass(frozen=True)
-class Listing:
-    """The content of a folder of pictures.
+class Form:
+    """The form that all pictures of a set are brought to.
 
     Args:
-        classes: the names of the subfolders: numbers in numeric order, then the others in alphabetical order.
-        train: the path and label of every training picture, sorted by class and name.
-        test: the same for test/; None if there is no test/.
-        foreign: files and folders that are not pictures and are left out; hidden files are not listed.
+        height: in pixels.
+        width: in pixels.
+        colour: three colours, or grey.
     """
 
-    classes: tuple[str, ...]
-    train: tuple[tuple[Path, int], ...]
-    test: tuple[tuple[Path, int], ...] | None
-    foreign: tuple[Path, ...]
+    height: int
+    width: int
+    colour: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one image."""
+        return (self.height, self.width, 3) if self.colour else (self.height, self.width)
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height} {'colour' if self.colour else 'grey'}"
 
 
 def load_folder(
-    path: str | Path, size: int = 28, *, colour: bool = False, test_fraction: float = 0.2, seed: int = 0
+    path: str | Path,
+    size: int | tuple[int, int] = 28,
+    *,
+    colour: bool = False,
+    test_fraction: float = 0.2,
+    seed: int = 0,
 ) -> Dataset:
-    """Load pictures from class folders, each resized to size x size.
+    """Load pictures from class folders, each resized to the same size.
 
-    The pictures are only resized: none is inverted, cropped or centred. Files that are not pictures are left out, with
-    a warning in the log.
+    The pictures are only resized: none is inverted, cropped or centred. A picture with other proportions is squeezed.
+    What is left out is counted in the data set.
 
     Args:
-        path: a folder with one subfolder per class, or with train/ and test/, each with one subfolder per class.
-        size: height and width of the resized pictures, in pixels.
+        path: a folder with one subfolder per class, or with train/, and test/ or val/ or both, each with one subfolder
+            per class. A folder with test/ alone has no training images.
+        size: height and width of the resized pictures in pixels, or (height, width).
         colour: keep three colours, (N, H, W, 3), or convert to grey, (N, H, W).
         test_fraction: the fraction of each class that becomes the test split, if there is no test/.
         seed: seed of that split.
@@ -61,123 +70,152 @@ def load_folder(
             much data, or a picture cannot be read; names the folder or picture.
         UsageError: the size is not a number of pixels from 1 to 1024.
     """
-    if not 1 <= size <= 1024:
-        raise UsageError(f"pictures cannot be resized to {size} pixels", "give a size from 1 to 1024")
-    listing = list_folder(path)
-    for file in listing.foreign[:3]:
-        log.warning("%s is not a picture: left out", file)
-    if len(listing.foreign) > 3:
-        log.warning("%s more files in %s are not pictures: left out", len(listing.foreign) - 3, path)
-    needed = (len(listing.train) + len(listing.test or ())) * size * size * (3 if colour else 1)
+    height, width = (size, size) if isinstance(size, int) else size
+    if not (1 <= height <= MAX_SIZE and 1 <= width <= MAX_SIZE):
+        raise UsageError(f"pictures cannot be resized to {size} pixels", f"give a size from 1 to {MAX_SIZE}")
+    form, listing = Form(height, width, colour), list_folder(path)
+    seen = _Seen(form)
+    _check_memory(path, len(listing.train) + len(listing.validation or ()) + len(listing.test or ()), form)
+    train, notes = _read(listing.train, seen), list(listing.notes)
+    validation = None if listing.validation is None else _read(listing.validation, seen)
+    if listing.test is None:
+        train, test = _cut_test(train, listing, path, test_fraction, seed)
+        notes.append(f"the test set is {100 * test_fraction:g} % of each class, because there is no test/")
+    else:
+        test = _read(listing.test, seen)
+    statistics = pixel_statistics((train if len(train) else test).images)
+    dataset = Dataset(
+        f"{FOLDER_PREFIX}{path}",
+        train,
+        test,
+        listing.classes,
+        *statistics,
+        test_drawn=listing.test is None,
+        validation=validation,
+    )
+    notes += [*seen.describe(Path(path).name), *describe_values(dataset, of_pictures=True)]
+    return replace(dataset, notes=tuple(notes), left_out={**listing.left_out, **seen.left_out})
+
+
+@dataclass
+class _Seen:
+    """What the pictures of a set were like before they were resized."""
+
+    form: Form
+    count: int = 0
+    coloured: int = 0
+    squeezed: int = 0
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    bits: Counter[int] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def resized(self, page: Page) -> ByteArray:
+        """Return a page in the form of the set, and count it."""
+        self._count(page)
+        return resize_whole(page.picture, (self.form.height, self.form.width), colour=self.form.colour)
+
+    def _count(self, page: Page) -> None:
+        picture = page.picture
+        width, height = picture.size
+        self.count += 1
+        self.sizes[width, height] += 1
+        self.bits[page.bits] += 1
+        self.warnings.update(page.warnings)
+        if page.unread_frames:
+            self.left_out["frames of animations"] += page.unread_frames
+        if abs(width * self.form.height - height * self.form.width) > 0.05 * height * self.form.width:
+            self.squeezed += 1
+        if picture.mode == "RGB":
+            small = np.asarray(picture.resize((16, 16), Image.Resampling.BOX))
+            self.coloured += bool(np.ptp(small, axis=2).max() > 24)
+
+    def describe(self, name: str) -> list[str]:
+        """Return the sentences about what a user may not expect."""
+        notes = []
+        coloured = self.coloured > 0.05 * self.count
+        widths, heights = zip(*self.sizes, strict=True) if self.sizes else ((0,), (0,))
+        if (
+            max(widths) > self.form.width
+            or max(heights) > self.form.height
+            or (coloured and not self.form.colour)
+        ):
+            smallest, largest = min(self.sizes), max(self.sizes)
+            sizes = "x".join(map(str, smallest))
+            sizes += "" if len(self.sizes) == 1 else f" to {'x'.join(map(str, largest))}"
+            kind = "colour" if coloured else "grey"
+            notes.append(f"{name}: {sizes} {kind} pictures, taken as {self.form} (data.size, data.colour)")
+        if self.squeezed:
+            part = "all" if self.squeezed == self.count else f"{self.squeezed:,} of {self.count:,}"
+            notes.append(f"{part} pictures have other proportions and are squeezed to {self.form}")
+        if set(self.bits) - {8}:
+            uses = ", ".join(f"{n:,} use {bits} bits" for bits, n in sorted(self.bits.items()) if bits != 8)
+            notes.append(f"pictures of more than 8 bits: {uses}; each is scaled by the bits that it uses")
+        notes += [f"warning: {n:,} of the pictures: {warning}" for warning, n in self.warnings.items()]
+        return notes
+
+
+def _check_memory(path: str | Path, count: int, form: Form) -> None:
+    needed = count * int(np.prod(form.shape))
     if needed > MAX_PIXEL_BYTES:
         raise DataError(
             f"the pictures in {path} need {needed:,} bytes of memory, more than {MAX_PIXEL_BYTES:,}"
         )
-    train = _read(listing.train, size, colour)
-    if listing.test is None:
-        alone = np.flatnonzero(np.bincount(train.labels) < 2)
-        if alone.size:
-            raise DataError(
-                f"the class '{listing.classes[alone[0]]}' of {path} has one picture, and there is no test/",
-                "a part of every class is kept for the test: give it more pictures, or make train/ and test/",
-            )
-        kept, held_out = stratified_split(train.labels, test_fraction, stream(seed, "split"))
-        test = Split(train.images[held_out], train.labels[held_out])
-        train = Split(train.images[kept], train.labels[kept])
-    else:
-        test = _read(listing.test, size, colour)
-    name, statistics = f"{FOLDER_PREFIX}{path}", pixel_statistics(train.images)
-    return Dataset(name, train, test, listing.classes, *statistics, test_drawn=listing.test is None)
 
 
-def list_folder(path: str | Path) -> Listing:
-    """Find the classes and pictures of a folder without opening any picture.
-
-    Raises:
-        DataError: as for `load_folder`.
-    """
-    root = Path(path)
-    if not root.is_dir():
-        raise DataError(f"there is no folder {root}", LAYOUT)
-    foreign: list[Path] = []
-    top, loose = _entries(root)
-    splits = {name: top[name] for name in SPLIT_NAMES if name in top and _entries(top[name])[0]}
-    if "train" in splits:
-        foreign += [*loose, *(folder for name, folder in top.items() if name not in splits)]
-        folders, loose = _entries(splits["train"])
-    else:
-        splits, folders = {}, top
-    foreign += loose
-    classes = tuple(sorted(folders, key=_class_order))
-    if len(classes) < 2:
-        what = f"only the class '{classes[0]}'" if classes else "no class folders"
-        raise DataError(f"{splits.get('train', root)} holds {what}", LAYOUT)
-    if len(classes) > MAX_CLASSES:
-        raise DataError(f"{root} holds {len(classes):,} class folders, more than {MAX_CLASSES:,}", LAYOUT)
-    train = _pictures(folders, classes, foreign)
-    test = None
-    if "test" in splits:
-        test_folders, loose = _entries(splits["test"])
-        foreign += loose
-        unknown = sorted(set(test_folders) - set(classes), key=_class_order)
-        if unknown:
-            raise DataError(f"{test_folders[unknown[0]]} is a class that is not in {splits['train']}")
-        test = _pictures(test_folders, classes, foreign)
-    if len(train) + len(test or ()) > MAX_PICTURES:
-        raise DataError(f"{root} holds more than {MAX_PICTURES:,} pictures")
-    return Listing(classes, tuple(train), None if test is None else tuple(test), tuple(foreign))
+def _cut_test(
+    train: Split, listing: Listing, path: str | Path, fraction: float, seed: int
+) -> tuple[Split, Split]:
+    alone = np.flatnonzero(np.bincount(train.labels) < 2)
+    if alone.size:
+        raise DataError(
+            f"the class '{listing.classes[alone[0]]}' of {path} has one picture, and there is no test/",
+            "a part of every class is kept for the test: give it more pictures, or make train/ and test/",
+        )
+    return cut_test(train, fraction, seed)
 
 
-def _entries(folder: Path) -> tuple[dict[str, Path], list[Path]]:
-    """Return the subfolders by name, and the files; both without hidden ones."""
-    try:
-        with os.scandir(folder) as entries:
-            shown = sorted(
-                (entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")
-            )
-    except OSError as error:
-        raise DataError(f"{folder} cannot be listed: {error.strerror or error}") from error
-    folders = {name: folder / name for name, is_folder in shown if is_folder}
-    return folders, [folder / name for name, is_folder in shown if not is_folder]
-
-
-def _class_order(name: str) -> tuple[bool, int, str]:
-    number = name.isascii() and name.isdigit()
-    return (not number, int(name) if number else 0, name)
-
-
-def _pictures(
-    folders: dict[str, Path], classes: tuple[str, ...], foreign: list[Path]
-) -> list[tuple[Path, int]]:
-    """Return the pictures with their labels, and add everything that is not a picture to `foreign`."""
-    found = []
-    for label, name in enumerate(classes):
-        if name not in folders:
-            continue
-        inner, files = _entries(folders[name])
-        pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
-        foreign += [*inner.values(), *(file for file in files if file.suffix.lower() not in SUFFIXES)]
-        if not pictures:
-            raise DataError(f"the class folder {folders[name]} holds no pictures", LAYOUT)
-        found += [(picture, label) for picture in pictures]
-    return found
-
-
-def _read(pictures: tuple[tuple[Path, int], ...], size: int, colour: bool) -> Split:
-    """Read and resize pictures into one array."""
-    images: ByteArray = np.empty(
-        (len(pictures), size, size, 3) if colour else (len(pictures), size, size), np.uint8
-    )
+def _read(pictures: Pictures, seen: _Seen) -> Split:
+    """Read and resize pictures into one array; further pages of a file follow after all others."""
+    form = seen.form
+    images: ByteArray = np.empty((len(pictures), *form.shape), np.uint8)
     labels: npt.NDArray[np.int64] = np.array([label for _, label in pictures], dtype=np.int64)
-    for index, (path, _) in enumerate(pictures):
-        try:
-            picture = read_picture(path)
-        except PictureError as error:
-            raise DataError(
-                error.message, error.hint or "remove it, or give it a name that starts with a dot"
-            ) from error
-        picture = picture.convert("RGB" if colour else "L")
-        if picture.size != (size, size):
-            picture = picture.resize((size, size), Image.Resampling.BILINEAR)  # averages when it shrinks
-        images[index] = np.asarray(picture)
+    further: list[ByteArray] = []
+    further_labels: list[int] = []
+    for index, (path, label) in enumerate(pictures):
+        first, *others = _read_file(path, seen)
+        images[index] = first
+        further += others
+        further_labels += [label] * len(others)
+    if further:
+        _check_memory("the data set", len(images) + len(further), form)
+        images = np.concatenate([images, np.stack(further)])
+        labels = np.concatenate([labels, np.array(further_labels, dtype=np.int64)])
     return Split(images, labels)
+
+
+def _read_file(path: Path, seen: _Seen) -> list[ByteArray]:
+    """Read and resize all pages of a file, without blank ones."""
+    images, blank = [], 0
+    try:
+        file = PictureFile(path)
+        for number in range(len(file)):
+            page = file.read(number)
+            if len(file) > 1 and _is_blank(page.picture):
+                blank += 1
+            else:
+                images.append(seen.resized(page))
+        if not images:
+            images.append(seen.resized(file.read()))
+    except PictureError as error:
+        raise DataError(
+            error.message, error.hint or "remove it, or give it a name that starts with a dot"
+        ) from error
+    if blank:
+        seen.left_out["blank pages"] += len(file) - len(images)
+    return images
+
+
+def _is_blank(picture: Image.Image) -> bool:
+    low, high = picture.convert("L").getextrema()
+    return bool(high - low < 8)  # type: ignore[operator]

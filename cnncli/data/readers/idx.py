@@ -56,8 +56,9 @@ def read_idx(
         source: a path, or the content of a file.
         name: what errors call the file; the path by default.
         kind: "images" requires bytes on 3 axes (N, H, W) or 4 (N, H, W, C). "labels" requires class numbers (N,), or
-            the integers (N, columns) of QMNIST, whose first column is the class.
-        shape: the shape that the header must announce; None for any.
+            one-hot rows (N, K).
+        shape: the shape that the header must announce; None for any. Labels of a known shape (N, columns) are those of
+            QMNIST, whose first column is the class.
         classes: labels must be below this; None for any number of classes.
         content_hash: the hash that the decompressed file must have, such as "sha256:9f86d0..."; None for any.
         max_bytes: a header that announces more bytes is refused.
@@ -80,7 +81,22 @@ def read_idx(
     except OSError as error:
         raise DataError(f"{name} cannot be read: {error.strerror or error}") from error
     array = array.astype(dtype.newbyteorder("="), copy=False)
-    return _class_numbers(array, name, classes) if kind == "labels" else array
+    if kind != "labels":
+        return array
+    return _class_numbers(array if array.ndim == 1 else _one_column(array, name, shape), name, classes)
+
+
+def idx_shape(path: Path) -> Shape:
+    """Return the shape that the header of an IDX file announces.
+
+    Raises:
+        DataError: the file cannot be read or is not IDX.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _read_header(_decompressed(file), str(path))[1]
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def write_idx(path: str | Path, array: npt.NDArray[Any]) -> None:
@@ -179,16 +195,33 @@ def _check_header(
             f"more than the {max_bytes:,} bytes allowed"
         )
     if kind == "images" and (dtype != np.uint8 or len(axes) not in (3, 4)):
-        raise DataError(f"{name} does not hold images but {_times(axes)} values of type {dtype.name}")
-    if kind == "labels" and (dtype.kind not in "ui" or len(axes) > 2):
+        raise DataError(
+            f"{name} does not hold images but {_times(axes)} values of type {dtype.name}",
+            "images are bytes from 0 to 255, N x height x width" if len(axes) in (3, 4) else None,
+        )
+    if kind == "labels" and ((dtype.kind not in "ui" and len(axes) == 1) or len(axes) > 2):
         raise DataError(f"{name} does not hold labels but {_times(axes)} values of type {dtype.name}")
     if kind is not None and 0 in axes:
         raise DataError(f"{name} is empty: it holds {_times(axes)} values")
 
 
+def _one_column(array: npt.NDArray[Any], name: str, shape: Shape | None) -> npt.NDArray[Any]:
+    """Return the class numbers (N,) of labels (N, columns): the first column of QMNIST, one column, or one-hot rows."""
+    if array.dtype.kind in "ui" and (shape is not None or array.shape[1] == 1):
+        column: npt.NDArray[Any] = array[:, 0]
+        return column
+    if array.shape[1] > 1 and np.all((array == 0) | (array == 1)) and np.all(array.sum(axis=1) == 1):
+        labels: npt.NDArray[Any] = np.argmax(array, axis=1)
+        return labels
+    raise DataError(
+        f"{name} holds labels of shape {_times(array.shape)}, which are no class numbers and not one-hot",
+        "labels are one class number per image, or one-hot rows; the labels of QMNIST are read as `qmnist`",
+    )
+
+
 def _class_numbers(array: npt.NDArray[Any], name: str, classes: int | None) -> npt.NDArray[np.int64]:
     """Return the labels as int64 (N,), all of them 0 to classes - 1."""
-    labels = (array if array.ndim == 1 else array[:, 0]).astype(np.int64)
+    labels = array.astype(np.int64)
     wrong = np.flatnonzero(
         (labels < 0) | (labels >= (classes if classes is not None else np.iinfo(np.int64).max))
     )

@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy.typing as npt
 
+from cnncli.data.checks import describe_values
 from cnncli.data.dataset import MAX_CLASSES, SPLIT_NAMES, Dataset, Split, SplitName, pixel_statistics
-from cnncli.data.readers.idx import is_gzipped, read_idx
+from cnncli.data.readers.idx import IdxKind, idx_shape, is_gzipped, read_idx
 from cnncli.data.registry import DATASETS, DataFile, DatasetSpec
+from cnncli.data.splits import cut_test
 from cnncli.errors import DataError, DownloadCall, MissingDataError
+from cnncli.types import ByteArray
 
 
 def load_published(
@@ -44,29 +47,110 @@ def load_published(
     return Dataset(spec.name, loaded.get("train", empty), loaded.get("test", empty), spec.classes, mean, std)
 
 
-def load_own(name: str, folder: Path) -> Dataset:
-    """Load a folder of the user's that holds four IDX files under the names of MNIST, of any size and class count.
+OwnFiles = dict[str, dict[IdxKind, Path]]
+"""The IDX files of the user's own: for each of "train", "validation" and "test" the images and the labels."""
+
+
+def find_own(folder: Path) -> OwnFiles:
+    """Find the IDX files of a folder of the user's own by their names.
+
+    A name has "images" or "labels", and "idx" or "ubyte". The part is told by "train", by "t10k" or "test", or by
+    "val"; without any it is "train". A folder with a single subfolder stands for that subfolder.
+
+    Raises:
+        DataError: two files are the same part, or images are there without labels.
+    """
+    found: dict[tuple[str, IdxKind], list[Path]] = {}
+    if not folder.is_dir():
+        return {}
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    for path in entries:
+        name = path.name.lower()
+        if not path.is_file() or not ("idx" in name or "ubyte" in name):
+            continue
+        kind: IdxKind | None = "images" if "image" in name else "labels" if "label" in name else None
+        if kind:
+            parts = {"train": "train", "t10k": "test", "test": "test", "val": "validation"}
+            part = next((part for mark, part in parts.items() if mark in name), "train")
+            found.setdefault((part, kind), []).append(path)
+    if not found and len(entries) == 1 and entries[0].is_dir():
+        return find_own(entries[0])
+    files: OwnFiles = {}
+    for (part, kind), paths in found.items():
+        stems = {path.name.lower().removesuffix(".gz").replace(".idx", "-idx") for path in paths}
+        if len(stems) > 1:
+            raise DataError(f"{paths[0]} and {paths[1].name} are both the {part} {kind} of a data set")
+        files.setdefault(part, {})[kind] = max(
+            paths, key=lambda path: (path.suffix == ".gz", "-idx" in path.name)
+        )
+    for part, kinds in files.items():
+        if len(kinds) == 1:
+            ((kind, path),) = kinds.items()
+            missing = "labels" if kind == "images" else "images"
+            raise DataError(
+                f"{path} holds the {part} {kind}, and there are no {part} {missing} in {path.parent}"
+            )
+    return files
+
+
+def load_own(name: str, files: OwnFiles) -> Dataset:
+    """Load IDX files of the user's own, of any size and class count.
+
+    Without test files a fifth of each class becomes the test split. Test files alone give a set to evaluate on.
 
     Args:
         name: the name of the set.
-        folder: a folder for which `holds_idx_files` is true.
+        files: from `find_own`; not empty.
 
     Raises:
         DataError: a file cannot be read, or the files do not fit each other.
     """
-    mnist = DATASETS["mnist"]
-    files = tuple(replace(file, shape=None, content_hash=None, published_hash=None) for file in mnist.files)
-    spec = replace(mnist, title=str(folder), classes=(), files=files)
-    paths = {file: path for file in files if (path := find_file(file, folder))}
-    train, test = (_load_split(spec, split, paths) for split in SPLIT_NAMES)
-    count = 1 + int(max(train.labels.max(), test.labels.max()))
+    folder = next(iter(files.values()))["images"].parent
+    notes: list[str] = []
+    parts = [part for part in ("train", "validation", "test") if part in files]
+    splits = {part: _load_own_split(files[part], notes) for part in parts}
+    count = 1 + max(int(split.labels.max()) for split in splits.values())
     if count > MAX_CLASSES:
         raise DataError(f"{folder} has labels up to {count - 1:,}, more than {MAX_CLASSES:,} classes")
-    if train.images.shape[1:] != test.images.shape[1:]:
-        raise DataError(
-            f"{folder} has training images {train.images.shape[1:]} and test images {test.images.shape[1:]}"
+    for other in parts[1:]:
+        shape, different = splits[parts[0]].images.shape[1:], splits[other].images.shape[1:]
+        if shape != different:
+            titles = {"train": "training", "validation": "validation", "test": "test"}
+            raise DataError(
+                f"{folder} has {titles[parts[0]]} images {shape} and {titles[other]} images {different}"
+            )
+    train, test = splits.get("train"), splits.get("test")
+    if train is None:
+        test = test or splits["validation"]
+        train = Split(test.images[:0], test.labels[:0])
+    elif test is None:
+        train, test = cut_test(train)
+        notes.append("the test set is 20 % of each class, because there are no test files")
+    dataset = Dataset(
+        name,
+        train,
+        test,
+        tuple(map(str, range(count))),
+        *pixel_statistics((train if len(train) else test).images),
+        test_drawn="test" not in splits and "train" in splits,
+        validation=splits.get("validation"),
+    )
+    return replace(dataset, notes=(*notes, *describe_values(dataset)))
+
+
+def _load_own_split(kinds: Mapping[IdxKind, Path], notes: list[str]) -> Split:
+    images, labels = read_idx(kinds["images"], kind="images"), read_idx(kinds["labels"], kind="labels")
+    if len(images) != len(labels):
+        raise DataError(f"{kinds['images']} has {len(images):,} images, but there are {len(labels):,} labels")
+    columns = idx_shape(kinds["labels"])[1:]
+    if columns and columns != (1,):
+        notes.append(
+            f"{kinds['labels'].name} is one-hot: the label is the column of the 1 among {columns[0]}"
         )
-    return Dataset(name, train, test, tuple(map(str, range(count))), *pixel_statistics(train.images))
+    if "emnist" in kinds["images"].name.lower():
+        _transpose(images)
+        notes.append(f"{kinds['images'].name} is transposed: EMNIST stores rows and columns exchanged")
+    return Split(images, labels)
 
 
 def locate(spec: DatasetSpec, data_dir: str | Path) -> Path:
@@ -85,7 +169,7 @@ def locate(spec: DatasetSpec, data_dir: str | Path) -> Path:
 
 
 def holds_idx_files(folder: Path, spec: DatasetSpec = DATASETS["mnist"]) -> bool:
-    """Return whether a folder holds all files of a set, by default under the four names of MNIST."""
+    """Return whether a folder holds all files of a published set, by default under the four names of MNIST."""
     return all(find_file(file, folder) for file in spec.files)
 
 
@@ -160,7 +244,11 @@ def _load_split(spec: DatasetSpec, split: SplitName, paths: Mapping[DataFile, Pa
             f"{paths[images_file]} has {len(images):,} images, but there are {len(labels):,} labels"
         )
     if spec.transposed:
-        # in slices, so that memory never holds a second copy of the set
-        for start in range(0, len(images), 1000):
-            images[start : start + 1000] = images[start : start + 1000].swapaxes(1, 2).copy()
+        _transpose(images)
     return Split(images, labels)
+
+
+def _transpose(images: ByteArray) -> None:
+    """Exchange rows and columns in place, in slices, so that memory never holds a second copy of the set."""
+    for start in range(0, len(images), 1000):
+        images[start : start + 1000] = images[start : start + 1000].swapaxes(1, 2).copy()

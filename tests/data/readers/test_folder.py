@@ -1,7 +1,5 @@
 """Folders of the user's own pictures become a data set, whatever else lies in them."""
 
-import logging
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -108,30 +106,200 @@ def test_a_folder_loads_by_name_and_by_path(tmp_path, prefix):
     assert len(dataset.train) == 8
 
 
-def test_hidden_files_are_ignored_and_foreign_ones_left_out_with_a_warning(tmp_path, caplog):
+def notes_of(dataset, mark):
+    return [note for note in dataset.notes if mark in note]
+
+
+def test_what_is_left_out_is_counted_by_reason_and_said_once(tmp_path):
     class_folders(tmp_path)
-    (tmp_path / ".hidden").mkdir()
-    (tmp_path / "0" / ".DS_Store").write_bytes(b"x")
     (tmp_path / "README.txt").write_text("x")
     (tmp_path / "1" / "notes.md").write_text("x")
-    (tmp_path / "1" / "deeper").mkdir()
-    listing = list_folder(tmp_path)
-    assert {path.name for path in listing.foreign} == {"README.txt", "notes.md", "deeper"}
-    with caplog.at_level(logging.WARNING):
-        assert len(load_folder(tmp_path).train) == 8
-    assert len(caplog.records) == 3
-    assert "notes.md is not a picture: left out" in caplog.text
-    assert ".DS_Store" not in caplog.text
+    (tmp_path / "1" / "photo.HEIC").write_bytes(b"x")
+    picture(tmp_path / "1" / ".hidden.png")
+    picture(tmp_path / "loose.png")
+    dataset = load_folder(tmp_path)
+    assert len(dataset.train) + len(dataset.test) == 10
+    assert dataset.left_out == {
+        "not a picture": 2,
+        "in a format that is not read: .heic": 1,
+        "hidden": 1,
+        "outside of the class folders": 1,
+    }
+    assert notes_of(dataset, "left out: 2 not a picture (1/notes.md, README.txt)")
+    assert notes_of(dataset, "left out: 1 outside of the class folders (loose.png)")
+    assert len(notes_of(dataset, "left out")) == 4
 
 
-def test_many_foreign_files_give_few_warnings(tmp_path, caplog):
+def test_many_foreign_files_give_one_note(tmp_path):
     class_folders(tmp_path)
     for number in range(50):
         (tmp_path / "0" / f"{number}.txt").write_text("x")
-    with caplog.at_level(logging.WARNING):
+    dataset = load_folder(tmp_path)
+    assert dataset.left_out == {"not a picture": 50}
+    assert notes_of(dataset, "left out") == ["left out: 50 not a picture (0/0.txt, 0/1.txt, 0/10.txt, ...)"]
+
+
+def test_what_systems_leave_behind_is_neither_read_nor_counted(tmp_path):
+    class_folders(tmp_path)
+    for folder in ("__MACOSX", "1/@eaDir", "0/.ipynb_checkpoints", ".git", "__pycache__"):
+        picture(tmp_path / folder / "0.png")
+    for file in ("Thumbs.db", "1/desktop.ini", "0/.DS_Store", "0/._0.png"):
+        (tmp_path / file).write_bytes(b"x")
+    dataset = load_folder(tmp_path)
+    assert dataset.classes == ("0", "1")
+    assert len(dataset.train) + len(dataset.test) == 10
+    assert dataset.left_out == {}
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("Train", "Test"), ("training", "testing"), ("Training", "Testing"), ("TRAIN", "test")],
+)
+def test_train_and_test_have_their_usual_names_in_any_case(tmp_path, train, test):
+    class_folders(tmp_path / train, count=4)
+    class_folders(tmp_path / test, count=3)
+    dataset = load_folder(tmp_path)
+    assert dataset.classes == ("0", "1")
+    assert (len(dataset.train), len(dataset.test), dataset.validation) == (8, 6, None)
+
+
+@pytest.mark.parametrize("name", ["val", "Valid", "validation"])
+def test_a_validation_folder_is_the_validation_set(tmp_path, name):
+    class_folders(tmp_path / "train", count=10)
+    class_folders(tmp_path / name, count=3)
+    dataset = load_folder(tmp_path)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (16, 6, 4)
+    assert dataset.validation.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert dataset.left_out == {}
+    class_folders(tmp_path / "test", count=5)
+    dataset = load_folder(tmp_path)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (20, 6, 10)
+
+
+def test_two_folders_for_the_same_part_are_refused(tmp_path):
+    class_folders(tmp_path / "train")
+    class_folders(tmp_path / "training")
+    with pytest.raises(DataError, match=r"train and .*training are the same part"):
         load_folder(tmp_path)
-    assert len(caplog.records) == 4
-    assert "47 more files" in caplog.text
+
+
+def test_a_folder_beside_train_is_left_out_with_its_count(tmp_path):
+    class_folders(tmp_path / "train")
+    class_folders(tmp_path / "extra", count=3)
+    picture(tmp_path / "test" / "1.png")  # test pictures without classes
+    dataset = load_folder(tmp_path)
+    assert dataset.left_out == {"outside of the class folders": 7}
+
+
+def test_a_test_folder_alone_is_a_set_to_evaluate_on(tmp_path):
+    class_folders(tmp_path / "test", ("3", "7"))
+    dataset = load_folder(tmp_path)
+    assert (len(dataset.train), len(dataset.test), dataset.classes) == (0, 10, ("3", "7"))
+    assert dataset.input_shape == (1, 28, 28)
+
+
+def test_a_test_folder_may_lack_classes_and_the_labels_follow_the_names(tmp_path):
+    class_folders(tmp_path / "train", ("a", "b", "c"))
+    class_folders(tmp_path / "test", ("c",), count=2)
+    dataset = load_folder(tmp_path)
+    assert dataset.test.labels.tolist() == [2, 2]
+    assert notes_of(dataset, "test has no pictures of a, b")
+
+
+def test_the_classes_are_found_at_the_depth_where_they_are(tmp_path):
+    class_folders(tmp_path / "unpacked" / "digits" / "train", count=4)
+    class_folders(tmp_path / "unpacked" / "digits" / "test", count=2)
+    (tmp_path / "__MACOSX" / "digits").mkdir(parents=True)
+    dataset = load_folder(tmp_path)
+    assert (dataset.classes, len(dataset.train), len(dataset.test)) == (("0", "1"), 8, 4)
+    assert notes_of(dataset, "unpacked/digits")
+
+
+def test_pictures_deeper_in_a_class_folder_are_read(tmp_path):
+    class_folders(tmp_path, count=3)
+    for number in range(2):
+        picture(tmp_path / "1" / "more" / f"{number}.png", 200)
+    picture(tmp_path / "1" / "more" / "deep" / "9.png", 200)
+    dataset = load_folder(tmp_path)
+    assert len(dataset.train) + len(dataset.test) == 9
+    labels = np.concatenate([dataset.train.labels, dataset.test.labels])
+    images = np.concatenate([dataset.train.images, dataset.test.images])
+    assert np.all(labels[images[:, 0, 0] == 200] == 1) and np.sum(images[:, 0, 0] == 200) == 3
+    assert notes_of(dataset, "subfolders of the classes are read too (more)")
+
+
+def test_train_and_test_inside_the_classes_are_refused(tmp_path):
+    for name in "ab":
+        class_folders(tmp_path / name, ("train", "test"))
+    with pytest.raises(DataError, match=r"a is a class that holds (train|test)/"):
+        load_folder(tmp_path)
+
+
+def test_a_link_to_a_folder_above_ends(tmp_path):
+    class_folders(tmp_path)
+    (tmp_path / "1" / "loop").symlink_to(tmp_path)
+    with pytest.raises(DataError, match="link to a folder above"):
+        load_folder(tmp_path)
+
+
+def test_larger_or_coloured_pictures_are_said_in_one_note(tmp_path):
+    root = class_folders(tmp_path / "shapes", size=(64, 64), mode="RGB")
+    for name in "01":
+        picture(root / name / "red.png", (250, 20, 20), (64, 64), "RGB")
+    taken = "taken as 28x28 grey (data.size, data.colour)"
+    assert notes_of(load_folder(root), "64x64") == [f"shapes: 64x64 colour pictures, {taken}"]
+    assert not notes_of(load_folder(root, 64, colour=True), "taken as")
+    (note,) = notes_of(load_folder(root, 64), "64x64")
+    assert "colour pictures, taken as 64x64 grey" in note
+
+
+def test_squeezed_pictures_are_counted_in_one_note(tmp_path):
+    class_folders(tmp_path, size=(28, 28))
+    picture(tmp_path / "0" / "wide.png", size=(56, 28))
+    dataset = load_folder(tmp_path)
+    assert notes_of(dataset, "are squeezed") == [
+        "1 of 11 pictures have other proportions and are squeezed to 28x28 grey"
+    ]
+    assert not notes_of(
+        load_folder(class_folders(tmp_path / "wide", size=(56, 28)), (14, 28)), "are squeezed"
+    )
+
+
+def test_size_may_be_height_and_width(tmp_path):
+    dataset = load_folder(class_folders(tmp_path), (12, 20), colour=True)
+    assert dataset.input_shape == (3, 12, 20)
+
+
+def test_every_page_of_a_tiff_is_an_image_of_its_class(tmp_path):
+    class_folders(tmp_path / "train")
+    pages = [Image.fromarray(np.pad(np.full((20, 20), value, np.uint8), 4)) for value in (100, 150)]
+    blank = Image.new("L", (28, 28), 9)
+    pages[0].save(tmp_path / "train" / "1" / "scan.tif", save_all=True, append_images=[blank, pages[1]])
+    class_folders(tmp_path / "test")
+    dataset = load_folder(tmp_path)
+    assert len(dataset.train) == 12
+    assert dataset.train.labels[dataset.train.images[:, 14, 14] >= 100].tolist() == [1, 1]
+    assert dataset.left_out == {"blank pages": 1}
+
+
+def test_frames_of_an_animation_that_are_not_read_are_counted(tmp_path):
+    class_folders(tmp_path)
+    frames = [
+        Image.fromarray(np.pad(np.full((8, 8), 255, np.uint8), ((8, 12), (x, 20 - x)))) for x in (0, 9, 20)
+    ]
+    frames[0].save(tmp_path / "1" / "a.gif", save_all=True, append_images=frames[1:], duration=50)
+    dataset = load_folder(tmp_path)
+    assert dataset.left_out == {"frames of animations": 2}
+    assert notes_of(dataset, "1 of the pictures: an animation of 3 frames")
+
+
+def test_pictures_of_12_bits_are_as_bright_as_the_others(tmp_path):
+    class_folders(tmp_path, count=2)
+    for name in "01":
+        Image.fromarray(np.full((28, 28), 4095, np.uint16)).save(tmp_path / name / "wide.png")
+    dataset = load_folder(tmp_path)
+    assert np.sum(np.concatenate([dataset.train.images, dataset.test.images]).max(axis=(1, 2)) == 255) == 2
+    assert notes_of(dataset, "2 use 12 bits")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n and no more"])

@@ -77,7 +77,9 @@ def test_labels_come_as_int64():
 
 def test_the_first_column_of_qmnist_labels_is_the_class():
     rows = np.array([[3, 0, 11, 5], [8, 1, 12, 6]], dtype=">i4")
-    assert read_idx(header(2, 4, code=0x0C) + rows.tobytes(), kind="labels", classes=10).tolist() == [3, 8]
+    assert read_idx(
+        header(2, 4, code=0x0C) + rows.tobytes(), kind="labels", shape=(2, 4), classes=10
+    ).tolist() == [3, 8]
 
 
 def test_a_label_out_of_range_is_named_with_its_position():
