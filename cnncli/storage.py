@@ -15,12 +15,12 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from cnncli.errors import StorageError
+from cnncli.errors import StorageError, UsageError
 from cnncli.locks import lock
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp", re.DOTALL)
@@ -73,6 +73,28 @@ def storing(path: str | os.PathLike[str], action: str = "write") -> Iterator[Non
         yield
     except OSError as error:
         raise storage_error(error, path, action) from error
+
+
+def refuse_to_overwrite(path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuse an output that is one of the files that are read, also through a symbolic or a hard link.
+
+    Args:
+        path: the file to be written; a device or a pipe is never refused.
+        inputs: the files that are read; those that do not exist are ignored.
+
+    Raises:
+        UsageError: writing the output would destroy an input.
+    """
+    if not os.path.exists(path) or _is_device(path):
+        return
+    for each in inputs:
+        with suppress(OSError):
+            if os.path.samefile(path, each):
+                also = "" if os.fspath(path) == os.fspath(each) else f", the same file as {os.fspath(each)}"
+                raise UsageError(
+                    f"writing {os.fspath(path)} would destroy what is read from it{also}",
+                    "choose another file",
+                )
 
 
 @contextmanager

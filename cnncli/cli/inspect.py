@@ -61,6 +61,13 @@ def inspect(
     kind = kind_of(name, runs_dir)
     if save is not None and kind not in ("dataset", "picture"):
         raise UsageError(f"--save draws a data set or a picture, and {name} is a {kind}")
+    if save is not None:
+        from cnncli.data.load import files_of
+        from cnncli.storage import refuse_to_overwrite
+
+        refuse_to_overwrite(
+            save, [Path(name)] if kind == "picture" else files_of(name, data_dir or Path("data"))
+        )
     if plan and kind != "config":
         raise UsageError(f"--plan shows the plan of a config, and {name} is a {kind}")
     if calls and not plan:

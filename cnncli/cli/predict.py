@@ -10,7 +10,7 @@ import typer
 from cnncli.cli.console import note, print_json
 from cnncli.cli.hints import option_hint
 from cnncli.cli.options import Json, Prepare, RunsDir, complete_run
-from cnncli.errors import PictureError
+from cnncli.errors import PictureError, UsageError
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -64,7 +64,8 @@ def predict(
         typer.Option("--save-input", metavar="DIR", help="Write what the network saw into DIR, as PNG."),
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Write one row for each digit into FILE.")
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write one row for each digit into FILE; - for stdout."),
     ] = None,
     runs_dir: RunsDir = Path("runs"),
     json: Json = False,
@@ -76,26 +77,34 @@ def predict(
     picture is resized. What the network saw is drawn beside its best guesses.
     """
     from cnncli.cli import predict_output
+    from cnncli.storage import refuse_to_overwrite
     from cnncli.training.lookup import find_model, find_pictures
     from cnncli.training.predict import iter_predictions, predictions_document
 
+    table_only = csv == predict_output.STDOUT
+    if json and table_only:
+        raise UsageError("--json and --csv - both print on stdout", "write the table into a file: --csv FILE")
     model = find_model(run, runs_dir)
     note(f"model {model.name} ({model.path})")
     sources = find_pictures(images, _read_stdin)
+    inputs = [model.path, *(Path(source) for source in sources if isinstance(source, str | Path))]
+    if csv is not None and not table_only:
+        refuse_to_overwrite(csv, inputs)
     draw = len(sources) <= predict_output.MAX_DRAWN
     predictions = []
     for prediction in iter_predictions(sources, model, invert=invert, prepare=prepare, raw=raw, top=top):
         prediction = replace(prediction, warnings=tuple(map(option_hint, prediction.warnings)))
         predictions.append(prediction)
-        if not json:
+        if not (json or table_only):
             predict_output.print_prediction(prediction, draw=draw)
         predict_output.print_problems(prediction)
     if save_input is not None:
-        count = predict_output.save_inputs(predictions, save_input)
+        count = predict_output.save_inputs(predictions, save_input, inputs)
         note(f"wrote {count} PNG files into {save_input}")
     if csv is not None:
         predict_output.write_csv(predictions, csv)
-        note(f"wrote {csv}")
+        if not table_only:
+            note(f"wrote {csv}")
     if json:
         print_json(predictions_document(model, predictions))
     return 1 if any(prediction.error for prediction in predictions) else 0

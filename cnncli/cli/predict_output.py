@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from cnncli.cli.console import note, out, print_error
 from cnncli.cli.drawing import bar, in_rows, picture, side_by_side, write_png
 from cnncli.cli.hints import option_hint
-from cnncli.storage import make_folder, write_bytes_atomic
+from cnncli.storage import make_folder, refuse_to_overwrite, write_bytes_atomic
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from cnncli.training.lines import DigitPrediction
     from cnncli.training.predict import PicturePrediction
+    from cnncli.types import ByteArray
 
 MAX_DRAWN = 4
 """If there are more pictures, each gets one line and none is drawn."""
@@ -26,6 +28,9 @@ MAX_DIGITS = 16
 """A picture with more digits is not drawn."""
 
 BAR_WIDTH = 24
+
+STDOUT = Path("-")
+"""What --csv takes for stdout."""
 
 CSV_COLUMNS = ("path", "digit", "class", "probability", "left", "top", "right", "bottom", "error")
 
@@ -105,25 +110,38 @@ def print_problems(prediction: "PicturePrediction") -> None:
         print_error(named + prediction.error, prediction.hint and option_hint(prediction.hint))
 
 
-def save_inputs(predictions: Iterable["PicturePrediction"], folder: Path) -> int:
+def save_inputs(predictions: Iterable["PicturePrediction"], folder: Path, inputs: Sequence[Path]) -> int:
     """Write the image that the network saw of each digit as a PNG named after its picture; return how many.
 
+    Args:
+        predictions: with the digits.
+        folder: where the files go; created when missing.
+        inputs: the files that were read.
+
     Raises:
+        UsageError: a file would replace one of the inputs; nothing is written.
         StorageError: the folder cannot be written.
     """
-    make_folder(folder)
-    taken: set[str] = set()
+    files: dict[str, ByteArray] = {}
     for prediction in predictions:
         for number, digit in enumerate(prediction.digits, start=1):
             stem = Path(prediction.path).stem + (f"-{number}" if len(prediction.digits) > 1 else "")
-            name = next(name for n in count(1) if (name := stem if n == 1 else f"{stem}_{n}") not in taken)
-            taken.add(name)
-            write_png(digit.pixels, folder / f"{name}.png")
-    return len(taken)
+            name = next(name for n in count(1) if (name := stem if n == 1 else f"{stem}_{n}") not in files)
+            files[name] = digit.pixels
+    for name in files:
+        refuse_to_overwrite(folder / f"{name}.png", inputs)
+    make_folder(folder)
+    for name, pixels in files.items():
+        write_png(pixels, folder / f"{name}.png")
+    return len(files)
 
 
 def write_csv(predictions: Iterable["PicturePrediction"], path: Path) -> None:
     """Write one row for each digit, and one with the reason for each picture or page without digits.
+
+    Args:
+        predictions: one for each picture or page.
+        path: the file, or STDOUT.
 
     Raises:
         StorageError: the file cannot be written.
@@ -139,4 +157,7 @@ def write_csv(predictions: Iterable["PicturePrediction"], path: Path) -> None:
         if not prediction.digits:
             reason = prediction.error or "; ".join(prediction.warnings)
             writer.writerow([prediction.path, *[""] * (len(CSV_COLUMNS) - 2), reason])
-    write_bytes_atomic(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    if path == STDOUT:
+        sys.stdout.write(text.getvalue())
+    else:
+        write_bytes_atomic(path, text.getvalue().encode("utf-8", "surrogateescape"))

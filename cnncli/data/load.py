@@ -1,6 +1,6 @@
 """Turns the name of a data set into arrays: a published set, the built-in digits, or a folder of the user's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cnncli.data.dataset import FOLDER_PREFIX, SPLIT_NAMES, SYNTHETIC, Dataset, SplitName
@@ -91,6 +91,19 @@ def is_available(
     if name not in table:
         return _own_folder(name).is_dir()
     return idx_set.holds_idx_files(idx_set.locate(table[name], data_dir), table[name])
+
+
+def files_of(
+    name: str, data_dir: str | Path = "data", *, table: Mapping[str, DatasetSpec] = DATASETS
+) -> Iterator[Path]:
+    """Yield the files that a set may be read from: all in the user's own folder, or those of a published set."""
+    if _is_own(name, table):
+        own = _own_folder(name)
+        yield own
+        yield from own.rglob("*")
+    elif name in table:
+        folder = idx_set.locate(table[name], data_dir)
+        yield from (folder / each for file in table[name].files for each in file.names)
 
 
 def _is_own(name: str, table: Mapping[str, DatasetSpec]) -> bool:

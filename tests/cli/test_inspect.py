@@ -124,6 +124,35 @@ def test_a_set_that_is_not_here_says_how_to_get_it() -> None:
     assert "cnn download kmnist" in result.stderr
 
 
+@pytest.mark.parametrize("target", ["folder:set", "set"])
+def test_a_sheet_never_replaces_a_picture_of_the_set(target: str) -> None:
+    for name in ("a", "b"):
+        Path("set", name).mkdir(parents=True)
+        for number in range(12):
+            Image.new("L", (28, 28), 20 * number).save(f"set/{name}/{number}.png")
+    before = Path("set/a/3.png").read_bytes()
+    result = cnn(target, "--save", "set/a/3.png")
+    assert result.exit_code == 2 and "would destroy" in result.stderr
+    assert Path("set/a/3.png").read_bytes() == before
+
+
+def test_a_sheet_never_replaces_a_file_of_a_published_set() -> None:
+    Path("data/mnist").mkdir(parents=True)
+    file = Path("data/mnist/train-images-idx3-ubyte.gz")
+    file.write_bytes(b"the only copy")
+    Path("sheet.png").hardlink_to(file)
+    assert cnn("mnist", "--save", "sheet.png").exit_code == 2
+    assert file.read_bytes() == b"the only copy"
+
+
+def test_the_images_of_a_picture_never_replace_it() -> None:
+    Image.new("L", (28, 28)).save("a.png")
+    before = Path("a.png").read_bytes()
+    result = cnn("a.png", "--save", "./a.png")
+    assert result.exit_code == 2 and "would destroy" in result.stderr
+    assert Path("a.png").read_bytes() == before
+
+
 def test_only_pictures_can_be_saved() -> None:
     result = cnn("mnist.yaml", "--save", "x.png")
     assert result.exit_code == 2

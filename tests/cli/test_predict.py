@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -247,6 +248,47 @@ def test_a_table_and_the_inputs_as_files(read) -> None:
     with Image.open(seen) as picture:
         assert (picture.size, picture.mode) == ((28, 28), "L")
     assert json.loads(read("seen/a.png", "--raw", "--json").stdout)["images"][0]["text"] == "3"
+
+
+@pytest.mark.parametrize("link", [None, os.symlink, os.link])
+@pytest.mark.parametrize("option", ["--csv", "--save-input"])
+def test_an_output_never_replaces_a_picture_that_is_read(read, option, link) -> None:
+    Path("in").mkdir()
+    Path("out").mkdir()
+    drawn("3").save("in/a.png")
+    if link:
+        link(Path("in/a.png").absolute(), "out/a.png")
+    folder = "out" if link else "in"
+    before = Path("in/a.png").read_bytes()
+    result = read("in/a.png", option, f"{folder}/a.png" if option == "--csv" else folder)
+    assert result.exit_code == 2
+    assert f"writing {folder}/a.png would destroy" in result.stderr
+    assert Path("in/a.png").read_bytes() == before
+
+
+def test_the_table_never_replaces_the_checkpoint(read, reader: Path) -> None:
+    drawn("3").save("a.png")
+    checkpoint = reader / "run-1/checkpoints/best.npz"
+    before = checkpoint.read_bytes()
+    assert read("a.png", "--csv", str(checkpoint)).exit_code == 2
+    assert checkpoint.read_bytes() == before
+
+
+def test_inputs_are_saved_beside_pictures_with_other_names(read) -> None:
+    drawn("3").save("a.bmp")
+    assert read("a.bmp", "--save-input", ".").exit_code == 0
+    assert Path("a.png").is_file() and Path("a.bmp").is_file()
+    assert read("a.bmp", "--save-input", ".").exit_code == 0
+
+
+def test_a_dash_is_the_table_on_stdout(read) -> None:
+    drawn("3").save("a.png")
+    result = read("a.png", "--csv", "-")
+    assert result.exit_code == 0
+    (row,) = csv.DictReader(result.stdout.splitlines())
+    assert (row["path"], row["class"]) == ("a.png", "3")
+    assert not Path("-").exists()
+    assert read("a.png", "--csv", "-", "--json").exit_code == 2
 
 
 def test_a_blank_page_has_its_line_in_the_table_and_is_no_failure(read) -> None:
