@@ -37,10 +37,14 @@ def show_dataset(name: str, data_dir: Path, save: Path | None, *, as_json: bool)
         note(text)
     shown = dataset.train if len(dataset.train) else dataset.test
     if save is not None:
-        from cnncli.report.samples import draw_samples
+        from cnncli.report import draw_samples, save_png
 
         rng = stream(0, "samples")
-        draw_samples(shown.images, shown.labels, classes, save, rng=rng, title=dataset.name)
+        part = "training" if shown is dataset.train else "test"
+        sheet = draw_samples(
+            shown.images, shown.labels, classes, rng=rng, title=dataset.name, count_title=f"images in {part}"
+        )
+        save_png(sheet, save)
         note(f"wrote {save}")
     if as_json:
         print_json(

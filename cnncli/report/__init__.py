@@ -2,7 +2,16 @@
 
 from cnncli.report.confusion import draw_confusion
 from cnncli.report.curves import draw_curves
+from cnncli.report.figures import save_png
 from cnncli.report.mistakes import Mistake, draw_mistakes, find_mistakes
 from cnncli.report.samples import draw_samples
 
-__all__ = ["Mistake", "draw_confusion", "draw_curves", "draw_mistakes", "draw_samples", "find_mistakes"]
+__all__ = [
+    "Mistake",
+    "draw_confusion",
+    "draw_curves",
+    "draw_mistakes",
+    "draw_samples",
+    "find_mistakes",
+    "save_png",
+]

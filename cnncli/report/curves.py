@@ -1,94 +1,172 @@
 """Draws the loss and the accuracy of a training run over its epochs."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnncli.report.figures import FAINT, INK, TRAIN, VALIDATION, new_figure, place_axes, quiet_axes, save_png
+from cnncli.report.figures import FAINT, INK, TRAIN, VALIDATION, add_axes, new_figure, quiet_axes
 from cnncli.types import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_PERCENT_TICKS = (0, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 100)
+_MARKERS_UP_TO = 30
+"""With more epochs than this, a marker on each would hide the lines."""
+
+_LOG_LOSS_FROM = 100
+"""A loss that falls by more than this factor gets a log axis."""
+
+_ERROR_SCALE_FROM = 90.0
+"""The accuracy axis has a log scale of the error where the best accuracy reaches this, in percent."""
+
+_ROUND = (0, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 100)
+_FINE = (
+    0,
+    20,
+    40,
+    50,
+    60,
+    70,
+    80,
+    85,
+    90,
+    93,
+    95,
+    97,
+    98,
+    98.5,
+    99,
+    99.3,
+    99.5,
+    99.7,
+    99.8,
+    99.9,
+    99.95,
+    100,
+)
 
 
 def draw_curves(
-    rows: Sequence[Mapping[str, Any]], path: Path, *, title: str = "", best_epoch: int | None = None
-) -> Path:
-    """Draw the rows of a metrics.csv as two panels and mark the best epoch.
+    rows: Sequence[Mapping[str, Any]], *, title: str = "", subtitle: str = "", best_epoch: int | None = None
+) -> "Figure":
+    """Return a figure of the rows of a metrics.csv, loss and accuracy side by side, with the best epoch marked.
 
-    The accuracy axis has a log scale of the error: the distance from 99.0 to 99.5 % is the same as from 98 to 99 %,
-    because both halve the number of mistakes.
+    Where the accuracy reaches 90 %, its axis has a log scale of the error: the distance from 99.0 to 99.5 % is the
+    same as from 98 to 99 %, because both halve the number of mistakes. Below, the axis is linear. The loss has a log
+    axis where it spans decades.
 
     Args:
         rows: dicts with epoch, train_loss, train_accuracy, val_loss, val_accuracy (None without validation).
-        path: the PNG to write.
         title: the name of the run.
+        subtitle: what was trained, and the test result.
         best_epoch: the epoch whose weights are kept; None for no mark.
 
     Raises:
         ValueError: there are no rows.
-        StorageError: the file cannot be written.
     """
     if not rows:
         raise ValueError("there are no epochs to draw")
-    figure = new_figure(9.5, 4.2, title)
-    loss, accuracy = place_axes(figure, left=0.55, right=0.2, top=0.35, bottom=0.55, columns=2)
-    _draw_panel(loss, rows, "loss", 1.0, best_epoch)
-    loss.set_ylim(bottom=0)
-    loss.legend(frameon=False, fontsize=9, loc="upper right")
-    _draw_panel(accuracy, rows, "accuracy", 100.0, best_epoch)
-    _use_error_scale(accuracy)
-    return save_png(figure, path)
+    figure = new_figure(9.6, 4.0, title, subtitle)
+    loss = add_axes(figure, 0.95, 0.55, 3.7, 2.8)
+    accuracy = add_axes(figure, 5.7, 0.55, 3.7, 2.8)
+    shown = _draw_panel(loss, rows, "loss", best_epoch)
+    _scale_loss(loss, shown)
+    shown = _draw_panel(accuracy, rows, "accuracy", best_epoch)
+    _scale_accuracy(accuracy, shown)
+    handles, labels = loss.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="center",
+        bbox_to_anchor=(0.5, 3.83 / figure.get_figheight()),
+        ncols=2,
+        frameon=False,
+        fontsize=9.5,
+    )
+    return figure
 
 
 def _draw_panel(
-    axes: "Axes", rows: Sequence[Mapping[str, Any]], quantity: str, scale: float, best_epoch: int | None
-) -> None:
+    axes: "Axes", rows: Sequence[Mapping[str, Any]], quantity: str, best_epoch: int | None
+) -> FloatArray:
+    """Draw training and validation, and return all values that are drawn; an accuracy is in percent."""
     from matplotlib.ticker import MaxNLocator
 
     epochs = [row["epoch"] for row in rows]
-    dot = "o" if len(rows) <= 30 else None
-    heading = "cross-entropy loss" if quantity == "loss" else "accuracy, % (log scale)"
+    marker, size = ("o", 7.0 if len(rows) == 1 else 3.5) if len(rows) <= _MARKERS_UP_TO else ("", 0.0)
+    drawn = []
     for split, label, colour in (("train", "training", TRAIN), ("val", "validation", VALIDATION)):
         values = [row.get(f"{split}_{quantity}") for row in rows]
-        scaled = [value * scale for value in values if value is not None]
-        if len(scaled) < len(rows):
+        if any(value is None for value in values):
             continue
-        axes.plot(epochs, scaled, color=colour, marker=dot, markersize=3.5, linewidth=1.6, label=label)
+        y = np.array(values, float) * (100 if quantity == "accuracy" else 1)
+        y[~np.isfinite(y)] = np.nan
+        drawn.append(y)
+        axes.plot(
+            epochs, y, color=colour, marker=marker, markersize=size, linewidth=1.6, label=label, clip_on=False
+        )
         if best_epoch is not None and best_epoch in epochs and split == "val":
-            best = scaled[epochs.index(best_epoch)]
+            best = y[epochs.index(best_epoch)]
             axes.axvline(best_epoch, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
-            axes.plot([best_epoch], [best], "o", markersize=9, markerfacecolor="none", markeredgecolor=colour)
-            figure = f"{best:.2f} %" if quantity == "accuracy" else f"{best:.4f}"
+            axes.plot([best_epoch], [best], "o", ms=11, mfc="none", mec=colour, clip_on=False)
+            figure = f"{best:.2f} %" if quantity == "accuracy" else _short(best)
             axes.set_title(f"best epoch {best_epoch}: {figure}", loc="right", fontsize=10, color=colour)
-    axes.set_title(heading, loc="left", fontsize=10, color=INK)
     axes.set_xlabel("epoch", color=INK)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     if len(epochs) == 1:
         axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
+        axes.set_xticks(epochs)
     axes.grid(axis="y", color=FAINT, alpha=0.3, linewidth=0.6)
     quiet_axes(axes)
+    shown: FloatArray = np.concatenate(drawn)
+    return shown[np.isfinite(shown)]
 
 
-def _use_error_scale(axes: "Axes") -> None:
-    """Scale a percent axis by -log(error), with ticks at round percentages."""
-    from matplotlib.ticker import MaxNLocator
+def _scale_loss(axes: "Axes", values: FloatArray) -> None:
+    """Choose a log axis for a loss that spans decades, else a linear one from 0."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    low, high = axes.dataLim.intervaly
-    low, high = float(_to_error_scale(np.array(low))), float(_to_error_scale(np.array(high)))
-    room = max(0.06 * (high - low), 0.02)
-    bottom, top = _from_error_scale(np.array([low - room, high + room])).tolist()
+    positive = values[values > 0]
+    if len(positive) and positive.max() > _LOG_LOSS_FROM * positive.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(numticks=8))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_ylabel("cross-entropy loss (log scale)", color=INK)
+    else:
+        axes.set_ylim(bottom=0, top=1.08 * positive.max() if len(positive) else 1.0)
+        axes.set_ylabel("cross-entropy loss", color=INK)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, position: _short(value)))
+
+
+def _short(value: float) -> str:
+    """Return 0.25 as '0.25' and 250,000,000 as '2.5e8'."""
+    return f"{value:.4g}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
+
+
+def _scale_accuracy(axes: "Axes", values: FloatArray) -> None:
+    """Choose a log scale of the error for a good accuracy, else a linear one; ticks are at round percentages."""
+    low, high = (values.min(), values.max()) if len(values) else (0.0, 100.0)
+    if high < _ERROR_SCALE_FROM:
+        room = max(0.08 * (high - low), 2.0)
+        axes.set_ylim(max(low - room, 0.0), min(high + room, 100.0))
+        axes.set_ylabel("accuracy, %", color=INK)
+        return
+    bottom, top = _to_error_scale(np.array([low, high])).tolist()
+    # At least a halving and a doubling of the error around the values.
+    room = max(0.06 * (top - bottom), np.log(2) - 0.5 * (top - bottom))
+    bottom, top = _from_error_scale(np.array([bottom - room, top + room])).clip(0, 100).tolist()
+    ticks = [tick for tick in _ROUND if bottom <= tick <= top]
+    if len(ticks) < 4:
+        ticks = [tick for tick in _FINE if bottom <= tick <= top]
+    if len(ticks) < 2:  # near 100 %
+        ticks = [99, 99.5, 99.8, 99.9, 100]
+        bottom = 99.0
     axes.set_yscale("function", functions=(_to_error_scale, _from_error_scale))
-    axes.set_ylim(max(bottom, 0.0), min(top, 100.0))
-    bottom, top = axes.get_ylim()
-    ticks = [tick for tick in _PERCENT_TICKS if bottom <= tick <= top]
-    if len(ticks) < 3:
-        ticks = [tick for tick in MaxNLocator(5).tick_values(bottom, top) if bottom <= tick <= top]
+    axes.set_ylim(bottom, top)
     axes.set_yticks(ticks, [f"{tick:.4g}" for tick in ticks])
+    axes.set_ylabel("accuracy, % (log scale of the error)", color=INK)
 
 
 def _to_error_scale(percent: FloatArray) -> FloatArray:

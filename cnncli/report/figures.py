@@ -1,12 +1,15 @@
 """Creates and saves the figures of all pictures, without pyplot or global state, and with an atomic write.
 
-matplotlib is imported inside the functions, so that only drawing pays for its import.
+matplotlib is imported inside the functions, so that only drawing pays for its import. All lengths are in inches.
 """
 
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnncli.storage import write_bytes_atomic
 
@@ -21,44 +24,48 @@ VALIDATION = "#2a6f97"
 RIGHT = "#2d7d46"
 WRONG = "#c0392b"
 
-_TITLE_INCHES = 0.4
+_TITLE, _SUBTITLE = 13.0, 9.0
+_SPACING = 1.4  # from one line to the next, in font sizes
+_MARGIN = 0.12
 
 
-def new_figure(width: float, height: float, title: str = "") -> "Figure":
-    """Return an empty figure of this size in inches; Agg draws it, whatever backend the user has chosen."""
+def new_figure(width: float, height: float, title: str = "", subtitle: str = "") -> "Figure":
+    """Return a figure with wrapped headings above an empty area; Agg draws it, whatever backend the user has chosen.
+
+    Args:
+        width: of the figure.
+        height: of the area below the headings.
+        title: what the picture shows.
+        subtitle: how to read it, in smaller letters.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=120, facecolor="white")
+    titles, subtitles = (
+        wrapped(text, points, width - 2 * _MARGIN, 4) if text else []
+        for text, points in ((title, _TITLE), (subtitle, _SUBTITLE))
+    )
+    below_title = len(titles) * _TITLE * _SPACING / 72
+    heading = (
+        below_title + len(subtitles) * _SUBTITLE * _SPACING / 72 + (2 * _MARGIN if title or subtitle else 0)
+    )
+    figure = Figure(figsize=(width, height + heading), dpi=120, facecolor="white")
     FigureCanvasAgg(figure)
-    if title:
-        figure.suptitle(
-            escaped(title), fontsize=13, color=INK, y=1 - 0.5 * _TITLE_INCHES / height, va="center"
-        )
+    for lines, points, top in ((titles, _TITLE, 0.0), (subtitles, _SUBTITLE, below_title)):
+        y = 1 - (_MARGIN + top) / (height + heading)
+        figure.text(0.5, y, escaped("\n".join(lines)), ha="center", va="top", fontsize=points, color=INK)
     return figure
 
 
-def place_axes(
-    figure: "Figure", *, left: float, right: float, top: float, bottom: float, columns: int = 1
-) -> "list[Axes]":
-    """Return a row of axes with these margins in inches; a title gets extra space above the top margin.
+def add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
+    """Return new axes at a position from the lower left corner of the figure.
 
-    Fixed margins are five times faster than matplotlib's layout, which measures every label.
+    Fixed positions are five times faster than matplotlib's layout, which measures every label.
     """
-    width, height = figure.get_size_inches()
-    top += _TITLE_INCHES if figure.get_suptitle() else 0.0
-    each = (width - columns * (left + right)) / columns
-    return [
-        figure.add_axes(
-            (
-                (column * (left + each + right) + left) / width,
-                bottom / height,
-                each / width,
-                (height - top - bottom) / height,
-            )
-        )
-        for column in range(columns)
-    ]
+    whole_width, whole_height = figure.get_size_inches()
+    return figure.add_axes(
+        (left / whole_width, bottom / whole_height, width / whole_width, height / whole_height)
+    )
 
 
 def quiet_axes(axes: "Axes") -> None:
@@ -67,24 +74,93 @@ def quiet_axes(axes: "Axes") -> None:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(FAINT)
-    axes.tick_params(colors=INK, labelsize=9)
+    axes.tick_params(which="both", colors=INK, labelsize=9)
 
 
 def without_frame(axes: "Axes") -> None:
     """Remove the frame and the tick marks, and keep the tick labels."""
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.tick_params(length=0, colors=INK)
+    axes.tick_params(which="both", length=0, colors=INK)
 
 
-def label_inches(names: "list[str] | tuple[str, ...]", points: float) -> float:
-    """Return the approximate width in inches of the longest name in this font size."""
-    return max((len(name) for name in names), default=0) * points * 0.62 / 72
+@lru_cache(maxsize=4096)
+def text_inches(text: str, points: float) -> float:
+    """Return the width of a line of text in this font size."""
+    from matplotlib.font_manager import FontProperties
+
+    with _missing_glyphs_allowed():
+        width, _, _ = _renderer().get_text_width_height_descent(text, FontProperties(size=points), False)
+    return float(width) / 72
+
+
+@cache
+def _renderer() -> Any:
+    from matplotlib.backends import backend_agg
+
+    agg: Any = backend_agg  # this part of matplotlib has no types
+    return agg.RendererAgg(1, 1, 72)
+
+
+def label_inches(names: Sequence[str], points: float) -> float:
+    """Return the width of the longest name in this font size."""
+    return max((text_inches(name, points) for name in names), default=0.0)
+
+
+def shortened(text: str, points: float, inches: float) -> str:
+    """Return the text with its middle replaced by an ellipsis where it is wider than that.
+
+    Example:
+        >>> shortened("a name that is much too long", 9, 1.0)
+        'a name … long'
+    """
+    kept = len(text)
+    short = text
+    while kept > 2 and (width := text_inches(short, points)) > inches:
+        kept = min(kept - 1, int(kept * inches / width) + 1)
+        short = f"{text[: kept - kept // 2].rstrip()} … {text[len(text) - kept // 2 :].lstrip()}"
+    return short
+
+
+def wrapped(text: str, points: float, inches: float, most: int) -> list[str]:
+    """Return the words of a text in lines of at most this width; what exceeds the last line is shortened.
+
+    Args:
+        text: without line breaks.
+        points: the font size.
+        inches: the width of a line.
+        most: how many lines at most.
+    """
+    return joined(text.split(" "), points, inches, most)
+
+
+def joined(pieces: Sequence[str], points: float, inches: float, most: int) -> list[str]:
+    """Return pieces of text in lines, as `wrapped` does; a line break comes only between two pieces."""
+    lines: list[str] = []
+    for piece in pieces:
+        if lines and (len(lines) == most or text_inches(f"{lines[-1]} {piece}", points) <= inches):
+            lines[-1] += f" {piece}"
+        else:
+            lines.append(piece)
+    return [shortened(line, points, inches) for line in lines]
+
+
+def percent(share: float, decimals: int = 2) -> str:
+    """Return 0.98765 as '98.77 %'."""
+    return f"{100 * share:.{decimals}f} %"
 
 
 def escaped(text: str) -> str:
     """Return the text with dollar signs escaped, because matplotlib reads `a$b$` as a formula."""
     return text.replace("$", r"\$")
+
+
+@contextmanager
+def _missing_glyphs_allowed() -> Iterator[None]:
+    """Silence the warning of a character that the font lacks; matplotlib draws a box in its place."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        yield
 
 
 def save_png(figure: "Figure", path: Path) -> Path:
@@ -94,10 +170,7 @@ def save_png(figure: "Figure", path: Path) -> Path:
         StorageError: the file cannot be written.
     """
     buffer = BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Glyph .* missing from", UserWarning
-        )  # matplotlib draws a box instead
+    with _missing_glyphs_allowed():
         figure.savefig(buffer, format="png", metadata={"Software": "cnncli"})
     write_bytes_atomic(path, buffer.getvalue())
     return path

@@ -2,12 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnncli.report.figures import FAINT, INK, RIGHT, WRONG, escaped, new_figure, place_axes, save_png
+from cnncli.report.figures import (
+    FAINT,
+    INK,
+    RIGHT,
+    WRONG,
+    add_axes,
+    escaped,
+    joined,
+    label_inches,
+    new_figure,
+    percent,
+    shortened,
+)
 from cnncli.types import ByteArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LEGEND = "In brackets: the probability of that class. #: the position in the set. The images are shown as they are."
+
+_WIDTH = 10.4  # inches of a full row
+_IMAGE = 1.2  # inches of the longer side
+_POINTS = 9.0
+_LINE = 0.165  # inches from one line of a caption to the next
 
 
 @dataclass(frozen=True)
@@ -57,58 +79,68 @@ def find_mistakes(probabilities: FloatArray, labels: IntArray, count: int = 24) 
 
 
 def draw_mistakes(
-    mistakes: Sequence[Mistake],
-    images: ByteArray,
-    classes: Sequence[str],
-    path: Path,
-    *,
-    title: str = "",
-    columns: int = 8,
-) -> Path:
-    """Draw a gallery: each image with the predicted class, the true class, and the probability of both.
+    mistakes: Sequence[Mistake], images: ByteArray, classes: Sequence[str], *, title: str = ""
+) -> "Figure":
+    """Return a gallery: above each image what it was taken for, below it what it is and its position in the set.
 
     Args:
         mistakes: from `find_mistakes`; may be empty, and then the picture says so.
-        images: (N, H, W) or (N, H, W, C), uint8, the set that the indices refer to.
+        images: (N, H, W) or (N, H, W, C), uint8, the set that the indices refer to; shown as they are.
         classes: the K names.
-        path: the PNG to write.
         title: the run and the images.
-        columns: the maximum number of images in a row.
-
-    Raises:
-        StorageError: the file cannot be written.
     """
-    columns = min(columns, max(len(mistakes), 4))
-    rows = max(-(-len(mistakes) // columns), 1)
-    height, width = images.shape[1:3]
-    tile_h, tile_w = 1.35 * height, 1.25 * width  # an image and the space for its captions, in pixels
-    figure = new_figure(1.35 * columns, 1.5 * rows * height / width + 0.5, title)
+    from matplotlib.patches import Rectangle
+
     if not mistakes:
-        figure.text(0.5, 0.4, "no mistakes", ha="center", va="center", fontsize=14, color=INK)
-        return save_png(figure, path)
-    (axes,) = place_axes(figure, left=0, right=0, top=0.05, bottom=0.05)
+        figure = new_figure(6.0, 0.8, title)
+        figure.text(0.5, 0.3, "no mistakes", ha="center", va="center", fontsize=14, color=INK)
+        return figure
+    pieces = [
+        (
+            ["taken for", classes[each.predicted], f"({percent(each.confidence, 1)})"],
+            ["is", classes[each.label], f"({percent(each.label_probability, 1)})"],
+        )
+        for each in mistakes
+    ]
+    # A tile is as wide as the longest caption, within bounds; longer captions are wrapped, longer names shortened.
+    longest = label_inches([" ".join(caption) for both in pieces for caption in both], _POINTS)
+    tile_w = min(max(longest, _IMAGE) + 0.25, 2.5)
+    columns = max(min(int(_WIDTH / tile_w), len(mistakes)), 1)
+    rows = -(-len(mistakes) // columns)
+    captions = [tuple(_lines(caption, tile_w - 0.25) for caption in both) for both in pieces]
+    above, below = (max(both[place].count("\n") + 1 for both in captions) * _LINE for place in (0, 1))
+    height, width = (_IMAGE * size / max(images.shape[1:3]) for size in images.shape[1:3])
+    tile_h = above + height + below + _LINE + 0.4
+    total_w, total_h = max(columns * tile_w, 6.0), rows * tile_h
+    figure = new_figure(total_w, total_h, title, LEGEND)
+    axes = add_axes(figure, 0, 0, total_w, total_h)
     axes.set_axis_off()
-    for number, mistake in enumerate(mistakes):
+    indent = (total_w - columns * tile_w) / 2
+    for number, (mistake, (answer, label)) in enumerate(zip(mistakes, captions, strict=True)):
         row, column = divmod(number, columns)
-        middle, top = (column + 0.5) * tile_w, row * tile_h + 0.15 * height
+        middle, top = indent + (column + 0.5) * tile_w, row * tile_h + above + 0.05
+        left, bottom = middle - width / 2, top + height
         axes.imshow(
             images[mistake.index],
-            extent=(middle - width / 2, middle + width / 2, top + height, top),
-            cmap="gray_r",
+            extent=(left, left + width, bottom, top),
+            cmap="gray",
             vmin=0,
             vmax=255,
             interpolation="nearest",
         )
-        answer, label = escaped(classes[mistake.predicted]), escaped(classes[mistake.label])
-        captions = (
-            (top, f"{answer}  {mistake.confidence:.1%}", 9, WRONG, "bottom"),
-            (top + 1.07 * height, f"true: {label}  {mistake.label_probability:.1%}", 8, RIGHT, "center"),
-            (top + 0.92 * height, f"#{mistake.index}", 5.5, FAINT, "center"),
-        )
-        for y, text, points, colour, va in captions:
-            x, ha = (middle, "center") if points > 6 else (middle + width / 2, "right")
-            axes.text(x, y, text, fontsize=points, color=colour, ha=ha, va=va)
-    axes.set_xlim(0, columns * tile_w)
-    axes.set_ylim(rows * tile_h + 0.1 * height, 0)
+        axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=FAINT, linewidth=0.5))
+        axes.text(middle, top - 0.05, answer, ha="center", va="bottom", fontsize=_POINTS, color=WRONG)
+        axes.text(middle, bottom + 0.05, label, ha="center", va="top", fontsize=_POINTS, color=RIGHT)
+        under = bottom + 0.05 + _LINE * (label.count("\n") + 1)
+        axes.text(middle, under, f"#{mistake.index}", ha="center", va="top", fontsize=7, color=INK)
+    axes.set_xlim(0, total_w)
+    axes.set_ylim(total_h, 0)
     axes.set_aspect("auto")
-    return save_png(figure, path)
+    return figure
+
+
+def _lines(caption: Sequence[str], inches: float) -> str:
+    """Return what comes before a name, the name and what comes after it, in as many lines as needed."""
+    before, name, after = caption
+    pieces = [before, shortened(name, _POINTS, inches), after]
+    return escaped("\n".join(joined(pieces, _POINTS, inches, len(pieces))))

@@ -105,6 +105,7 @@ def measure_runs(
         dataset=whole.name,
         split=split,
         classes=whole.classes,
+        labels=images.labels,
     )
     folder = None
     if isinstance(sources[0], Run) and len(sources) == 1:

@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from cnncli.data.dataset import Split
-from cnncli.report import draw_confusion, draw_curves, draw_mistakes, find_mistakes
+from cnncli.report import draw_confusion, draw_curves, draw_mistakes, find_mistakes, save_png
+from cnncli.report.figures import percent
 from cnncli.runs import Run
 from cnncli.storage import make_folder, write_text_atomic
 from cnncli.training.evaluate import Evaluation
 from cnncli.training.prepare import Prepared
 from cnncli.training.state import TrainingState
+from cnncli.types import IntArray
+
+MOST_MISTAKES = 1000
+"""How many mistakes the document of an evaluation lists, the most confident first."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +81,14 @@ def write_results(
             dataset=prepared.dataset.name,
             split="test",
             classes=prepared.dataset.classes,
+            labels=prepared.dataset.test.labels,
         )
         test = prepared.dataset.test
         write_evaluation(run.eval_dir, document, measured, test, prepared.dataset.classes, plots=plots)
     if plots:
-        draw_curves(state.history, run.curves_path, title=run.name, best_epoch=state.best_epoch)
+        subtitle = _what_was_trained(run, prepared, state, measured)
+        curves = draw_curves(state.history, title=run.name, subtitle=subtitle, best_epoch=state.best_epoch)
+        save_png(curves, run.curves_path)
     return TrainResult(
         run=run.name,
         path=str(run.path),
@@ -98,12 +106,55 @@ def write_results(
     )
 
 
+def _what_was_trained(run: Run, prepared: Prepared, state: TrainingState, measured: Evaluation | None) -> str:
+    """Return what a picture of a training run has to say to be understood by itself."""
+    config = run.read_info().get("config")
+    facts = [
+        prepared.dataset.name,
+        *([f"config {Path(config).name}"] if isinstance(config, str) else []),
+        f"{prepared.network.get_num_parameters():,} parameters",
+    ]
+    if measured is None:
+        return f"{', '.join(facts)}. No test images"
+    which = f"epoch {state.best_epoch}" if state.best_epoch is not None else "the last epoch"
+    return (
+        f"{', '.join(facts)}. Test with the weights of {which}: "
+        f"{percent(measured.accuracy)} right, loss {measured.loss:.4g}"
+    )
+
+
 def evaluation_document(
-    evaluation: Evaluation, *, run: str, checkpoint: str, dataset: str, split: str, classes: Sequence[str]
+    evaluation: Evaluation,
+    *,
+    run: str,
+    checkpoint: str,
+    dataset: str,
+    split: str,
+    classes: Sequence[str],
+    labels: IntArray,
 ) -> dict[str, Any]:
-    """Return the document of `cnn eval --json`: which weights, which images, and the figures."""
+    """Return the document of `cnn eval --json`: which weights, which images, the figures and the mistakes.
+
+    Args:
+        evaluation: what was measured.
+        run: the run's name, or the names of several.
+        checkpoint: which weights.
+        dataset: the name of the data set.
+        split: "train", "val" or "test".
+        classes: the K names.
+        labels: (N,), the true classes; the index of a mistake is a position in them.
+    """
     measured = {"run": run, "checkpoint": checkpoint, "dataset": dataset, "split": split}
-    return {**measured, **evaluation.to_json(classes)}
+    mistakes = [
+        {
+            "index": mistake.index,
+            "true": classes[mistake.label],
+            "predicted": classes[mistake.predicted],
+            "probability": mistake.confidence,
+        }
+        for mistake in find_mistakes(evaluation.probabilities, labels, MOST_MISTAKES)
+    ]
+    return {**measured, **evaluation.to_json(classes), "mistakes": mistakes}
 
 
 def write_evaluation(
@@ -142,20 +193,19 @@ def write_evaluation(
     confusion = draw_confusion(
         evaluation.confusion,
         classes,
-        folder / f"{split}-confusion.png",
-        title=f"{subject}: {evaluation.accuracy:.2%} of {evaluation.count:,} right",
+        title=subject,
+        subtitle=f"{percent(evaluation.accuracy)} of {evaluation.count:,} right",
     )
     mistakes = find_mistakes(evaluation.probabilities, images.labels)
-    which = (
-        "all mistakes"
-        if wrong == len(mistakes)
-        else f"the {len(mistakes)} most confident of {wrong} mistakes"
-    )
+    which = "all mistakes" if wrong == len(mistakes) else f"{len(mistakes)} of {wrong:,} mistakes"
     gallery = draw_mistakes(
         mistakes,
         images.images,
         classes,
-        folder / f"{split}-mistakes.png",
-        title=f"{subject}: {which if wrong else 'no mistakes'}",
+        title=f"{subject}: {which}, the most confident first" if wrong else subject,
     )
-    return [figures, confusion, gallery]
+    return [
+        figures,
+        save_png(confusion, folder / f"{split}-confusion.png"),
+        save_png(gallery, folder / f"{split}-mistakes.png"),
+    ]

@@ -220,6 +220,8 @@ class _Session:
         if extended:
             extension = {"after_epoch": state.epoch - 1, "epochs": config.train.epochs}
             info["extensions"] = [*info.get("extensions", []), extension]
+        if not self.resume:
+            info["config"] = config.origin.source
         info |= {
             "status": "running",
             "error": None,

@@ -35,6 +35,24 @@ def test_the_figures_are_those_of_the_training(cnn, run) -> None:
     assert json.loads(Path("runs/run-1/eval/test.json").read_text()) == document
 
 
+def test_the_mistakes_are_listed_the_most_confident_first(cnn, run) -> None:
+    from cnncli.data.readers.idx import write_idx
+
+    labels = np.arange(30, dtype=np.uint8) % 3
+    labels[[4, 20]] = (labels[[4, 20]] + 1) % 3
+    write_idx(Path("tiny/t10k-labels-idx1-ubyte"), labels)
+    document = json.loads(cnn("eval", run, "--no-plots", "--json").stdout)
+    mistakes = document["mistakes"]
+    confusion = np.array(document["confusion"])
+    counted = np.zeros_like(confusion)
+    for each in mistakes:
+        counted[int(each["true"]), int(each["predicted"])] += 1
+    assert np.array_equal(counted, confusion - np.diag(np.diagonal(confusion))) and counted.any()
+    assert all(each["true"] == str(labels[each["index"]]) != each["predicted"] for each in mistakes)
+    shares = [each["probability"] for each in mistakes]
+    assert shares == sorted(shares, reverse=True) and 1 / 3 < shares[-1] <= shares[0] <= 1
+
+
 def test_the_validation_images_are_those_held_out_of_the_training(cnn, run) -> None:
     document = json.loads(cnn("eval", run, "--split", "val", "--no-plots", "--json").stdout)
     assert document["count"] == 30

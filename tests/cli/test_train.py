@@ -362,3 +362,9 @@ def test_a_profile_is_written_into_the_run_and_said(cnn, place) -> None:
     result = cnn("train", "-c", "tiny.yaml", "--profile", "--no-plots")
     assert result.exit_code == 0
     assert "profile.txt" in result.stderr and Path("runs/run-1/profile.txt").exists()
+
+
+def test_the_run_keeps_the_name_of_its_config_also_after_a_resume(cnn, place) -> None:
+    assert cnn("train", "-c", "tiny.yaml", "-q", "--no-plots").exit_code == 0
+    assert cnn("train", "--resume", "run-1", "--epochs", "3", "-q", "--no-plots").exit_code == 0
+    assert json.loads(Path("runs/run-1/run.json").read_text())["config"] == "tiny.yaml"

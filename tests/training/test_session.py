@@ -131,6 +131,8 @@ def test_a_training_fills_its_folder(config: Callable[..., Config], new_run: Cal
     document = json.loads((run.eval_dir / "test.json").read_text())
     assert document["accuracy"] == result.test_accuracy and document["count"] == 15
     assert [entry["class"] for entry in document["per_class"]] == ["0", "1", "2"]
+    wrong = document["count"] - np.trace(document["confusion"])
+    assert len(document["mistakes"]) == wrong
     for picture in (run.curves_path, run.eval_dir / "test-confusion.png", run.eval_dir / "test-mistakes.png"):
         assert picture.read_bytes().startswith(b"\x89PNG")
 
