@@ -52,12 +52,12 @@ def _print_table(rows: list[PlanRow]) -> None:
     grid = table(*headings)
     for row in rows:
         grid.add_row(
-            row.layers or row.pattern,
+            row.layers or row.description,
             row.kernel,
             "" if row.micro_batch is None else str(row.micro_batch),
             _time(row.forward_ms, row.forward),
             _time(row.backward_ms, row.backward),
-            *[row.pattern if row.kernel else ""] * explained,
+            *[row.description if row.kernel else ""] * explained,
         )
     console.print(grid)
 

@@ -52,7 +52,7 @@ class BatchResult(NamedTuple):
 class BatchSource(Protocol):
     """Batches that the workers prepare themselves, each its own part: `cnncli.batches.batches.Batches`.
 
-    Worker processes have copies of it, so it must not change once it is in use.
+    Forked workers have copies of it, so it must not change once it is in use.
     """
 
     labels: IntArray
@@ -146,7 +146,7 @@ def check_finite(loss: float, parameters: "FlatParameters") -> None:
 def update_parameters(
     parameters: "FlatParameters", optimizer: "Optimizer", settings: StepSettings, result: BatchResult
 ) -> BatchResult:
-    """Clip the gradients in `parameters.grads`, move all parameters, and return the result with the gradient norm.
+    """Clip the gradients in `parameters.grads`, update all parameters, and return the result with the gradient norm.
 
     Raises:
         DivergenceError: the loss or a gradient is not finite; the parameters are unchanged.

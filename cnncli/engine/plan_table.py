@@ -23,7 +23,7 @@ class PlanRow:
     Attributes:
         layers: the names of the layers it covers.
         kernel: the class that runs them, in cnncli.engine.kernels.
-        pattern: what that class does, in a few words.
+        description: what that class does, in one line.
         micro_batch: the number of images in one micro-batch; the dense part takes the whole shard. None for a part
             that belongs to no layer.
         forward: its share of a training step's time, 0 to 1, or None where nothing was measured.
@@ -36,7 +36,7 @@ class PlanRow:
 
     layers: str
     kernel: str
-    pattern: str
+    description: str
     micro_batch: int | None
     forward: float | None = None
     backward: float | None = None
@@ -84,7 +84,7 @@ def plan_table(
             row = PlanRow(
                 names_of(kernel.nodes),
                 type(kernel).__name__,
-                kernel.pattern,
+                kernel.description,
                 group.images,
                 forward_calls=recorded_calls(plan, kernel),
                 backward_calls=recorded_calls(plan, kernel, backward=True),

@@ -1,6 +1,6 @@
 """Measures the time that each part of a training step takes.
 
-The caller and worker 0, which is the same process, run the lines of this file.
+A `StepClock` measures the caller, which is worker 0. All other workers have a `NoClock`.
 """
 
 from time import perf_counter

@@ -83,7 +83,7 @@ def test_gradients_of_small_images_match_the_plain_layers(in_front, middle):
             continue
         exact.load_state(state)
         with FastExecutor(fast, batch_size=6, workers=1, shards=2) as executor:
-            executor.loss_and_gradients(3 * x + 1, labels)  # fills every workspace with other numbers
+            executor.loss_and_gradients(3 * x + 1, labels)  # fills all memory with other numbers
             fast.load_state(state)
             executor.loss_and_gradients(x, labels)
         exact.loss_and_gradients(x.astype(np.float64), labels)

@@ -24,7 +24,7 @@ def test_the_plan_covers_every_layer_once_and_all_of_the_time():
     before = network.state()
     rows = plan_table(network, batch_size=20)
     assert " ".join(row.layers for row in rows if row.layers).split() == list(network.names)
-    assert rows[0].kernel == "FirstConvPool" and rows[0].pattern
+    assert rows[0].kernel == "FirstConvPool" and rows[0].description
     shares = [share for row in rows for share in (row.forward, row.backward) if share is not None]
     assert abs(sum(shares) - 1) < 1e-6
     assert all(share >= 0 for share in shares)

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from cnncli.engine.kernels.arrays import empty, empty_mask, shared_zeros
 from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload, of_slot
 from cnncli.engine.kernels.layout import Layout, matching_columns, record_copy, transposed_shape
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import empty, empty_mask, shared_zeros
 from cnncli.nn.layers import Dropout, Layer, LeakyReLU, ReLU, Sigmoid, Tanh
 from cnncli.types import FloatArray
 
@@ -60,13 +60,13 @@ class _Elementwise(Kernel):
 class ReLUKernel(_Elementwise):
     """y = max(x, 0); the slope is 1 where y > 0, else 0."""
 
-    pattern: ClassVar[str] = "ReLU"
+    description: ClassVar[str] = "ReLU"
     layer: ClassVar[type[Layer]] = ReLU
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)
         self.zeros = shared_zeros(*self.x.shape[1:])
-        self.positive = workload.workspace.empty_mask(*self.x.shape[1:])
+        self.positive = workload.scratch.empty_mask(*self.x.shape[1:])
 
     def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
         tape.maximum(x, self.zeros, out=x)
@@ -79,7 +79,7 @@ class ReLUKernel(_Elementwise):
 class LeakyReLUKernel(ReLUKernel):
     """y = max(x, leak · x); the slope is 1 where y > 0, else the leak. As leak >= 0, y > 0 exactly where x > 0."""
 
-    pattern: ClassVar[str] = "leaky ReLU"
+    description: ClassVar[str] = "leaky ReLU"
     layer = LeakyReLU
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
@@ -87,7 +87,7 @@ class LeakyReLUKernel(ReLUKernel):
         layer = nodes[0].layer
         assert isinstance(layer, LeakyReLU)
         self.leak = np.float32(layer.slope)
-        self.scaled = workload.workspace.empty(*self.x.shape[1:])
+        self.scaled = workload.scratch.empty(*self.x.shape[1:])
 
     def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
         tape.multiply(x, self.leak, out=self.scaled)
@@ -101,7 +101,7 @@ class LeakyReLUKernel(ReLUKernel):
 class TanhKernel(_Elementwise):
     """y = tanh(x); the slope is 1 - y²."""
 
-    pattern: ClassVar[str] = "tanh"
+    description: ClassVar[str] = "tanh"
     layer = Tanh
 
     def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
@@ -115,7 +115,7 @@ class TanhKernel(_Elementwise):
 class SigmoidKernel(_Elementwise):
     """y = 1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2, which cannot overflow; the slope is y · (1 - y)."""
 
-    pattern: ClassVar[str] = "sigmoid"
+    description: ClassVar[str] = "sigmoid"
     layer = Sigmoid
 
     def apply(self, tape: Tape, slot: int, x: FloatArray) -> None:
@@ -137,7 +137,7 @@ class DropoutKernel(_Elementwise):
     batch and on the number of shards, but not on which worker runs the shard.
     """
 
-    pattern: ClassVar[str] = "dropout"
+    description: ClassVar[str] = "dropout"
     layer = Dropout
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
@@ -146,7 +146,7 @@ class DropoutKernel(_Elementwise):
         assert isinstance(layer, Dropout)
         self.rate, self.scale = np.float32(layer.rate), np.float32(1 / (1 - layer.rate))
         self.kept = empty_mask(*self.x.shape)
-        self.uniform = workload.workspace.empty(*self.x.shape[1:])
+        self.uniform = workload.scratch.empty(*self.x.shape[1:])
 
     def prepare(self, generators: LayerGenerators) -> None:
         self.rng = generators(self.nodes[0].index)

@@ -6,9 +6,9 @@
 No image can be normalized before all images are summed. So in training a BatchNorm cuts the plan into two stages, and
 its kernel records calls in both:
 
-- In the stage in front, `record_sums` sums every slot as soon as it is written.
+- In the previous stage, `record_sums` sums every slot as soon as it is written.
 - Every shard publishes its sums (`moments`). They are added in a fixed order, and `normalize_with` takes the total.
-- In the stage behind, `record_forward` normalizes.
+- In its own stage, `record_forward` normalizes.
 
 The backward pass mirrors this: `record_gradient_sums`, `gradients`, `differentiate_with`, `record_backward`.
 
@@ -27,12 +27,12 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from cnncli.engine.kernels.arrays import ChannelRow, empty, ones
 from cnncli.engine.kernels.fused_relu import FusedReLU
 from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload, write_gradient
 from cnncli.engine.kernels.layout import Layout, record_copy, transposed_shape
 from cnncli.engine.kernels.node import Node, count_with_relu, inference_affine
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import ChannelRow, empty, ones
 from cnncli.nn.layers import BatchNorm
 from cnncli.types import FloatArray
 
@@ -59,7 +59,7 @@ def merge_sums(sums: Sequence[Sums]) -> Sums:
 class BatchNormKernel(Kernel):
     """batchnorm -> [ReLU] in training: y = a · x + b for each channel, with a and b from the whole batch."""
 
-    pattern: ClassVar[str] = "batch normalization over all shards"
+    description: ClassVar[str] = "batch normalization over all shards"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
@@ -73,8 +73,8 @@ class BatchNormKernel(Kernel):
         self.shape = transposed_shape(nodes[0].input_shape, workload.images)
         size = math.prod(self.shape)
         self.pixels = size // self.c
-        self.x, self.dy = empty(workload.slots, size), workload.workspace.alternate(workload.slots, size)
-        self.scratch = workload.workspace.empty(size)
+        self.x, self.dy = empty(workload.slots, size), workload.scratch.alternate(workload.slots, size)
+        self.scratch = workload.scratch.empty(size)
         self.relu = FusedReLU(workload, (size,), relu=len(nodes) == 2, layout=self._layout)
         self.ones = ones(self.pixels)
         self.a, self.b, self.center, self.mean_row = (ChannelRow(self.pixels, self.c) for _ in range(4))
@@ -220,7 +220,7 @@ class BatchNormKernel(Kernel):
 class AffineKernel(Kernel):
     """batchnorm -> [ReLU] in inference, where it is not folded: y = scale · x + shift for each channel."""
 
-    pattern: ClassVar[str] = "batch normalization by running statistics"
+    description: ClassVar[str] = "batch normalization by running statistics"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:

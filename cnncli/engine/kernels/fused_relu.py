@@ -6,15 +6,15 @@ backward  dx = dy · (x > 0)
 
 from collections.abc import Callable
 
+from cnncli.engine.kernels.arrays import empty_mask, shared_zeros
 from cnncli.engine.kernels.kernel import Workload
 from cnncli.engine.kernels.layout import Layout, record_copy, record_masked_copy
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import empty_mask, shared_zeros
 from cnncli.types import FloatArray, Shape
 
 
 class FusedReLU:
-    """The ReLU behind a kernel's own work, or a plain copy where the kernel covers no ReLU.
+    """The ReLU that follows a kernel's own work, or a plain copy where the kernel covers no ReLU.
 
     Args:
         workload: how many slots are kept.
@@ -43,7 +43,7 @@ class FusedReLU:
             slot: of the micro-batch.
             dy: the gradient.
             out: where it goes.
-            factor: workspace of x's shape for x > 0 as numbers; may be the memory of `out`.
+            factor: scratch array of x's shape for x > 0 as numbers; may be the memory of `out`.
         """
         if self.positive is not None:
             tape.copy(self.positive[slot], out=factor)

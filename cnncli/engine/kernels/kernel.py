@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from cnncli.engine.kernels.arrays import Scratch
 from cnncli.engine.kernels.layout import (
     Layout,
     image_major,
@@ -23,7 +24,6 @@ from cnncli.engine.kernels.layout import (
 )
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import Workspace
 from cnncli.types import FloatArray, Shape
 
 
@@ -39,7 +39,7 @@ class Workload:
         slots: how many micro-batches are kept between forward and backward.
         training: whether backward will run.
         needs_dx: whether a layer before this kernel has parameters, so that dx is needed.
-        workspace: memory that this kernel shares with other kernels.
+        scratch: memory that all kernels share.
         image_major: whether the convolution that reads this kernel's output wants it image by image.
     """
 
@@ -47,7 +47,7 @@ class Workload:
     slots: int
     training: bool
     needs_dx: bool
-    workspace: Workspace
+    scratch: Scratch
     image_major: bool = False
 
     @property
@@ -56,7 +56,7 @@ class Workload:
         return self.slots if self.training else 1
 
     def layout(self, flat: FloatArray, shape: Shape) -> Layout:
-        """Return the layout of a flat array, as the kernel behind this one prefers it.
+        """Return the layout of a flat array that the next kernel prefers.
 
         Args:
             flat: all numbers of the micro-batch.
@@ -83,8 +83,8 @@ class Kernel(ABC):
         workload: how much it has to hold.
     """
 
-    pattern: ClassVar[str]
-    """What this kernel does, in one line for people."""
+    description: ClassVar[str]
+    """A one-line description, for `cnn inspect --plan`."""
 
     @classmethod
     @abstractmethod
@@ -99,8 +99,8 @@ class Kernel(ABC):
         """Copy the present values of the parameters into the arrays that the tape reads."""
 
     def input_layout(self, slot: int) -> Layout:
-        """Return where the kernel in front writes the input of this slot."""
-        raise AssertionError("there is no kernel in front of one that overrides record_input")
+        """Return where the previous kernel writes the input of this slot."""
+        raise AssertionError("a kernel that overrides record_input is the first of its plan")
 
     def record_input(self, tape: Tape, slot: int, x: FloatArray) -> None:
         """Record copying x (N, C, H, W) or (N, features) into this slot; for the first kernel of the plan."""
@@ -119,7 +119,7 @@ class Kernel(ABC):
         """
 
     def collect(self, gradients: Mapping[str, FloatArray], *, add: bool) -> None:  # noqa: B027 - as above
-        """Write the sums of parameter gradients out, in the canonical layout, and set them to zero.
+        """Write the sums of parameter gradients out, in the shapes of the parameters, and set them to zero.
 
         Args:
             gradients: an array for every parameter's name.

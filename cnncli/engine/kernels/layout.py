@@ -1,14 +1,14 @@
 """How kernels pass images to each other: where in memory the numbers (H, W, N, C) of a micro-batch lie.
 
-With N and C last, moving a window by one row or one column is a slice of the leading axes, and a row of the image is
-one run of W·N·C numbers without gaps. A `Layout` is one image as one or two `StridedColumns`. There are three layouts:
+With N and C last, moving a window by one row or one column is a slice of the leading axes. A row of all images is one
+run of W·N·C numbers without gaps. A `Layout` is a micro-batch as one or two `StridedColumns`. There are three layouts:
 
 - **single block** (H, W, N, C).
 - **split columns**: the even columns (H, ceil(W/2), N, C), then the odd ones (H, W//2, N, C). A Winograd tile and a
   2x2 pool read every second column, which is then one run. Kernels that can work in any order (activations, batch
   normalization) use this layout too.
 - **image-major** (H, N, W, C), seen as (H, W, N, C): the neighbors of a pixel in its row are next to it in memory.
-  `conv/winograd_rows.py` reads three of them at once, and the elementwise kernels in front of it use the same layout.
+  `conv/winograd_rows.py` reads three of them at once, and the elementwise kernels before it use the same layout.
 
 A kernel that writes to another with a different layout pairs up the columns with `matching_columns`.
 
@@ -18,19 +18,19 @@ Axis letters: N images of a micro-batch, C channels, H W image.
 import math
 from typing import NamedTuple
 
+from cnncli.engine.kernels.arrays import shared_zeros_like
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import shared_zeros_like
 from cnncli.types import FloatArray, Shape
 
 
 class StridedColumns(NamedTuple):
-    """Some columns of an image.
+    """Some columns of all images of a micro-batch.
 
     Attributes:
         start: the first column that the array holds.
         step: 1 for every column from there on, 2 for every second one.
         array: (H, columns, N, C); for a layer without image axes (N, features), with start 0 and step 1.
-        block: all numbers of the image as one flat array, or None where they have gaps in memory.
+        block: all numbers of the micro-batch as one flat array, or None where they have gaps in memory.
     """
 
     start: int
@@ -40,7 +40,7 @@ class StridedColumns(NamedTuple):
 
 
 Layout = tuple[StridedColumns, ...]
-"""All columns of an image: one entry, or the even columns and the odd ones."""
+"""All columns of a micro-batch: one entry, or the even columns and the odd ones."""
 
 
 def transposed(x: FloatArray) -> FloatArray:
@@ -57,18 +57,18 @@ def transposed_shape(shape: Shape, images: int) -> Shape:
 
 
 def single_block(array: FloatArray) -> Layout:
-    """Return the layout of an image (H, W, N, C), or of (N, features), in one array."""
+    """Return the layout of images (H, W, N, C), or of (N, features), in one array."""
     return (StridedColumns(0, 1, array, array.reshape(-1) if array.flags.c_contiguous else None),)
 
 
 def columns_apart(even: FloatArray, odd: FloatArray, block: FloatArray | None = None) -> Layout:
-    """Return the layout of an image with its even columns in one array and its odd ones in another."""
+    """Return the layout of images with their even columns in one array and their odd ones in another."""
     first = StridedColumns(0, 2, even, block)
     return (first, StridedColumns(1, 2, odd, block)) if odd.shape[1] else (first,)
 
 
 def split_columns(flat: FloatArray, shape: Shape) -> Layout:
-    """Return the layout of a flat array (H·W·N·C,) that holds all even columns of an image, then all odd ones."""
+    """Return the layout of a flat array (H·W·N·C,) that holds all even columns, then all odd ones."""
     h, w, n, c = shape
     even, odd = (h, (w + 1) // 2, n, c), (h, w // 2, n, c)
     size = math.prod(even)
@@ -82,7 +82,7 @@ def image_major(flat: FloatArray, shape: Shape) -> Layout:
 
 
 def matching_columns(a: Layout, b: Layout) -> list[tuple[FloatArray, FloatArray]]:
-    """Return pairs of views, one of a's arrays and one of b's, that hold the same columns of an image."""
+    """Return pairs of views, one of a's arrays and one of b's, that hold the same columns."""
     found = []
     for p in a:
         for q in b:

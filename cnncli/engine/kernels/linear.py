@@ -1,4 +1,4 @@
-"""Dense layers, and the flatten in front of them, which turns images into vectors.
+"""Dense layers, and the flatten before them, which turns images into vectors.
 
 Axis letters: N images of the shard, I features in, O features out, C channels, H W image.
 """
@@ -9,20 +9,20 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from cnncli.engine.kernels.arrays import empty, empty_mask, ones, zeros
 from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload, write_gradient
 from cnncli.engine.kernels.layout import Layout, single_block
 from cnncli.engine.kernels.node import Node, count_with_relu
 from cnncli.engine.kernels.products import product_by_columns
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import empty, empty_mask, ones, zeros
 from cnncli.nn.layers import Flatten, Linear
 from cnncli.types import FloatArray
 
 
 class LinearKernel(Kernel):
-    """linear -> [ReLU]: y = x · weightᵀ + bias for all images of the shard, with the weight in its canonical layout."""
+    """linear -> [ReLU]: y = x · weightᵀ + bias for all images of the shard, with the weight as the layer stores it."""
 
-    pattern: ClassVar[str] = "dense layer on the whole shard"
+    description: ClassVar[str] = "dense layer on the whole shard"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
@@ -84,13 +84,13 @@ _GAP = 16  # numbers between the images of two pixels, one cache line: see Flatt
 
 
 class FlattenKernel(Kernel):
-    """(H, W, N, C) -> (N, C·H·W): the one place where activations return to the canonical order.
+    """(H, W, N, C) -> (N, C·H·W): the only kernel that returns activations to NCHW.
 
     Reading one channel of one image jumps over N·C numbers per pixel. If that is a power of two, all jumps land in the
-    same few sets of the cache. So there is a gap of one cache line behind every pixel.
+    same few sets of the cache. So there is a gap of one cache line after every pixel.
     """
 
-    pattern: ClassVar[str] = "flatten, back to the canonical order"
+    description: ClassVar[str] = "flatten, back to NCHW"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
@@ -117,9 +117,9 @@ class FlattenKernel(Kernel):
 
 
 class FlatInput(Kernel):
-    """flatten as the first layer of the network, whose input is in the canonical order already."""
+    """flatten as the first layer of the network, whose input is NCHW already."""
 
-    pattern: ClassVar[str] = "flatten of the input, a view"
+    description: ClassVar[str] = "flatten of the input, a view"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:

@@ -19,7 +19,7 @@ class Node:
         layer: the layer itself, which owns the parameters.
         input_shape: of one sample: (C, H, W) or (features,).
         output_shape: of one sample.
-        folded: for inference, the BatchNorm behind this layer that is folded into its weights.
+        folded: for inference, the BatchNorm that follows this layer and is folded into its weights.
     """
 
     index: int
@@ -41,7 +41,7 @@ class Node:
         conv(x, scale · w) + (scale · b + shift).
 
         Returns:
-            the weight in its canonical layout, and a bias (F,), zeros where the layer has none.
+            the weight as the layer stores it, and a bias (F,), zeros where the layer has none.
         """
         weight = self.layer.parameters["weight"].value
         bias = self.layer.parameters.get("bias")
@@ -60,7 +60,7 @@ def inference_affine(norm: BatchNorm) -> tuple[FloatArray, FloatArray]:
 
 
 def count_with_relu(nodes: Sequence[Node]) -> int:
-    """Return how many nodes the first one and a ReLU behind it are: 2, or 1 where no ReLU follows."""
+    """Return 2 if a ReLU follows the first node, else 1."""
     return 2 if len(nodes) > 1 and isinstance(nodes[1].layer, ReLU) else 1
 
 

@@ -1,4 +1,4 @@
-"""The fallback for a layer without a kernel: its own forward and backward, on copies in NCHW order."""
+"""The fallback for a layer without a kernel: its own forward and backward, on copies in NCHW."""
 
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from cnncli.engine.kernels.arrays import empty, zeros
 from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload, write_gradient
 from cnncli.engine.kernels.layout import Layout, matching_columns, single_block, transposed, transposed_shape
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import empty, zeros
 from cnncli.nn.layers import Mode
 from cnncli.types import FloatArray
 
@@ -22,7 +22,7 @@ class PlainLayer(Kernel):
     parameters' values and has gradients of its own.
     """
 
-    pattern: ClassVar[str] = "the plain layer"
+    description: ClassVar[str] = "the plain layer"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from cnncli.engine.kernels.arrays import empty, zeros
 from cnncli.engine.kernels.conv.pool_planes import PoolPlanes, is_two_by_two
 from cnncli.engine.kernels.kernel import Kernel, Workload
 from cnncli.engine.kernels.layout import Layout, columns_apart, record_copy, single_block, split_columns
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import empty, zeros
 from cnncli.nn.aligned import aligned_empty
 from cnncli.nn.layers import AvgPool2D, GlobalAvgPool, MaxPool2D
 from cnncli.types import FloatArray
@@ -36,12 +36,12 @@ class _Pool(Kernel):
         self.x = empty(h + top + bottom, w + left + right, n, c)
         self.x.fill(self.padding_value)
         self.image = self.x[rows, columns]
-        self.y = workload.workspace.empty(self.oh, self.ow, n, c)
+        self.y = workload.scratch.empty(self.oh, self.ow, n, c)
         if workload.training:
             self.dx = zeros(*self.x.shape)
             self.dimage = self.dx[rows, columns]
             self.overlap = self.stride[0] < self.size[0] or self.stride[1] < self.size[1]
-            self.dy, self.product = (workload.workspace.empty(self.oh, self.ow, n, c) for _ in range(2))
+            self.dy, self.product = (workload.scratch.empty(self.oh, self.ow, n, c) for _ in range(2))
 
     def input_layout(self, slot: int) -> Layout:
         return single_block(self.image)
@@ -56,7 +56,7 @@ class _Pool(Kernel):
 class MaxPool(_Pool):
     """The largest of each window. One byte per output keeps its position in the window, the first of equals."""
 
-    pattern: ClassVar[str] = "max-pool of any window"
+    description: ClassVar[str] = "max-pool of any window"
     padding_value = -np.inf
 
     @classmethod
@@ -68,7 +68,7 @@ class MaxPool(_Pool):
         super().__init__(nodes, workload)
         if workload.training:
             self.winner = aligned_empty((workload.slots, *self.y.shape), np.uint8)
-            self.mask = workload.workspace.empty_mask(*self.y.shape)
+            self.mask = workload.scratch.empty_mask(*self.y.shape)
 
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self.y
@@ -105,7 +105,7 @@ class MaxPool(_Pool):
 class MaxPool2x2(Kernel):
     """The largest of each 2x2 window at stride 2, from four planes: even and odd rows of even and odd columns."""
 
-    pattern: ClassVar[str] = "2x2 max-pool by four planes"
+    description: ClassVar[str] = "2x2 max-pool by four planes"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
@@ -119,7 +119,7 @@ class MaxPool2x2(Kernel):
         self.shape = (oh, ow, n, c)
         self.x = empty(2, h, (w + 1) // 2, n, c)  # even columns, odd columns
         self.odd_columns = w // 2
-        self.y = workload.workspace.empty(oh, ow * n * c)
+        self.y = workload.scratch.empty(oh, ow * n * c)
         self.pool = PoolPlanes(workload, self.y.shape, relu=False, layout=self._layout)
         if workload.training:
             self.dx = zeros(*self.x.shape)  # what no window reads stays zero
@@ -152,7 +152,7 @@ class MaxPool2x2(Kernel):
 class AvgPool(_Pool):
     """The mean of each window; pixels of the padding count as zeros."""
 
-    pattern: ClassVar[str] = "average pool of any window"
+    description: ClassVar[str] = "average pool of any window"
     padding_value = 0.0
 
     @classmethod
@@ -189,7 +189,7 @@ class AvgPool(_Pool):
 class GlobalAvg(Kernel):
     """The mean of each channel, (H, W, N, C) -> (N, C)."""
 
-    pattern: ClassVar[str] = "global average pool"
+    description: ClassVar[str] = "global average pool"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:

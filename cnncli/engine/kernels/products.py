@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 
+from cnncli.engine.kernels.arrays import empty, ones, zeros
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import empty, ones, zeros
 from cnncli.types import FloatArray
 
 SMALL = 1_000_000  # multiply-adds: OpenBLAS's own limit for its small-matrix kernels

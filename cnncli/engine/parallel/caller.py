@@ -1,6 +1,6 @@
 """The fast executor: cuts every batch into shards and lets a pool of workers run them.
 
-The calling process runs all lines of this file, and nobody else. `shard.py` is what every worker runs.
+Only the calling process runs this file. `shard.py` is what every worker runs.
 
 The number of shards decides how sums are rounded, so the weights depend on it. The number and the kind of workers do
 not matter: the weights are the same to the bit.

@@ -1,9 +1,9 @@
 """Workers in forked processes, which do not wait for each other at Python's global lock as threads do.
 
 Processes share the arrays that `SharedMemory` allocated before the fork, and read their task from a small block of
-shared memory. Each method says who runs it: the caller, or a worker. A worker ends at once when its caller is gone: it
-holds the reading end of a pipe whose writing end only the caller has. The caller notices within half a second when a
-worker is gone.
+shared memory. Each method says who runs it: the caller, or a forked worker. A forked worker ends at once when the
+caller is gone: it holds the reading end of a pipe whose writing end only the caller has. The caller notices within half
+a second when a worker is gone.
 """
 
 import atexit
@@ -18,20 +18,18 @@ from typing import Any
 from cnncli.engine.parallel.cores import available_cores
 from cnncli.engine.parallel.worker_pool import SPINS, WorkerFunction, WorkerPool
 
-_PATIENT_SPINS = (
-    3_000  # where every worker has a core and a lock of its own: waking up takes longer than these
-)
+# Spin longer if every worker has its own core; waking a sleeping process takes longer.
+_PATIENT_SPINS = 3_000
 
 
 class ProcessPool(WorkerPool):
-    """Workers in forked processes, which are forked here: what they share has to be in `SharedMemory` before."""
+    """Forks the workers. Allocate shared data in `SharedMemory` first."""
 
     def __init__(self, workers: int, function: WorkerFunction) -> None:
         self._processes: dict[int, Any] = {}
         self._caller = os.getpid()
-        self._lifeline, self._held = (
-            os.pipe()
-        )  # nothing is ever written; only the caller holds the writing end
+        # Nothing is ever written; only the caller holds the writing end.
+        self._lifeline, self._held = os.pipe()
         super().__init__(workers, function)
         os.close(self._lifeline)
         # Runs before multiprocessing's own exit handler, which would wait for workers that ignore SIGTERM.
@@ -51,7 +49,7 @@ class ProcessPool(WorkerPool):
         self._processes[worker] = process
 
     def _work(self, worker: int) -> None:
-        """In a worker: the main function of its process."""
+        """In a forked worker: the main function of its process."""
         # These may be sent to the whole group; the caller decides when to stop.
         for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGXCPU"):
             signal.signal(signal.Signals[name], signal.SIG_IGN)
@@ -62,7 +60,7 @@ class ProcessPool(WorkerPool):
         os._exit(0)
 
     def _end_with_the_caller(self) -> None:
-        """In a worker: end the process as soon as the caller is gone."""
+        """In a forked worker: end the process as soon as the caller is gone."""
         os.read(self._lifeline, 1)  # returns when no process has the other end open
         os._exit(1)
 

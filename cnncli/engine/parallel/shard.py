@@ -1,7 +1,8 @@
 """Runs the shards of a batch: forward and backward pass, the sum of the gradients, and a slice of the update.
 
-Every worker runs the lines of this file, each for its own shards. Worker 0 is the calling process; the others are
-forked processes or threads. A forked worker has its own copy of every object here. It shares only the arrays that
+Every worker calls `ShardRunner.run` for its own shards. Worker 0 is the caller; the others are forked processes or
+threads. The caller alone creates the `ShardRunner`. Where the square of a gradient overflows, it also sums the
+gradients itself. A forked worker has its own copy of every object here. It shares only the arrays that
 `shared_memory.py` lists, and learns what to do from the `Task`.
 """
 
@@ -13,7 +14,7 @@ import numpy as np
 from cnncli.engine.executor import BatchSource, Key, StepSettings
 from cnncli.engine.kernels.kernel import LayerGenerators
 from cnncli.engine.parallel.shared_memory import SharedArrays
-from cnncli.engine.plan.all_reduce import Rank
+from cnncli.engine.plan.batchnorm_sums import SumExchange
 from cnncli.engine.plan.shard_plan import ShardPlan, no_generators
 from cnncli.engine.profile import WAITING, Clock, NoClock
 from cnncli.nn.network import Network
@@ -52,7 +53,7 @@ class ShardRunner:
     The caller makes it and sets `optimizer` and `batches` before it forks the workers.
 
     Args:
-        network: whose parameters are read and moved.
+        network: whose parameters are read and updated.
         arrays: shared with the caller and the other workers.
         shards: the number of shards of a batch; a batch with fewer images has one shard for each image.
         workers: the number of workers.
@@ -81,7 +82,7 @@ class ShardRunner:
         return min(self.shards, images)
 
     def run(self, worker: int, task: Task) -> Iterator[None]:
-        """Run all shards of one worker; yields at every barrier, with all of them there."""
+        """Run all shards of one worker; yields once all of them have reached a barrier."""
         # The loss reports a diverging batch, so NumPy need not warn about it.
         with np.errstate(over="ignore", invalid="ignore"):
             np.setbufsize(_BUFFER)
@@ -108,10 +109,10 @@ class ShardRunner:
         """Run one shard's part of a task; yields at every barrier."""
         arrays, active = self.arrays, self.active(task.images)
         rows = shard_slice(task.images, active, shard)
-        rank = Rank(arrays.all_reduce, shard, active)
+        exchange = SumExchange(arrays.batchnorm_sums, shard, active)
         plan = self.plan(shard, task.images, training=task.kind != "forward")
         if task.kind == "forward":
-            yield from plan.forward(no_generators, rank)
+            yield from plan.forward(no_generators, exchange)
             arrays.logits[rows] = plan.logits
             return
         if task.kind == "batch":
@@ -119,26 +120,27 @@ class ShardRunner:
             _, epoch, step = task.key
             self.batches.write(epoch, step, rows, arrays.x[rows], arrays.labels[rows])
             plan.clock.stop("prepare the batch")
-        yield from plan.forward(dropout_generators(task.key, shard), rank)
+        yield from plan.forward(dropout_generators(task.key, shard), exchange)
         loss, correct = plan.loss(arrays.labels[rows], task.images, task.settings.label_smoothing)
         plan.clock.stop("loss")
-        yield from plan.backward(rank)
+        yield from plan.backward(exchange)
         plan.collect(self._gradients_by_name[shard])
         gradients = arrays.shard_gradients[shard]
         arrays.losses[shard], arrays.correct[shard] = loss, correct
         arrays.squared_norms[shard] = np.dot(gradients, gradients)
-        plan.clock.stop("gradients, optimizer")
+        plan.clock.stop("collect gradients")
         yield  # after this barrier, the gradients of all shards are there
         plan.clock.stop(WAITING)
         part = shard_slice(self.network.parameters.size, active, shard)
         if task.kind == "gradients":
             sum_gradients(arrays, active, part, self.network.parameters.grads)
+            plan.clock.stop("sum gradients")
         elif arrays.all_finite(active):
             yield from self._update(task, shard, part, active)
-        plan.clock.stop("gradients, optimizer")
+            plan.clock.stop("sum gradients, optimizer")
 
     def _update(self, task: Task, shard: int, part: slice, active: int) -> Iterator[None]:
-        """Sum this slice of the shards' gradients and move the same slice of the parameters."""
+        """Sum this slice of the shards' gradients and update the same slice of the parameters."""
         arrays, optimizer, settings = self.arrays, self.optimizer, task.settings
         values, gradients = self.network.parameters.values, self.network.parameters.grads
         assert optimizer is not None

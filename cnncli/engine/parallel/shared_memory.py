@@ -1,6 +1,6 @@
 """The arrays that the caller and all workers share, and who writes each of them when.
 
-The calling process runs all lines of this file, before it forks the workers.
+The caller allocates them before it starts the workers. Only `all_finite` runs in every worker.
 
 Axis letters: N images of the batch, C H W image, K classes, S shards, P parameters.
 """
@@ -13,14 +13,14 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.engine.plan.all_reduce import AllReduce, reduced_sizes
+from cnncli.engine.plan.batchnorm_sums import BatchNormSums, reduced_sizes
 from cnncli.nn.aligned import aligned_zeros
 from cnncli.nn.network import Network
 from cnncli.types import FloatArray
 
 
 class SharedMemory:
-    """Allocates arrays that forked processes share: anonymous memory without a name, so nothing is left behind."""
+    """Allocates arrays that forked processes share: anonymous memory, which the system frees with the last process."""
 
     def empty(self, *shape: int, dtype: Any = np.float32) -> npt.NDArray[Any]:
         """Return a zeroed shared array; pages that nothing is written to take no memory."""
@@ -55,11 +55,11 @@ class SharedArrays:
             follows, every shard reads its slice of all rows.
         losses: (S,), each shard's part of the mean loss. Every shard writes its own number before that barrier; all
             shards and the caller read all of them after it.
-        correct: (S,), the correct answers of each shard, likewise.
+        correct: (S,), the correct predictions of each shard, likewise.
         squared_norms: (S,), the squared L2 norm of each row of `shard_gradients`, likewise.
         squared_slice_norms: (S,), the squared L2 norm of each shard's slice of the summed gradients. Written only to
             clip gradients, between that barrier and a second one.
-        all_reduce: the sums of BatchNorm layers; see its class.
+        batchnorm_sums: the sums of BatchNorm layers; see its class.
     """
 
     x: FloatArray
@@ -70,7 +70,7 @@ class SharedArrays:
     correct: npt.NDArray[np.float64]
     squared_norms: npt.NDArray[np.float64]
     squared_slice_norms: npt.NDArray[np.float64]
-    all_reduce: AllReduce
+    batchnorm_sums: BatchNormSums
 
     @classmethod
     def allocate(
@@ -89,11 +89,15 @@ class SharedArrays:
             correct=correct,
             squared_norms=squared_norms,
             squared_slice_norms=squared_slice_norms,
-            all_reduce=AllReduce(table, sizes),
+            batchnorm_sums=BatchNormSums(table, sizes),
         )
 
     def all_finite(self, active: int) -> bool:
-        """Return whether the loss and the gradients of the first `active` shards are finite."""
+        """Return whether the loss and the gradients of the active shards are finite.
+
+        Args:
+            active: the number of shards of this batch.
+        """
         return bool(
             np.isfinite(self.losses[:active].sum()) and np.isfinite(self.squared_norms[:active].sum())
         )

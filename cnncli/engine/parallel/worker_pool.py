@@ -1,10 +1,10 @@
 """The protocol by which the caller and its workers run the shards of a batch together, and a pool of threads.
 
 Worker 0 is the caller. Every worker runs the same function, a generator that yields at every barrier. Each method says
-who runs it: the caller, or a worker other than worker 0. Each of those has two semaphores, `go` and `arrived`:
+who runs it: the caller, or another worker. Every other worker has two semaphores, `go` and `arrived`:
 
-    caller                    worker
-    ------                    ------
+    caller                    other worker
+    ------                    ------------
     go.release()      ----->  go.acquire()         start
     ... its own shards ...    ... its own shards ...
     arrived.acquire() <-----  arrived.release()    a barrier, or the end of the task
@@ -40,7 +40,7 @@ _RUNNING, _FINISHED, _FAILED, _CANCELLED = 0, 1, 2, 3
 
 
 class WorkerPool(ABC):
-    """Runs a function on several workers.
+    """Runs a function on several workers: the caller and others.
 
     Args:
         workers: the number of workers, the caller included.
@@ -67,18 +67,22 @@ class WorkerPool(ABC):
 
     @abstractmethod
     def _launch(self, worker: int) -> None:
-        """Start a worker that calls `_serve`."""
+        """In the caller: start another worker, which calls `_serve`."""
 
     @abstractmethod
     def _alive(self, worker: int) -> bool:
-        """Return whether a worker is still there."""
+        """Return, in the caller, whether another worker is still there."""
 
     @abstractmethod
     def _caller_alive(self) -> bool:
-        """Return, in a worker, whether the caller is still there."""
+        """Return, in another worker, whether the caller is still there."""
 
     def run(self, task: Any, active: int) -> None:
-        """In the caller: run a task on the first `active` workers, and return when all have finished.
+        """In the caller: run a task, and return when all workers have finished.
+
+        Args:
+            task: what every worker passes to its function.
+            active: the number of shards of the batch; no worker beyond the first `active` has a shard to run.
 
         Raises:
             WorkerError: a worker died, or raised anything but a CnnError, which is a defect.
@@ -141,7 +145,7 @@ class WorkerPool(ABC):
         self._abort[0] = 0
 
     def _serve(self, worker: int) -> None:
-        """In a worker: wait for tasks and run them, until the caller closes the pool or is gone."""
+        """In another worker: wait for tasks and run them, until the caller closes the pool or is gone."""
         go, arrived = self._go[worker - 1], self._arrived[worker - 1]
         while True:
             if not self._wait_for_go(go):
@@ -170,7 +174,7 @@ class WorkerPool(ABC):
                 arrived.release()
 
     def _wait_for_go(self, go: "Semaphore | threading.Semaphore") -> bool:
-        """In a worker: wait for the caller; False when it is gone."""
+        """In another worker: wait for the caller; False when it is gone."""
         while not _acquire(go, self._spins):
             if not self._caller_alive():
                 return False

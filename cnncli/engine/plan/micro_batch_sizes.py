@@ -7,14 +7,14 @@ from cnncli.engine.kernels.node import Node
 from cnncli.nn.layers import BatchNorm, Conv2D
 
 _MOST_IMAGES = 32  # of a micro-batch
-_WORKSPACE = 3_600_000  # bytes; the largest kernel of a micro-batch should need less
+_KERNEL_BYTES = 3_600_000  # bytes; the largest kernel of a micro-batch should need less
 
 
 def micro_batch_sizes(stages: Sequence[Sequence[Node]], images: int) -> list[int]:
     """Return the number of images in a micro-batch of each stage of the convolutional part: up to 32.
 
-    A micro-batch is as large as its largest kernel's memory in cache allows. A later stage takes a multiple of what
-    the stage before it takes, so that no micro-batch has to be cut.
+    A micro-batch is as large as possible while its largest kernel fits in cache. A later stage takes a multiple of
+    what the stage before it takes, so that no micro-batch has to be cut.
 
     Args:
         stages: the nodes of each stage.
@@ -22,7 +22,7 @@ def micro_batch_sizes(stages: Sequence[Sequence[Node]], images: int) -> list[int
     """
     if not stages:
         return []
-    limits = [max(1, min(_MOST_IMAGES, images, _WORKSPACE // _bytes_per_image(nodes))) for nodes in stages]
+    limits = [max(1, min(_MOST_IMAGES, images, _KERNEL_BYTES // _bytes_per_image(nodes))) for nodes in stages]
     for i in range(len(limits) - 1, 0, -1):
         limits[i - 1] = min(limits[i - 1], limits[i])
     first = limits[0]

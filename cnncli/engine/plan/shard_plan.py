@@ -1,4 +1,4 @@
-"""One shard's plan: the network's layers as kernels, with workspaces for a fixed number of images.
+"""One shard's plan: the network's layers as kernels, with memory for a fixed number of images.
 
 The images of a shard pass through the convolutional part in micro-batches, small enough to stay in cache from one
 kernel to the next. The dense part takes the whole shard at once. If the shard's size is not a multiple of the
@@ -17,14 +17,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from cnncli.engine.kernels.arrays import Scratch, empty
 from cnncli.engine.kernels.batchnorm import BatchNormKernel, merge_sums
 from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload
 from cnncli.engine.kernels.layout import single_block
-from cnncli.engine.kernels.workspace import Workspace, empty
-from cnncli.engine.plan.all_reduce import Rank
+from cnncli.engine.plan.batchnorm_sums import SumExchange
+from cnncli.engine.plan.kernel_table import match, read_image_major
 from cnncli.engine.plan.micro_batch_sizes import micro_batch_sizes
 from cnncli.engine.plan.nodes import nodes_of
-from cnncli.engine.plan.patterns import match, read_image_major
 from cnncli.engine.plan.stage import MicroBatches, Recordings, Stage
 from cnncli.engine.profile import WAITING, Clock
 from cnncli.nn.layers import BatchNorm
@@ -64,26 +64,26 @@ class ShardPlan:
         cuts = list(pairwise(sorted({0, dense, *norms, len(nodes)})))
         sizes = micro_batch_sizes([nodes[start:stop] for start, stop in cuts if stop <= dense], images)
         sizes += [images] * (len(cuts) - len(sizes))  # the dense part
-        workspaces = Workspace(), Workspace()
+        scratches = Scratch(), Scratch()
         stages = []
         for (start, stop), size in zip(cuts, sizes, strict=True):
             slots, rest = divmod(images, size)
-            kernels = self._kernels(start, stop, size, slots, workspaces[0])
+            kernels = self._kernels(start, stop, size, slots, scratches[0])
             groups = [MicroBatches(kernels, size, slots, 0)]
             if rest:
-                kernels = self._kernels(start, stop, rest, 1, workspaces[1])
+                kernels = self._kernels(start, stop, rest, 1, scratches[1])
                 groups.append(MicroBatches(kernels, rest, 1, images - rest))
             stages.append(Stage(groups))
         return stages
 
-    def _kernels(self, start: int, stop: int, images: int, slots: int, workspace: Workspace) -> list[Kernel]:
+    def _kernels(self, start: int, stop: int, images: int, slots: int, scratch: Scratch) -> list[Kernel]:
         """Return the kernels for the nodes from start to stop."""
         kernels: list[Kernel] = []
         while start < stop:
-            workspace.begin_kernel()
+            scratch.begin_kernel()
             needs_dx = start > self._first_trained
             image_major = read_image_major(self.nodes[start + 1 :])
-            workload = Workload(images, slots, self.training, needs_dx, workspace, image_major)
+            workload = Workload(images, slots, self.training, needs_dx, scratch, image_major)
             kernel, count = match(self.nodes[start:stop], workload)
             kernels.append(kernel(self.nodes[start : start + count], workload))
             start += count
@@ -146,12 +146,12 @@ class ShardPlan:
             tape.replay()
             self.clock.stop(part, backward=backward)
 
-    def forward(self, generators: LayerGenerators, rank: Rank) -> Iterator[None]:
+    def forward(self, generators: LayerGenerators, exchange: SumExchange) -> Iterator[None]:
         """Run the shard's images to `logits`; yields at the barrier of every BatchNorm.
 
         Args:
             generators: the random generators of this step.
-            rank: this shard's position among the shards of the batch.
+            exchange: adds up the BatchNorm sums of all shards.
         """
         self.clock.start()
         for group in self.micro_batches():
@@ -164,10 +164,10 @@ class ShardPlan:
                 self._replay(stage.entry)
                 own = merge_sums([norm.moments() for norm in norms])
                 self.clock.stop("BatchNorm sums")
-                total = yield from rank.add_up(norms[0], own, backward=False)
+                total = yield from exchange.add_up(norms[0], own, backward=False)
                 self.clock.stop(WAITING)
                 for norm in norms:
-                    norm.normalize_with(total, remember=rank.shard == 0 and norm is norms[0])
+                    norm.normalize_with(total, remember=exchange.shard == 0 and norm is norms[0])
             self._replay(stage.forward)
 
     def loss(self, labels: IntArray, batch: int, label_smoothing: float) -> tuple[float, int]:
@@ -184,7 +184,7 @@ class ShardPlan:
         np.multiply(dlogits, np.float32(share), out=self.logits)
         return loss * share, correct
 
-    def backward(self, rank: Rank) -> Iterator[None]:
+    def backward(self, exchange: SumExchange) -> Iterator[None]:
         """Run the gradient in `logits` back through the kernels; yields at the barrier of every BatchNorm."""
         for stage in reversed(self.stages):
             self._replay(stage.backward, backward=True)
@@ -192,7 +192,7 @@ class ShardPlan:
             if norms:
                 own = merge_sums([norm.gradients() for norm in norms])
                 self.clock.stop("BatchNorm sums")
-                total = yield from rank.add_up(norms[0], own, backward=True)
+                total = yield from exchange.add_up(norms[0], own, backward=True)
                 self.clock.stop(WAITING)
                 for norm in norms:
                     norm.differentiate_with(total)

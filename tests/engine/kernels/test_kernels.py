@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnncli.engine.parallel.caller import FastExecutor
-from cnncli.engine.plan.patterns import PATTERNS
+from cnncli.engine.plan.kernel_table import KERNELS
 from tests.engine.oracle import batch, distance, margin, twins
 
 BN, RELU = ("batchnorm", {}), ("relu", {})
@@ -114,7 +114,7 @@ def kernels_used(executor, count, *, training):
 
 
 def test_every_kernel_of_the_table_has_a_case():
-    assert set(CASES) == {kernel.__name__ for kernel in PATTERNS}
+    assert set(CASES) == {kernel.__name__ for kernel in KERNELS}
 
 
 @pytest.mark.parametrize("images", [1, 2, 37])
@@ -149,7 +149,7 @@ def assert_same_gradients(fast, exact):
     assert distance(fast.parameters.grads, exact.parameters.grads) < 1e-5 or total < 1e-9
     for name, where in fast.parameters.slices.items():
         found, expected = fast.parameters.grads[where], exact.parameters.grads[where]
-        # A gradient that cancels (a bias in front of a BatchNorm) is compared with the size of its neighbors.
+        # A gradient that cancels (a bias before a BatchNorm) is compared with the size of its neighbors.
         allowed = 1e-5 * np.linalg.norm(expected) + 1e-6 * total + 1e-9
         assert np.linalg.norm(found - expected) < allowed, name
 

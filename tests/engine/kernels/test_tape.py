@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from cnncli.engine.kernels.arrays import ChannelRow, Scratch, empty, empty_mask, shared_zeros
 from cnncli.engine.kernels.layout import columns_apart, matching_columns, single_block, split_columns
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import ChannelRow, Workspace, empty, empty_mask, shared_zeros
 from cnncli.nn.aligned import ALIGNMENT
 
 
@@ -22,26 +22,26 @@ def test_recorded_calls_run_in_order_and_only_when_replayed():
 
 
 def test_every_array_starts_on_a_cache_line():
-    workspace = Workspace()
+    scratch = Scratch()
     for array in (
         empty(3),
         empty_mask(5),
         shared_zeros(7),
-        workspace.empty(3),
-        workspace.empty_mask(5),
-        workspace.empty(9),
-        workspace.alternate(4),
+        scratch.empty(3),
+        scratch.empty_mask(5),
+        scratch.empty(9),
+        scratch.alternate(4),
     ):
         assert array.ctypes.data % ALIGNMENT == 0
 
 
-def test_kernels_share_a_workspace_and_arrays_of_one_kernel_do_not_overlap():
-    workspace = Workspace()
-    first, second = workspace.empty(10), workspace.empty(10)
+def test_kernels_share_scratch_memory_and_arrays_of_one_kernel_do_not_overlap():
+    scratch = Scratch()
+    first, second = scratch.empty(10), scratch.empty(10)
     assert not np.shares_memory(first, second)
-    workspace.begin_kernel()
-    assert np.shares_memory(workspace.empty(10), first)
-    one, two, three = (workspace.alternate(6) for _ in range(3))
+    scratch.begin_kernel()
+    assert np.shares_memory(scratch.empty(10), first)
+    one, two, three = (scratch.alternate(6) for _ in range(3))
     assert not np.shares_memory(one, two) and np.shares_memory(one, three)
 
 

@@ -41,11 +41,11 @@ NETWORKS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("workspace", [30_000, 60_000, 200_000])
+@pytest.mark.parametrize("kernel_bytes", [30_000, 60_000, 200_000])
 @pytest.mark.parametrize("images", [12, 32, 23])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_stages_of_different_sizes_match_the_plain_layers(name, images, workspace, monkeypatch):
-    monkeypatch.setattr(sizes_module, "_WORKSPACE", workspace)
+def test_stages_of_different_sizes_match_the_plain_layers(name, images, kernel_bytes, monkeypatch):
+    monkeypatch.setattr(sizes_module, "_KERNEL_BYTES", kernel_bytes)
     model, shape = NETWORKS[name], (2, 17, 15)
     for seed in range(20):
         fast, exact = twins(model, shape, seed=seed)
@@ -68,7 +68,7 @@ def test_stages_of_different_sizes_match_the_plain_layers(name, images, workspac
     assert distance(fast.parameters.grads, exact.parameters.grads) < max(1e-5, 4 * own_distance)
     for key, buffer in fast.buffers.items():
         assert distance(buffer, exact.buffers[key]) < 1e-5, key
-    if workspace == 30_000 and images != 23:  # here the sizes differ
+    if kernel_bytes == 30_000 and images != 23:  # here the sizes differ
         assert len(set(sizes)) > 1
 
 
@@ -100,7 +100,7 @@ def test_small_images_go_in_larger_micro_batches():
 
 @pytest.mark.parametrize("images", [3, 10, 17])
 def test_every_image_is_in_one_slot_of_every_stage(images, monkeypatch):
-    monkeypatch.setattr(sizes_module, "_WORKSPACE", 20_000)
+    monkeypatch.setattr(sizes_module, "_KERNEL_BYTES", 20_000)
     network = build_network(NETWORKS["winograd"], (2, 17, 15), rng=np.random.default_rng(0))
     x = np.zeros((images, 2, 17, 15), np.float32)
     plan = ShardPlan(network, x, training=True, clock=NoClock())

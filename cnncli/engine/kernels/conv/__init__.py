@@ -1,6 +1,6 @@
 """Kernels for convolutions.
 
-`plan/patterns.py` tries them in this order. The first that matches runs the convolution, with the ReLU behind it:
+`plan/kernel_table.py` tries them in this order. The first that matches runs the convolution and the ReLU after it:
 
     kernel            file              runs                          method
     FirstConvPool     first_pool.py     first layer + 2x2 max-pool    im2col, one window per pooled pixel

@@ -5,12 +5,12 @@ Axis letters: N micro-batch, F filters, OH OW output.
 
 from collections.abc import Callable
 
+from cnncli.engine.kernels.arrays import ChannelRow
 from cnncli.engine.kernels.fused_relu import FusedReLU
 from cnncli.engine.kernels.kernel import Workload
 from cnncli.engine.kernels.layout import Layout
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import ChannelRow
 from cnncli.types import FloatArray
 
 
@@ -30,11 +30,11 @@ class BiasReLU:
         f, oh, ow = node.output_shape
         pixels = oh * ow * workload.images
         self.has_bias, self.layout = node.has_bias(), layout
-        self.y = workload.workspace.empty(pixels * f)
+        self.y = workload.scratch.empty(pixels * f)
         self.bias = ChannelRow(pixels, f)
         self.relu = FusedReLU(workload, self.y.shape, relu=relu, layout=layout)
         if workload.training:
-            self.dy = workload.workspace.empty(self.y.size)
+            self.dy = workload.scratch.empty(self.y.size)
 
     def products_out(self, out: Layout) -> FloatArray:
         """Return where the products go, (OH·OW·N·F,): to `out` if it has our layout and no ReLU is needed."""

@@ -10,6 +10,7 @@ Axis letters: N micro-batch, C channels in, F filters, H W image, KH KW kernel, 
 from collections.abc import Sequence
 from typing import ClassVar
 
+from cnncli.engine.kernels.arrays import empty, zeros
 from cnncli.engine.kernels.conv.bias_relu import BiasReLU
 from cnncli.engine.kernels.conv.conv_kernel import ConvKernel, ConvSizes
 from cnncli.engine.kernels.kernel import LayerGenerators, Workload, of_slot
@@ -17,7 +18,6 @@ from cnncli.engine.kernels.layout import Layout
 from cnncli.engine.kernels.node import Node, count_with_relu
 from cnncli.engine.kernels.products import ColumnSum, SummedProduct, record_product
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import empty, zeros
 from cnncli.nn.layers import Conv2D
 from cnncli.types import FloatArray
 
@@ -110,7 +110,7 @@ class _ImageMajorWindows:
 class FirstConv(ConvKernel):
     """conv -> [ReLU] on the network's input, any kernel, stride and padding."""
 
-    pattern: ClassVar[str] = "first convolution, all windows at once"
+    description: ClassVar[str] = "first convolution, all windows at once"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:

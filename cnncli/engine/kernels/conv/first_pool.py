@@ -1,4 +1,4 @@
-"""The first convolution of a network together with the 2x2 max-pool behind it, by im2col.
+"""The first convolution of a network together with the 2x2 max-pool that follows it, by im2col.
 
 The four outputs of a pool window read one (KH+1)x(KW+1) window of the input together. So windows of that size are laid
 out at stride 2, a quarter as many as outputs, and multiplied by four kernels: the KHxKW kernel at its four positions in
@@ -17,6 +17,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from cnncli.engine.kernels.arrays import empty, zeros
 from cnncli.engine.kernels.conv.conv_kernel import ConvKernel
 from cnncli.engine.kernels.conv.first import MOST_TAPS, PhasedInput, first_conv
 from cnncli.engine.kernels.conv.pool_planes import PoolPlanes, covers_pool
@@ -25,14 +26,13 @@ from cnncli.engine.kernels.layout import Layout, columns_apart
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.products import ColumnSum, SummedProduct, record_product
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import empty, zeros
 from cnncli.types import FloatArray
 
 
 class FirstConvPool(ConvKernel):
     """conv at stride 1 -> [ReLU] -> max-pool 2x2 on the network's input: one window per pooled pixel."""
 
-    pattern: ClassVar[str] = "first convolution and its pool, one window per pooled pixel"
+    description: ClassVar[str] = "first convolution and its pool, one window per pooled pixel"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
@@ -47,7 +47,7 @@ class FirstConvPool(ConvKernel):
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)
-        s, workspace = self.sizes, workload.workspace
+        s, scratch = self.sizes, workload.scratch
         n, (f, ph, pw) = s.n, nodes[-1].output_shape
         half = pw // 2
         self.shape = (ph, 2, half, n, f)
@@ -57,12 +57,12 @@ class FirstConvPool(ConvKernel):
         rows, columns = 2 * ph + s.kh - 1, 4 * half + s.kw + 2
         self.input = PhasedInput(s, period=4, phases=s.kw + 3, rows=rows, columns=columns)
         self.windows = empty(workload.input_slots, self.taps, pixels)  # pixels (PH, 2, PW/2, N)
-        self.products = workspace.empty(4, pixels, f)
+        self.products = scratch.empty(4, pixels, f)
         self.weight = empty(4, self.taps, f)
         self.pool = PoolPlanes(workload, (pixels * f,), relu=len(nodes) == 3, layout=self._layout)
         self.bias_row = empty(half, n, f)
         self.embedding = _embedding(s.c, s.kh, s.kw)
-        self.y = workspace.empty(*self.shape)
+        self.y = scratch.empty(*self.shape)
         if workload.training:
             self.dw, self.db = SummedProduct((4,), self.taps, f), ColumnSum(pixels, f)
             self.sums = self.dw, self.db

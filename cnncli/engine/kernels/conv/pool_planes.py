@@ -5,12 +5,12 @@ A plane holds one of the four pixels of every window, so the maximum of a window
 
 from collections.abc import Callable, Sequence
 
+from cnncli.engine.kernels.arrays import empty_mask
 from cnncli.engine.kernels.fused_relu import FusedReLU
 from cnncli.engine.kernels.kernel import Workload
 from cnncli.engine.kernels.layout import Layout
 from cnncli.engine.kernels.node import Node, count_with_relu
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import empty_mask
 from cnncli.nn.layers import Layer, MaxPool2D
 from cnncli.types import FloatArray, Shape
 
@@ -29,7 +29,7 @@ def is_two_by_two(layer: Layer) -> bool:
 
 
 class PoolPlanes:
-    """2x2 max-pooling of four planes, with the ReLU behind it.
+    """2x2 max-pooling of four planes, and the ReLU that follows it.
 
     The winner is the first maximum in row-major order: a later plane wins only where it is strictly greater.
 
@@ -44,13 +44,13 @@ class PoolPlanes:
         self, workload: Workload, shape: Shape, *, relu: bool, layout: Callable[[FloatArray], Layout]
     ) -> None:
         self.training, self.layout = workload.training, layout
-        self.larger = workload.workspace.empty(2, *shape)  # of the upper and the lower row of each window
+        self.larger = workload.scratch.empty(2, *shape)  # of the upper and the lower row of each window
         self.relu = FusedReLU(workload, shape, relu=relu, layout=layout)
         if self.training:
             self.right = empty_mask(workload.slots, *shape)  # the winner is in the right column
             self.below = empty_mask(workload.slots, *shape)  # the winner is in the lower row
-            self.right_in_row = workload.workspace.empty_mask(2, *shape)
-            self.mask, self.dright, self.dy = (workload.workspace.empty(*shape) for _ in range(3))
+            self.right_in_row = workload.scratch.empty_mask(2, *shape)
+            self.mask, self.dright, self.dy = (workload.scratch.empty(*shape) for _ in range(3))
 
     def record_forward(self, tape: Tape, slot: int, planes: FloatArray, y: FloatArray) -> None:
         """Record y = the maximum of planes (2, 2, ..), row and column in the window first."""

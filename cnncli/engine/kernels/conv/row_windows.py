@@ -3,11 +3,11 @@
 Axis letters: N micro-batch, C channels in, F filters, H W image, KH KW kernel, SH SW stride, OH OW output.
 """
 
+from cnncli.engine.kernels.arrays import empty, zeros
 from cnncli.engine.kernels.conv.conv_kernel import ConvSizes
 from cnncli.engine.kernels.kernel import Workload, of_slot
 from cnncli.engine.kernels.layout import Layout, single_block
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import empty, zeros
 from cnncli.types import FloatArray
 
 
@@ -28,12 +28,12 @@ class RowWindows:
         rows = self.x.reshape(len(self.x), self.depth * s.sh, s.padded_w, s.n, s.c)
         self._images = rows[:, s.top : s.top + s.h, s.left : s.left + s.w]
         self._needs_copies = s.kw > 1 or s.sw > 1 or s.sh > 1 or s.padded_w != s.ow
-        # With one slot the windows of the forward pass are still there in the backward pass; a shared workspace is not.
+        # With one slot the windows of the forward pass are still there in the backward pass; scratch memory is not.
         self._keeps = workload.slots == 1
         self._recorded = -1  # the slot whose windows are kept
         if self._needs_copies:
             shape = (s.sh, self.depth, s.ow, s.n, s.kw, s.c)
-            self._windows = empty(*shape) if self._keeps else workload.workspace.empty(*shape)
+            self._windows = empty(*shape) if self._keeps else workload.scratch.empty(*shape)
 
     def input_layout(self, slot: int) -> Layout:
         """Return the image (H, W, N, C) inside the padded input of a slot."""

@@ -11,6 +11,7 @@ Axis letters: N micro-batch, C channels in, F filters, H W image, KH KW kernel, 
 from collections.abc import Sequence
 from typing import ClassVar
 
+from cnncli.engine.kernels.arrays import empty
 from cnncli.engine.kernels.conv.bias_relu import BiasReLU
 from cnncli.engine.kernels.conv.conv_kernel import ConvKernel
 from cnncli.engine.kernels.conv.row_windows import RowWindows
@@ -20,7 +21,6 @@ from cnncli.engine.kernels.layout import Layout, single_block
 from cnncli.engine.kernels.node import Node, count_with_relu
 from cnncli.engine.kernels.products import ColumnSum, record_product
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import empty
 from cnncli.nn.layers import Conv2D
 from cnncli.types import FloatArray
 
@@ -28,7 +28,7 @@ from cnncli.types import FloatArray
 class ConvRows(ConvKernel):
     """conv -> [ReLU], any kernel, stride and padding."""
 
-    pattern: ClassVar[str] = "convolution, one product per kernel row"
+    description: ClassVar[str] = "convolution, one product per kernel row"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
@@ -39,7 +39,7 @@ class ConvRows(ConvKernel):
         s = self.sizes
         self.tail = BiasReLU(nodes[0], workload, relu=len(nodes) == 2, layout=self._layout)
         self.windows = RowWindows(s, workload)
-        self.partial = workload.workspace.empty(s.oh * s.ow * s.n, s.f)
+        self.partial = workload.scratch.empty(s.oh * s.ow * s.n, s.f)
         self.weight = empty(s.kh, s.kw * s.c, s.f)
         if workload.training:
             self.gradient = row_gradient(self.windows, self.weight, workload)

@@ -19,13 +19,13 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from cnncli.engine.kernels.arrays import Scratch, empty, zeros
 from cnncli.engine.kernels.conv.conv_kernel import ConvSizes
 from cnncli.engine.kernels.conv.row_windows import RowWindows
 from cnncli.engine.kernels.kernel import Workload
 from cnncli.engine.kernels.layout import Layout, single_block
 from cnncli.engine.kernels.products import SummedProduct, record_product
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import Workspace, empty, zeros
 from cnncli.types import FloatArray
 
 _DENSE = 1.3  # pixels per window; with more pixels, gathering multiplies too many zeros
@@ -41,7 +41,7 @@ def row_gradient(windows: RowWindows, weight: FloatArray, workload: Workload) ->
     """
     s = windows.sizes
     if workload.needs_dx and s.h * s.w <= _DENSE * s.oh * s.ow * s.sh * s.sw:
-        return Gathering(windows, workload.workspace)
+        return Gathering(windows, workload.scratch)
     return Scattering(windows, weight, workload)
 
 
@@ -81,14 +81,14 @@ class Scattering(RowGradient):
     """One product per kernel row, added to where the row came from."""
 
     def __init__(self, windows: RowWindows, weight: FloatArray, workload: Workload) -> None:
-        s, workspace = windows.sizes, workload.workspace
-        dy = workspace.empty(s.oh, s.ow, s.n, s.f)
+        s, scratch = windows.sizes, workload.scratch
+        dy = scratch.empty(s.oh, s.ow, s.n, s.f)
         super().__init__(s, dy, dy.reshape(-1, s.f))
         self.windows, self.weight, self.needs_dx = windows, weight, workload.needs_dx
         self.sums = [SummedProduct((), s.kw * s.c, s.f) for _ in range(s.kh)]
         if self.needs_dx:
-            self.dwindows = workspace.empty(s.sh, windows.depth, s.ow, s.n, s.kw, s.c)
-            self.drow = workspace.empty(len(self.dy_rows), s.kw * s.c)
+            self.dwindows = scratch.empty(s.sh, windows.depth, s.ow, s.n, s.kw, s.c)
+            self.drow = scratch.empty(len(self.dy_rows), s.kw * s.c)
             self.dx = empty(windows.depth, s.sh, s.padded_w, s.n, s.c)
             rows = self.dx.reshape(windows.depth * s.sh, s.padded_w, s.n, s.c)
             self.dimage = rows[s.top : s.top + s.h, s.left : s.left + s.w]
@@ -122,7 +122,7 @@ class Scattering(RowGradient):
 class Gathering(RowGradient):
     """One product per phase and kernel row, of windows of dy."""
 
-    def __init__(self, windows: RowWindows, workspace: Workspace) -> None:
+    def __init__(self, windows: RowWindows, scratch: Scratch) -> None:
         s = windows.sizes
         # zeros around dy, so that t - a and u - b may run over its edges
         above, left = -(-s.kh // s.sh) - 1, -(-s.kw // s.sw) - 1
@@ -130,12 +130,12 @@ class Gathering(RowGradient):
         super().__init__(s, padded[above : above + s.oh, left : left + s.ow], padded.reshape(-1, s.f))
         self.dx = zeros(s.h, s.w, s.n, s.c)  # what no window reads stays zero
         self.columns = [
-            _DyWindows(s, workspace, padded, left, q, _read_by_windows(q, s.sw, s.kw, s.left, s.w, s.ow))
+            _DyWindows(s, scratch, padded, left, q, _read_by_windows(q, s.sw, s.kw, s.left, s.w, s.ow))
             for q in range(min(s.sw, s.kw))
         ]
         rows = [_read_by_windows(p, s.sh, s.kh, s.top, s.h, s.oh) for p in range(min(s.sh, s.kh))]
         self.phases = [
-            _Phase(windows, workspace, self.dx, dy_windows, above, p, ts)
+            _Phase(windows, scratch, self.dx, dy_windows, above, p, ts)
             for dy_windows in self.columns
             for p, ts in enumerate(rows)
             if ts and dy_windows.us
@@ -170,7 +170,7 @@ class _DyWindows:
 
     Args:
         sizes: of the convolution.
-        workspace: for the windows.
+        scratch: for the windows.
         padded: dy with zeros around it.
         left: columns of zeros on its left.
         q: the remainder of the columns modulo SW.
@@ -178,11 +178,11 @@ class _DyWindows:
     """
 
     def __init__(
-        self, sizes: ConvSizes, workspace: Workspace, padded: FloatArray, left: int, q: int, us: range
+        self, sizes: ConvSizes, scratch: Scratch, padded: FloatArray, left: int, q: int, us: range
     ) -> None:
         self.padded, self.left, self.q, self.us = padded, left, q, us
         self.b = len(range(q, sizes.kw, sizes.sw))
-        self.taps = workspace.empty(len(padded), len(us), sizes.n, self.b, sizes.f)
+        self.taps = scratch.empty(len(padded), len(us), sizes.n, self.b, sizes.f)
 
     def record(self, tape: Tape) -> None:
         """Record laying out the windows."""
@@ -198,7 +198,7 @@ class _Phase:
 
     Args:
         windows: the input.
-        workspace: for what is needed within one slot.
+        scratch: for what is needed within one slot.
         dx: (H, W, N, C).
         dy_windows: of the same q.
         above: rows of zeros above dy.
@@ -209,7 +209,7 @@ class _Phase:
     def __init__(
         self,
         windows: RowWindows,
-        workspace: Workspace,
+        scratch: Scratch,
         dx: FloatArray,
         dy_windows: _DyWindows,
         above: int,
@@ -220,14 +220,14 @@ class _Phase:
         self.windows, self.dy_windows, self.p, self.ts = windows, dy_windows, p, ts
         self.first = ts[0] + above  # the row of the padded dy that a = 0 reads
         a, b, t, u = len(range(p, s.kh, s.sh)), dy_windows.b, len(ts), len(dy_windows.us)
-        self.x = workspace.empty(t, u, s.n, s.c)
+        self.x = scratch.empty(t, u, s.n, s.c)
         self.dw = [SummedProduct((), s.c, b * s.f) for _ in range(a)]
         row, column = p + s.sh * ts[0], dy_windows.q + s.sw * dy_windows.us[0]  # of the padded input
         self.padded_columns = slice(column, column + s.sw * (u - 1) + 1, s.sw)
         row, column = row - s.top, column - s.left
         self.dx = dx[row : row + s.sh * (t - 1) + 1 : s.sh, column : column + s.sw * (u - 1) + 1 : s.sw]
         self.weight = empty(a, b * s.f, s.c)
-        self.partial, self.total = (workspace.empty(t * u * s.n, s.c) for _ in range(2))
+        self.partial, self.total = (scratch.empty(t * u * s.n, s.c) for _ in range(2))
 
     def prepare(self, weight: FloatArray) -> None:
         """Take this phase of the weight (F, C, KH, KW) as (A, B·F, C)."""

@@ -1,4 +1,4 @@
-"""3x3 convolutions at stride 1 with a 2x2 max-pool behind, by Winograd's F(2x2, 3x3), with bias and ReLU.
+"""3x3 convolutions at stride 1 followed by a 2x2 max-pool, by Winograd's F(2x2, 3x3), with bias and ReLU.
 
 The backward pass needs the transformed input again. It is four times as large as the input, so transforming the input
 a second time takes less time than writing the transformed input to memory and reading it back.
@@ -9,6 +9,7 @@ Axis letters: N micro-batch, C channels in, F filters, H W image, TH TW rows and
 from collections.abc import Sequence
 from typing import ClassVar
 
+from cnncli.engine.kernels.arrays import empty, zeros
 from cnncli.engine.kernels.conv.conv_kernel import ConvKernel
 from cnncli.engine.kernels.conv.pool_planes import PoolPlanes, covers_pool
 from cnncli.engine.kernels.conv.winograd_transforms import (
@@ -26,7 +27,6 @@ from cnncli.engine.kernels.layout import Layout, columns_apart, single_block
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.products import ColumnSum, SummedProduct, record_product
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import empty, zeros
 from cnncli.types import FloatArray
 
 
@@ -37,7 +37,7 @@ class WinogradConvPool(ConvKernel):
     pixels.
     """
 
-    pattern: ClassVar[str] = "3x3 convolution by Winograd tiles, each tile one pool window"
+    description: ClassVar[str] = "3x3 convolution by Winograd tiles, each tile one pool window"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
@@ -45,16 +45,16 @@ class WinogradConvPool(ConvKernel):
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)
-        s, workspace = self.sizes, workload.workspace
+        s, scratch = self.sizes, workload.scratch
         n, c, (f, th, tw) = s.n, s.c, nodes[-1].output_shape
         self.q = th * tw * n
         # Tiles may reach past the padded input (an odd size) or stop short of it (a pool that drops a row).
         rows, pairs = max(2 * th + 2, s.top + s.h), max(tw + 1, -(-(s.left + s.w) // 2))
         self.x = zeros(workload.input_slots, 2, rows, pairs, n * c)  # padded, even columns and odd columns
         self.read = self.x[:, :, : 2 * th + 2, : tw + 1]  # what tiles read
-        self.rows = workspace.empty(2, 2, th, tw + 1, n * c)
-        self.v = workspace.empty(4, th, tw, n * c)  # one row of positions of the transformed input
-        self.m, self.y = workspace.empty(4, self.q * f), workspace.empty(2, 2, self.q * f)
+        self.rows = scratch.empty(2, 2, th, tw + 1, n * c)
+        self.v = scratch.empty(4, th, tw, n * c)  # one row of positions of the transformed input
+        self.m, self.y = scratch.empty(4, self.q * f), scratch.empty(2, 2, self.q * f)
         self.u, self.ut = empty(16, c, f), empty(16, f, c)
         self.bias_row = empty(tw, n, f)
         if workload.training:
@@ -64,14 +64,14 @@ class WinogradConvPool(ConvKernel):
                 self.dx = zeros(2, rows, pairs, n * c)  # what no tile reads stays zero
                 self.dread = self.dx[:, : 2 * th + 2, : tw + 1]
         self.shape = (th, tw, n, f)
-        self.pooled = workspace.empty(self.q * f)
+        self.pooled = scratch.empty(self.q * f)
         self.pool = PoolPlanes(workload, self.pooled.shape, relu=len(nodes) == 3, layout=self._layout)
 
     def _layout(self, flat: FloatArray) -> Layout:
         return single_block(flat.reshape(self.shape))
 
     def _image(self, padded: FloatArray) -> Layout:
-        """Return the image (H, W, N, C) inside a padded one (2, rows, column pairs, N·C)."""
+        """Return the images (H, W, N, C) inside the padded ones (2, rows, column pairs, N·C)."""
         s = self.sizes
         columns = []
         for start in (

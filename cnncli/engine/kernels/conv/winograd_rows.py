@@ -26,6 +26,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from cnncli.engine.kernels.arrays import ChannelRow, empty, zeros
 from cnncli.engine.kernels.conv.conv_kernel import ConvKernel
 from cnncli.engine.kernels.conv.winograd_transforms import (
     BACKWARD_ORDER,
@@ -40,7 +41,6 @@ from cnncli.engine.kernels.layout import Layout, StridedColumns
 from cnncli.engine.kernels.node import Node, count_with_relu
 from cnncli.engine.kernels.products import SMALL, ColumnSum, SummedProduct
 from cnncli.engine.kernels.tape import Tape
-from cnncli.engine.kernels.workspace import ChannelRow, empty, zeros
 from cnncli.nn.layers import Conv2D
 from cnncli.types import FloatArray
 
@@ -58,7 +58,7 @@ def suits_winograd_rows(node: Node) -> bool:
 class WinogradRows(ConvKernel):
     """conv 3x3 -> [ReLU]."""
 
-    pattern: ClassVar[str] = "3x3 convolution by Winograd over pairs of rows"
+    description: ClassVar[str] = "3x3 convolution by Winograd over pairs of rows"
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
@@ -66,7 +66,7 @@ class WinogradRows(ConvKernel):
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)
-        s, workspace = self.sizes, workload.workspace
+        s, scratch = self.sizes, workload.scratch
         n, c, f = s.n, s.c, s.f
         self.th = (s.oh + 1) // 2
         # The zeros left of a row are also the zeros right of the row before it.
@@ -78,10 +78,10 @@ class WinogradRows(ConvKernel):
         self.blocks = -(-a_third * 3 * c * f // SMALL)
         self.block = -(-a_third // self.blocks)
         count = 3 * self.blocks * self.block  # at least P
-        # V has two more pixels at its end, where the last windows end. The outputs have two zeros in front, for the
+        # V has two more pixels at its end, where the last windows end. The outputs begin with two zeros, for the
         # windows of the backward pass.
-        self.v = [workspace.empty((count + 2) * c) for _ in range(2 if workload.training else 1)]
-        self.y, self.z, self.m = (workspace.empty((2 + count) * f) for _ in range(3))
+        self.v = [scratch.empty((count + 2) * c) for _ in range(2 if workload.training else 1)]
+        self.y, self.z, self.m = (scratch.empty((2 + count) * f) for _ in range(3))
         self.u = empty(4, 3 * c, f)
         self.bias = ChannelRow(self.pixels, f)
         self.ut = empty(4, 3 * f, c) if workload.training and workload.needs_dx else None
@@ -93,7 +93,7 @@ class WinogradRows(ConvKernel):
         if workload.training:
             self.du, self.db = SummedProduct((4,), 3 * c, f), ColumnSum(self.pixels, f)
             self.sums = self.du, self.db
-            self.factor = workspace.empty(self.pixels * f if relu else 0)
+            self.factor = scratch.empty(self.pixels * f if relu else 0)
             if workload.needs_dx:
                 self.dx = empty(rows, n * self.width * c)
 
@@ -107,7 +107,7 @@ class WinogradRows(ConvKernel):
         return (StridedColumns(0, 1, image.transpose(0, 2, 1, 3)),)
 
     def _pixels(self, y: FloatArray) -> FloatArray:
-        """Return the pixels of an output buffer, without the two zeros in front and what is behind: (P·F,)."""
+        """Return the pixels of an output buffer, without the two zeros before them and what follows: (P·F,)."""
         return y[2 * self.sizes.f : (2 + self.pixels) * self.sizes.f]
 
     def _output_columns(self, flat: FloatArray) -> FloatArray:

@@ -77,7 +77,7 @@ def transform_input(tape: Tape, i: int, padded: FloatArray, rows: FloatArray, v:
         tape: takes the calls.
         i: 0 to 3.
         padded: (2, 2·TH+2, TW+1, N·C), the even columns of the padded input and the odd ones.
-        rows: (2, TH, TW+1, N·C), workspace.
+        rows: (2, TH, TW+1, N·C), scratch.
         v: (4, TH, TW, N·C), written; positions j of that row first.
     """
     th, tw = v.shape[1:3]
@@ -100,7 +100,7 @@ def transform_input_backward(
         tape: takes the calls.
         i: 0 to 3.
         dv: (4, TH, TW, N·C), positions j of that row first.
-        columns: (2, 2, TH, TW+1, N·C), workspace: the result of i = 1 is kept until i = 2 has come.
+        columns: (2, 2, TH, TW+1, N·C), scratch array: the result of i = 1 is kept until i = 2 has come.
         padded: (2, 2·TH+2, TW+1, N·C), dd: the even columns of the padded input's gradient and the odd ones.
     """
     tw = dv.shape[2]
@@ -174,7 +174,7 @@ def transform_output_backward(
         tape: takes the calls.
         i: 0 to 3.
         dy: (2, 2, Q·F), row and column within the 2x2 tile first.
-        outer: (2, Q·F), workspace.
+        outer: (2, Q·F), scratch.
         inner: (2, Q·F), written: positions j = 1 and 2.
 
     Returns:

@@ -1,6 +1,6 @@
 """Adds up the BatchNorm sums of all shards, so that every shard gets the statistics of the whole batch.
 
-Every worker runs the lines of this file, on a table that all of them share.
+The caller lays out the table before it starts the workers. Every worker calls `add_up` for its own shards.
 """
 
 from collections.abc import Generator, Mapping
@@ -16,11 +16,11 @@ def reduced_sizes(network: Network) -> dict[int, int]:
     return {i: sums_size(layer) for i, layer in enumerate(network.layers) if isinstance(layer, BatchNorm)}
 
 
-class AllReduce:
+class BatchNormSums:
     """The table in which shards publish their BatchNorm sums.
 
-    The forward and the backward pass have separate rows: a shard that is ahead may publish its next sums while another
-    still reads the last ones. The barrier of every all-reduce keeps it from getting further ahead than that.
+    A shard may publish its next sums while another still reads the last ones. Two rows are enough, one for the forward
+    and one for the backward pass: a shard can be at most one all-reduce ahead.
 
     Args:
         table: (2, shards, numbers): forward and backward; each shard writes its own rows.
@@ -37,16 +37,16 @@ class AllReduce:
 
 
 @dataclass(frozen=True)
-class Rank:
-    """One shard's position among the shards of a batch.
+class SumExchange:
+    """Exchanges one shard's sums with those of all other shards of the batch: an all-reduce.
 
     Attributes:
-        all_reduce: the table that the shards share.
-        shard: the number of this one; shard 0 updates the running statistics.
+        sums: the table that the shards share.
+        shard: the number of this shard; shard 0 updates the running statistics.
         shards: the number of shards of the batch.
     """
 
-    all_reduce: AllReduce
+    sums: BatchNormSums
     shard: int
     shards: int
 
@@ -55,7 +55,7 @@ class Rank:
 
         Yields once, at the barrier where every shard has published its sums.
         """
-        published = self.all_reduce.table[int(backward), :, self.all_reduce.slices[norm.nodes[0].index]]
+        published = self.sums.table[int(backward), :, self.sums.slices[norm.nodes[0].index]]
         published[self.shard] = own
         yield
         return merge_sums(list(published[: self.shards]))

@@ -1,4 +1,4 @@
-"""Memory for kernels: aligned arrays of their own, and a workspace that the kernels of a plan share."""
+"""Memory for kernels: aligned arrays of their own, and scratch memory that the kernels of a plan share."""
 
 import math
 from typing import Any
@@ -11,19 +11,19 @@ from cnncli.nn.aligned import ALIGNMENT, aligned_empty, aligned_zeros
 from cnncli.types import BoolArray, FloatArray
 
 _FLOAT = np.dtype(np.float32)
-_WORKSPACE_BYTES = 64_000_000  # the system provides only the pages that are touched
+_SCRATCH_BYTES = 64_000_000  # the system provides only the pages that are touched
 _LONG_RUN = 2_048  # numbers; with shorter runs NumPy spends its time on the loop around them
 _shared_zeros: FloatArray = np.zeros(0, _FLOAT)
 
 
-class Workspace:
+class Scratch:
     """Memory that a kernel needs only while it works on one micro-batch.
 
     All kernels of a plan get the same memory, so that it stays in the cache. Arrays of one kernel do not overlap.
     """
 
     def __init__(self) -> None:
-        self._arena = aligned_empty(_WORKSPACE_BYTES, np.uint8)
+        self._arena = aligned_empty(_SCRATCH_BYTES, np.uint8)
         self._used = 0
         self._alternating = [aligned_empty(0, _FLOAT), aligned_empty(0, _FLOAT)]
 
@@ -40,7 +40,7 @@ class Workspace:
         return self._take(shape, np.bool_)
 
     def alternate(self, *shape: int) -> FloatArray:
-        """Return one of two arrays, the other one at the next call: it is valid until the second call after this."""
+        """Alternate between two arrays. A result stays valid until the next call but one."""
         self._alternating.reverse()
         size = math.prod(shape)
         if size > self._alternating[0].size:

@@ -1,4 +1,4 @@
-"""The table of kernels. It is tried from the top: the first kernel that matches runs the layers it covers."""
+"""The table of kernels, in the order in which they are tried: the first one that matches runs the layers it covers."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ from cnncli.engine.kernels.plain_layer import PlainLayer
 from cnncli.engine.kernels.pooling import AvgPool, GlobalAvg, MaxPool, MaxPool2x2
 from cnncli.nn.layers import BatchNorm, Dropout, LeakyReLU, ReLU, Sigmoid, Tanh
 
-PATTERNS: tuple[type[Kernel], ...] = (
+KERNELS: tuple[type[Kernel], ...] = (
     FirstConvPool,
     FirstConv,
     WinogradConvPool,
@@ -49,7 +49,7 @@ PATTERNS: tuple[type[Kernel], ...] = (
 
 def match(nodes: Sequence[Node], workload: Workload) -> tuple[type[Kernel], int]:
     """Return the first kernel of the table that matches the first nodes, and how many of them it covers."""
-    for kernel in PATTERNS:
+    for kernel in KERNELS:
         count = kernel.match(nodes, workload)
         if count:
             return kernel, count
