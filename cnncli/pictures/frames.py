@@ -5,7 +5,7 @@ from PIL import Image
 
 from cnncli.types import BoolArray
 
-MAX_FRAME_PIXELS = 400_000_000
+MAX_FRAME_PIXELS = 100_000_000
 """An animation with more pixels in all its frames is not searched: its first frame is taken."""
 
 _VISIBLE = 40  # ink differs from the ground by more, in 0..255

@@ -172,7 +172,7 @@ def _load(config: "Config", data_dir: str | Path | None) -> Dataset:
     if len(dataset.train) == 0:
         raise DataError(
             f"{dataset.name} has test images only, and none to train on",
-            "measure a run on it: `cnn eval RUN --dataset`, or put the images to train on into train/",
+            "measure a run on it with `dataset`, or put the images to train on into train/",
         )
     notes = [*dataset.notes, *describe_normalize(config.data.mean_std, dataset)]
     if dataset.validation is not None:

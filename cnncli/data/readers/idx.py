@@ -215,7 +215,7 @@ def _one_column(array: npt.NDArray[Any], name: str, shape: Shape | None) -> npt.
         return labels
     raise DataError(
         f"{name} holds labels of shape {_times(array.shape)}, which are no class numbers and not one-hot",
-        "labels are one class number per image, or one-hot rows; the labels of QMNIST are read as `qmnist`",
+        "labels are one class number per image, or one-hot rows; the data set qmnist has labels of its own form",
     )
 
 
