@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 RAMP = " .:-=+*#%@"
 """Ten levels from dark to bright, for a stream that can print ASCII only."""
 
+ENLARGED = 8
+"""How large each pixel of a small picture is when it is saved to be looked at."""
+
 HALVES = " ▄▀█"
 """The characters for no half, the lower, the upper, and both."""
 
@@ -46,6 +49,19 @@ def picture(pixels: ByteArray, console: "Console") -> list["Text"]:
             line.append("▀", style=f"rgb({top},{top},{top}) on rgb({bottom},{bottom},{bottom})")
         lines.append(line)
     return lines
+
+
+def half_size(pixels: ByteArray) -> ByteArray:
+    """Return a grey picture with half the height and width, (H, W) -> (H / 2, W / 2), a little brighter."""
+    import numpy as np
+
+    height, width = pixels.shape
+    padded = np.zeros((height + height % 2, width + width % 2), np.uint16)
+    padded[:height, :width] = pixels
+    total = padded[::2, ::2] + padded[1::2, ::2] + padded[::2, 1::2] + padded[1::2, 1::2]
+    # 1.5 times the mean, so that thin strokes stay visible
+    bright: ByteArray = np.minimum(total * 3 // 8, 255).astype(np.uint8)
+    return bright
 
 
 def side_by_side(blocks: list[list["Text"]], gap: int = 2) -> list["Text"]:
@@ -96,14 +112,21 @@ def bar(fraction: float, width: int, console: "Console") -> str:
     return full * filled + empty * (width - filled)
 
 
-def write_png(pixels: ByteArray, path: Path) -> None:
+def write_png(pixels: ByteArray, path: Path, scale: int | None = 1) -> None:
     """Write a picture, (H, W) or (H, W, 3) uint8, as PNG.
+
+    Args:
+        pixels: the picture.
+        path: of the file.
+        scale: each pixel becomes a square of so many; None for 8, or less for a picture that is large already.
 
     Raises:
         StorageError: the file cannot be written.
     """
     from PIL import Image
 
+    if scale is None:
+        scale = max(1, min(ENLARGED, 1024 // max(pixels.shape[:2])))
     content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "PNG")
+    Image.fromarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1)).save(content, "PNG")
     write_bytes_atomic(path, content.getvalue())

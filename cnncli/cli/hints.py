@@ -7,10 +7,11 @@ becomes the option or the command that does the same.
 import errno
 import re
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from cnncli.errors import CnnError, DataError, DownloadCall
+from cnncli.errors import CnnError, DataError, DownloadCall, UsageError
 
 OPTIONS = {
     "dataset": "--dataset",
@@ -94,6 +95,20 @@ def option_hint(hint: str, run: Path | None = None) -> str:
         return option if run is None else f"{resume_command(run)} {option}"
 
     return re.sub("`([^`]+)`", spelled, hint)
+
+
+def refuse_addresses(names: Iterable[str]) -> None:
+    """Refuse the address of a picture on the web, and say how to read it.
+
+    Raises:
+        UsageError: a name starts with http:// or https://.
+    """
+    for name in names:
+        if name.lower().startswith(("http://", "https://")):
+            raise UsageError(
+                f"{name} is on the web, and only files are read",
+                f"fetch it first: curl -L {shlex.quote(name)} | cnn predict -",
+            )
 
 
 def resume_command(run: Path) -> str:

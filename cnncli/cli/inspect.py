@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cnncli.cli.options import DataDir, Json, RunsDir, complete_config
+from cnncli.cli.hints import refuse_addresses
+from cnncli.cli.options import DataDir, Json, RunsDir, SaveScale, complete_config
 from cnncli.errors import UsageError
 
 EXAMPLES = """
@@ -17,6 +18,7 @@ EXAMPLES = """
   cnn inspect run-3                      how a training run went
   cnn inspect mnist --save sheet.png     counts for each class, and a sheet of samples
   cnn inspect digit.png                  what the network would see
+  cnn inspect mnist:2462                 a test image of a data set
 """
 
 
@@ -37,6 +39,7 @@ def inspect(
             help="Write a PNG with samples of a data set, or with the images that a picture becomes.",
         ),
     ] = None,
+    save_scale: SaveScale = None,
     plan: Annotated[
         bool,
         typer.Option("--plan", help="The kernels that run a config's training step, each with its time."),
@@ -55,9 +58,10 @@ def inspect(
     as the network would see it.
     """
     from cnncli.training.choose import REFERENCE
-    from cnncli.training.lookup import kind_of
+    from cnncli.training.lookup import is_image_of_set, kind_of
 
     name = target or REFERENCE
+    refuse_addresses([name])
     kind = kind_of(name, runs_dir)
     if save is not None and kind not in ("dataset", "picture"):
         raise UsageError(f"--save draws a data set or a picture, and {name} is a {kind}")
@@ -88,7 +92,11 @@ def inspect(
         from cnncli.cli.inspect_images import show_dataset
 
         show_dataset(name, data_dir or Path("data"), save, as_json=json)
+    elif is_image_of_set(name):
+        from cnncli.cli.inspect_images import show_image
+
+        show_image(name, data_dir or Path("data"), save, save_scale, as_json=json)
     else:
         from cnncli.cli.inspect_images import show_picture
 
-        show_picture(name, save, as_json=json)
+        show_picture(name, save, save_scale, as_json=json)

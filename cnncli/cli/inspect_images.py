@@ -12,6 +12,7 @@ from cnncli.data.load import load_dataset
 from cnncli.pictures.digits import NothingToRead, Preprocessed, find_digits
 from cnncli.pictures.read import Page, PictureFile
 from cnncli.randomness import stream
+from cnncli.training.lookup import find_image
 
 if TYPE_CHECKING:
     from cnncli.data.dataset import Split
@@ -91,7 +92,28 @@ def _one_each(split: "Split") -> list["np.ndarray"]:
     return [split.images[found[0]] for found in firsts if len(found)]
 
 
-def show_picture(name: str, save: Path | None, *, as_json: bool) -> None:
+def show_image(name: str, data_dir: Path, save: Path | None, scale: int | None, *, as_json: bool) -> None:
+    """Print an image of a data set with its label; `save` and `scale` are as for `show_picture`.
+
+    Raises:
+        PictureError: the set has no such image.
+    """
+    image = find_image(name, lambda dataset, part: load_dataset(dataset, data_dir, splits=[part]))
+    if save is not None:
+        write_png(image.pixels, save, scale)
+        note(f"wrote {save}")
+    if as_json:
+        print_json({"kind": "image", "path": name, "label": image.label, "pixels": image.pixels})
+        return
+    console = out()
+    height, width = image.pixels.shape[:2]
+    console.print(f"{name}: {width} x {height} pixels, the label is {image.label}", soft_wrap=True)
+    if image.pixels.ndim == 2:
+        for line in picture(image.pixels, console):
+            console.print(line, no_wrap=True, overflow="crop")
+
+
+def show_picture(name: str, save: Path | None, scale: int | None, *, as_json: bool) -> None:
     """Print every digit that is found in a picture as a network would see it, with its bounding box.
 
     Raises:
@@ -110,7 +132,9 @@ def show_picture(name: str, save: Path | None, *, as_json: bool) -> None:
     if blank and not pages:
         raise blank
     if save is not None:
-        write_png(np.hstack([digit.pixels for _, found in pages.values() for digit in found.digits]), save)
+        write_png(
+            np.hstack([digit.pixels for _, found in pages.values() for digit in found.digits]), save, scale
+        )
         note(f"wrote {save}")
     for page, found in pages.values():
         for warning in (*page.warnings, *found.warnings):

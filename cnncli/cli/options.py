@@ -22,6 +22,17 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")
 ]
 
+SaveScale = Annotated[
+    int | None,
+    typer.Option(
+        "--save-scale",
+        metavar="N",
+        min=1,
+        max=64,
+        help="Enlarge saved images N times; 1 keeps them exactly [dim]\\[default: 8, or less for large ones][/].",
+    ),
+]
+
 Prepare = Annotated[
     Literal["auto", "digits", "as_is"],
     typer.Option(

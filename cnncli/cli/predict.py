@@ -2,21 +2,23 @@
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from cnncli.cli.console import note, print_json
-from cnncli.cli.hints import option_hint
-from cnncli.cli.options import Json, Prepare, RunsDir, complete_run
+from cnncli.cli.hints import option_hint, refuse_addresses
+from cnncli.cli.options import DataDir, Json, Prepare, RunsDir, SaveScale, complete_run
 from cnncli.errors import PictureError, UsageError
 
 EXAMPLES = """
 [bold]Examples[/]
   cnn predict digit.png                       one picture, with what the network saw
   cnn predict scans/ 'photos/*.jpg'           folders and patterns
-  curl -s https://... | cnn predict -         a picture from stdin
+  curl -L https://... | cnn predict -         a picture from stdin
+  cnn predict mnist:2462                      a test image of a data set, with its label
   cnn predict digit.png --run run-3 --top 5   a certain run, its five best guesses
   cnn predict scans/ --csv results.csv        a table for a spreadsheet
 """
@@ -28,7 +30,9 @@ def predict(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE...", help="Files, folders, patterns, or - for stdin.", show_default=False
+            metavar="IMAGE...",
+            help="Files, folders, patterns, - for stdin, or SET:INDEX.",
+            show_default=False,
         ),
     ],
     run: Annotated[
@@ -63,10 +67,12 @@ def predict(
         Path | None,
         typer.Option("--save-input", metavar="DIR", help="Write what the network saw into DIR, as PNG."),
     ] = None,
+    save_scale: SaveScale = None,
     csv: Annotated[
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write one row for each digit into FILE; - for stdout."),
     ] = None,
+    data_dir: DataDir = None,
     runs_dir: RunsDir = Path("runs"),
     json: Json = False,
 ) -> int:
@@ -78,7 +84,7 @@ def predict(
     """
     from cnncli.cli import predict_output
     from cnncli.storage import refuse_to_overwrite
-    from cnncli.training.lookup import find_model, find_pictures
+    from cnncli.training.lookup import find_model, find_pictures, load_set_for
     from cnncli.training.predict import iter_predictions, predictions_document
 
     table_only = csv == predict_output.STDOUT
@@ -86,7 +92,8 @@ def predict(
         raise UsageError("--json and --csv - both print on stdout", "write the table into a file: --csv FILE")
     model = find_model(run, runs_dir)
     note(f"model {model.name} ({model.path})")
-    sources = find_pictures(images, _read_stdin)
+    refuse_addresses(images)
+    sources = find_pictures(images, _read_stdin, partial(load_set_for, model, data_dir=data_dir))
     inputs = [model.path, *(Path(source) for source in sources if isinstance(source, str | Path))]
     if csv is not None and not table_only:
         refuse_to_overwrite(csv, inputs)
@@ -99,7 +106,7 @@ def predict(
             predict_output.print_prediction(prediction, draw=draw)
         predict_output.print_problems(prediction)
     if save_input is not None:
-        count = predict_output.save_inputs(predictions, save_input, inputs)
+        count = predict_output.save_inputs(predictions, save_input, inputs, save_scale)
         note(f"wrote {count} PNG files into {save_input}")
     if csv is not None:
         predict_output.write_csv(predictions, csv)

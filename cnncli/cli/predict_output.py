@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnncli.cli.console import note, out, print_error
-from cnncli.cli.drawing import bar, in_rows, picture, side_by_side, write_png
+from cnncli.cli.drawing import bar, half_size, in_rows, picture, side_by_side, write_png
 from cnncli.cli.hints import option_hint
 from cnncli.storage import make_folder, refuse_to_overwrite, write_bytes_atomic
+from cnncli.training.lines import UNSURE_OF_SEVERAL, lines_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +33,7 @@ BAR_WIDTH = 24
 STDOUT = Path("-")
 """What --csv takes for stdout."""
 
-CSV_COLUMNS = ("path", "digit", "class", "probability", "left", "top", "right", "bottom", "error")
+CSV_COLUMNS = ("path", "number", "class", "probability", "left", "top", "right", "bottom", "error")
 
 
 def print_prediction(prediction: "PicturePrediction", *, draw: bool) -> None:
@@ -47,35 +48,45 @@ def print_prediction(prediction: "PicturePrediction", *, draw: bool) -> None:
         return
     console = out()
     console.print(headline(prediction), soft_wrap=True)
-    if not draw or len(digits) > MAX_DIGITS or any(digit.pixels.ndim != 2 for digit in digits):
+    if not draw or len(digits) > MAX_DIGITS:
         return
-    if len(digits) == 1:
-        lines = _one(digits[0], console)
-    else:
-        lines = _several(digits, console)
+    lines = _one(digits[0], console) if len(digits) == 1 else _several(digits, console)
     for line in lines:
         console.print(line, no_wrap=True, overflow="crop", crop=True)
 
 
 def headline(prediction: "PicturePrediction") -> "Text":
-    """Return `digit.png: 7 (99.8 %)`; if the picture has several lines, each is printed below on its own."""
+    """Return `digit.png: 7 (99.8 %)`; if the picture has several lines, each is printed below on its own.
+
+    For an image of a data set the true class follows.
+    """
     from rich.text import Text
 
     lowest = f"{100 * min(digit.probability for digit in prediction.digits):.1f} %"
     found = len(prediction.digits)
     sure = lowest if found == 1 else f"{found} digits, the least sure {lowest}"
-    text, more_lines = prediction.text, "\n" in prediction.text
-    if more_lines:
+    text = prediction.spaced
+    if "\n" in text:
         text = "".join(f"\n  {line}" for line in text.splitlines())
         return Text.assemble(f"{prediction.path}: ", (f"({sure})", "dim"), (text, "bold"))
-    return Text.assemble(f"{prediction.path}: ", (text, "bold"), " ", (f"({sure})", "dim"))
+    line = Text.assemble(f"{prediction.path}: ", (text, "bold"), " ", (f"({sure})", "dim"))
+    if prediction.label is not None:
+        right = prediction.label == prediction.text
+        line.append(
+            f", right: the label is {prediction.label}"
+            if right
+            else f", wrong: the label is {prediction.label}",
+            "green" if right else "red",
+        )
+    return line
 
 
 def _one(digit: "DigitPrediction", console: "Console") -> list["Text"]:
-    """Return the picture, and beside it the best guesses as bars."""
+    """Return the picture, and beside it the best guesses as bars; no picture if it is in colour or too wide."""
     from rich.text import Text
 
-    drawn = picture(digit.pixels, console)
+    is_drawn = digit.pixels.ndim == 2 and digit.pixels.shape[1] + BAR_WIDTH + 16 <= console.width
+    drawn = picture(digit.pixels, console) if is_drawn else []
     width = max(len(name) for name, _ in digit.top)
     bars = [
         Text.assemble(
@@ -87,18 +98,32 @@ def _one(digit: "DigitPrediction", console: "Console") -> list["Text"]:
         for rank, (name, probability) in enumerate(digit.top)
     ]
     above = max(len(drawn) - len(bars), 0) // 2
-    return side_by_side([drawn, [Text() for _ in range(above)] + bars], gap=4)
+    return side_by_side([drawn, [Text() for _ in range(above)] + bars] if drawn else [bars], gap=4)
 
 
 def _several(digits: Sequence["DigitPrediction"], console: "Console") -> list["Text"]:
-    """Return the pictures in rows as wide as the terminal, each with its class below."""
+    """Return the pictures at half size, each with its number and its two best guesses below.
+
+    Each line of writing starts a new row, and has as many rows as the terminal needs for it.
+    """
     from rich.text import Text
 
-    blocks = []
-    for digit in digits:
-        caption = Text.assemble((digit.label, "bold"), f" {100 * digit.probability:.1f} %")
-        blocks.append([*picture(digit.pixels, console), caption])
-    return in_rows(blocks, console.width)
+    drawn: list[Text] = []
+    number = 0
+    for line in lines_of(digits):
+        blocks = []
+        for digit in line:
+            number += 1
+            guesses = [
+                Text.assemble(
+                    (f"{number}: " if rank == 0 else " " * len(f"{number}: "), "dim"), (label, style)
+                )
+                + Text(f" {100 * p:.0f} %", style="" if rank == 0 and p >= UNSURE_OF_SEVERAL else "dim")
+                for rank, ((label, p), style) in enumerate(zip(digit.top[:2], ("bold", "dim"), strict=False))
+            ]
+            blocks.append([*picture(half_size(digit.pixels), console), *guesses])
+        drawn += in_rows(blocks, console.width)
+    return drawn
 
 
 def print_problems(prediction: "PicturePrediction") -> None:
@@ -110,13 +135,16 @@ def print_problems(prediction: "PicturePrediction") -> None:
         print_error(named + prediction.error, prediction.hint and option_hint(prediction.hint))
 
 
-def save_inputs(predictions: Iterable["PicturePrediction"], folder: Path, inputs: Sequence[Path]) -> int:
+def save_inputs(
+    predictions: Iterable["PicturePrediction"], folder: Path, inputs: Sequence[Path], scale: int | None = None
+) -> int:
     """Write the image that the network saw of each digit as a PNG named after its picture; return how many.
 
     Args:
         predictions: with the digits.
         folder: where the files go; created when missing.
         inputs: the files that were read.
+        scale: how large each pixel becomes, as for `write_png`.
 
     Raises:
         UsageError: a file would replace one of the inputs; nothing is written.
@@ -125,14 +153,15 @@ def save_inputs(predictions: Iterable["PicturePrediction"], folder: Path, inputs
     files: dict[str, ByteArray] = {}
     for prediction in predictions:
         for number, digit in enumerate(prediction.digits, start=1):
-            stem = Path(prediction.path).stem + (f"-{number}" if len(prediction.digits) > 1 else "")
+            stem = Path(prediction.path).stem.replace(":", "-")
+            stem += f"-{number}" if len(prediction.digits) > 1 else ""
             name = next(name for n in count(1) if (name := stem if n == 1 else f"{stem}_{n}") not in files)
             files[name] = digit.pixels
     for name in files:
         refuse_to_overwrite(folder / f"{name}.png", inputs)
     make_folder(folder)
     for name, pixels in files.items():
-        write_png(pixels, folder / f"{name}.png")
+        write_png(pixels, folder / f"{name}.png", scale)
     return len(files)
 
 

@@ -87,7 +87,7 @@ def measure_runs(
     own = _same(models, "dataset", "name one with `dataset`") if dataset is None else None
     chosen = own or dataset or ""
     is_own = chosen == models[0].meta.get("dataset")
-    whole = _load(chosen, data_dir or _data_config(models[0]).get("dir", "data"), models[0])
+    whole = _load(chosen, data_dir or models[0].data_config.get("dir", "data"), models[0])
     for text in () if is_own else whole.notes:
         notify(text)
     for model in models:
@@ -156,9 +156,9 @@ def _images(models: Sequence[Model], whole: Dataset, split: SplitName, *, is_own
     if split == "test":
         return whole.test
     seed = _same(models, "seed", "their validation images differ: use `split='test'`")
-    data = _data_config(models[0])
+    data = models[0].data_config
     for key in ("validation",) if split == "val" else ("validation", "limit"):
-        if any(_data_config(model).get(key) != data.get(key) for model in models):
+        if any(model.data_config.get(key) != data.get(key) for model in models):
             raise UsageError("the runs held out different images", "use `split='test'`")
     return select_split(
         whole, split, seed=seed, validation=data.get("validation", 0), limit=data.get("limit")
@@ -171,7 +171,7 @@ def _check_unchanged(model: Model, dataset: Dataset) -> None:
     Raises:
         DataError: the images have changed, or the checkpoint does not say which they were.
     """
-    data, training = _data_config(model), model.meta.get("training")
+    data, training = model.data_config, model.meta.get("training")
     expected = training.get("data_checksum") if isinstance(training, dict) else None
     found, seed = None, model.meta.get("seed", 0)
     with suppress(UsageError):  # too few images are left for the validation part
@@ -196,12 +196,6 @@ def _same(models: Sequence[Model], field: str, hint: str) -> Any:
     if values[0] is None:
         raise CheckpointError(f"{models[0].path} does not say its {field}", hint)
     return values[0]
-
-
-def _data_config(model: Model) -> dict[str, Any]:
-    config = model.meta.get("config")
-    data = config.get("data") if isinstance(config, dict) else None
-    return data if isinstance(data, dict) else {}
 
 
 def _check_shape(model: Model, dataset: Dataset) -> None:

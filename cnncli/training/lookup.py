@@ -1,19 +1,26 @@
 """Finds what a user names: a trained model, pictures to read, or whatever `cnn inspect` is to show."""
 
 import glob
+import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from cnncli.config.files import list_configs
-from cnncli.data.dataset import FOLDER_PREFIX, SYNTHETIC
+from cnncli.data.dataset import FOLDER_PREFIX, SYNTHETIC, Dataset, SplitName
 from cnncli.errors import PictureError, RunError, UsageError
 from cnncli.names import did_you_mean, matching
 from cnncli.runs import Run, find_run, latest_finished, list_runs
 from cnncli.training.model import Model, load_model
-from cnncli.training.predict import Source
+from cnncli.training.predict import LabeledImage, Source
 
 Kind = Literal["config", "run", "dataset", "picture"]
+
+FindSet = Callable[[str, SplitName], Dataset]
+"""Returns a data set by its name, at least with the split that is asked for."""
+
+_IMAGE_OF_SET = re.compile(r"(?P<set>.+?)(?::(?P<part>train|test))?:(?P<index>[0-9]{1,9})")
 
 
 def find_model(text: str | None, runs_dir: str | Path = "runs") -> Model:
@@ -44,18 +51,22 @@ def run_or_file(text: str, runs_dir: str | Path = "runs") -> Run | Path:
     return Path(text) if Path(text).is_file() else find_run(text, runs_dir, needs=["checkpoint"])
 
 
-def find_pictures(names: Sequence[str], read_stdin: Callable[[], bytes]) -> list[Source]:
-    """Return the pictures behind files, folders, patterns and "-", in that order.
+def find_pictures(
+    names: Sequence[str], read_stdin: Callable[[], bytes], find_set: FindSet | None = None
+) -> list[Source]:
+    """Return the pictures behind files, folders, patterns, "-", and images of data sets, in that order.
 
     A folder stands for all pictures in it and its subfolders, by their file endings. Hidden ones are left out.
 
     Args:
         names: as on a command line.
         read_stdin: called for "-"; returns the content of a picture.
+        find_set: called once for each part of a data set of which an image is named, as in `find_image`.
 
     Raises:
-        PictureError: a folder or a pattern without a picture.
+        PictureError: a folder or a pattern without a picture, or an image that a set does not have.
     """
+    find_set = cache(find_set or _load_part)
     found: list[Source] = []
     for name in names:
         path = Path(name)
@@ -68,9 +79,71 @@ def find_pictures(names: Sequence[str], read_stdin: Callable[[], bytes]) -> list
             if not matches:
                 raise PictureError(f"no file matches {name}")
             found += [match for match in matches if match.is_file()]
+        elif is_image_of_set(name):
+            found.append(find_image(name, find_set))
         else:
             found.append(path)
     return found
+
+
+def is_image_of_set(name: str) -> bool:
+    """Return whether a name has the form SET:INDEX or SET:train:INDEX, there may be such a set, and no such file."""
+    from cnncli.data.registry import DATASETS
+
+    parts = _IMAGE_OF_SET.fullmatch(name)
+    if parts is None or Path(name).exists() or _own_folder(name).is_dir():
+        return False
+    return parts["set"] in (*DATASETS, SYNTHETIC) or _own_folder(parts["set"]).is_dir()
+
+
+def find_image(name: str, find_set: FindSet | None = None) -> LabeledImage:
+    """Return an image of a data set.
+
+    Args:
+        name: "mnist:2462" for a test image, "mnist:train:7" for a training image; they count from 0.
+        find_set: returns a set; `load_dataset` by default.
+
+    Raises:
+        PictureError: the set has no such image.
+        UsageError, DataError: there is no such set, or it cannot be read.
+    """
+    parts = _IMAGE_OF_SET.fullmatch(name)
+    if parts is None:
+        raise UsageError(f"{name} names no image of a data set", "write SET:INDEX, such as mnist:2462")
+    part: SplitName = "train" if parts["part"] == "train" else "test"
+    dataset, index = (find_set or _load_part)(parts["set"], part), int(parts["index"])
+    split = dataset.train if part == "train" else dataset.test
+    if index >= len(split):
+        raise PictureError(
+            f"{parts['set']} has no {part} image {index}: there are {len(split):,}, counted from 0"
+        )
+    return LabeledImage(name, split.images[index], dataset.classes[int(split.labels[index])])
+
+
+def load_set_for(
+    model: Model, name: str, part: SplitName = "test", *, data_dir: str | Path | None = None
+) -> Dataset:
+    """Load a data set in the form in which a model takes it.
+
+    Args:
+        model: from `load_model`.
+        name: of the set.
+        part: the split that is needed.
+        data_dir: where data sets are; None for where they were in training.
+    """
+    from cnncli.data.load import load_dataset
+
+    return load_dataset(name, data_dir or model.data_config.get("dir", "data"), splits=[part])
+
+
+def _load_part(name: str, part: SplitName) -> Dataset:
+    from cnncli.data.load import load_dataset
+
+    return load_dataset(name, splits=[part])
+
+
+def _own_folder(name: str) -> Path:
+    return Path(name.removeprefix(FOLDER_PREFIX)).expanduser()
 
 
 def kind_of(name: str, runs_dir: Path) -> Kind:
@@ -84,6 +157,8 @@ def kind_of(name: str, runs_dir: Path) -> Kind:
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         return "config"
+    if is_image_of_set(name):
+        return "picture"
     if name in (*DATASETS, SYNTHETIC) or name.startswith(FOLDER_PREFIX):
         return "dataset"
     if name == "latest" or any((folder / "run.json").is_file() for folder in (path, runs_dir / name)):

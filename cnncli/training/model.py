@@ -45,6 +45,13 @@ class Model:
     meta: dict[str, Any]
 
     @property
+    def data_config(self) -> dict[str, Any]:
+        """The section `data` of the config that it was trained with; empty if the checkpoint has none."""
+        config = self.meta.get("config")
+        data = config.get("data") if isinstance(config, dict) else None
+        return data if isinstance(data, dict) else {}
+
+    @property
     def preparation(self) -> Preparation:
         """How the pictures of its training were prepared."""
         return read_preparation(self.meta, self.network.input_shape)

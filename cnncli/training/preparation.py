@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from cnncli.data.dataset import FOLDER_PREFIX, SYNTHETIC, Dataset
-from cnncli.data.registry import DATASETS, DIGITS
 from cnncli.errors import CheckpointError
 from cnncli.pictures.whole import Background, Form, background_of_set
 from cnncli.types import ByteArray, Shape
@@ -54,6 +53,8 @@ def preparation_of(dataset: Dataset, prepare: Prepare = "auto") -> Preparation:
         dataset: what is trained on.
         prepare: `data.prepare` of the config. With "auto" the form of a set of the user's own is that of its images.
     """
+    from cnncli.data.registry import DATASETS
+
     images = dataset.train.images
     channels, *size = dataset.input_shape
     if prepare == "auto":
@@ -93,6 +94,8 @@ def read_preparation(meta: Mapping[str, Any], shape: Shape) -> Preparation:
     channels, *size = shape if len(shape) == 3 else (1, *shape, 1, 1)[:3]
     recorded = meta.get("preparation")
     if recorded is None:
+        from cnncli.data.registry import DATASETS, DIGITS  # not needed for a checkpoint of today
+
         name = meta.get("dataset")
         published = name in DATASETS or name == SYNTHETIC
         if name is None:

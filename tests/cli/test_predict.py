@@ -240,13 +240,18 @@ def test_a_table_and_the_inputs_as_files(read) -> None:
     result = read("a.png", "b.png", "--csv", "out.csv", "--save-input", "seen")
     assert result.exit_code == 1
     good, bad = csv.DictReader(Path("out.csv").read_text().splitlines())
-    assert (good["path"], good["class"], good["error"]) == ("a.png", "3", "")
+    assert (good["path"], good["number"], good["class"], good["error"]) == ("a.png", "1", "3", "")
     assert float(good["probability"]) > 0.5
     assert bad["path"] == "b.png" and "picture" in bad["error"]
     (seen,) = Path("seen").iterdir()
     assert seen.name == "a.png"
     with Image.open(seen) as picture:
+        assert (picture.size, picture.mode) == ((224, 224), "L")
+        large = np.asarray(picture)
+    read("a.png", "--save-input", "seen", "--save-scale", "1")
+    with Image.open(seen) as picture:
         assert (picture.size, picture.mode) == ((28, 28), "L")
+        assert (np.asarray(picture).repeat(8, axis=0).repeat(8, axis=1) == large).all()
     assert json.loads(read("seen/a.png", "--raw", "--json").stdout)["images"][0]["text"] == "3"
 
 
@@ -378,3 +383,70 @@ def test_the_run_can_be_named_or_be_a_checkpoint_file(read, reader: Path) -> Non
     refused = read("digit.png", "--run", "run-11")
     assert refused.exit_code == 1
     assert "run-11" in refused.stderr and "run-1" in refused.stderr
+
+
+def test_groups_of_digits_are_kept_apart_in_the_spaced_text(read) -> None:
+    page = Image.new("L", (1300, 420), 255)
+    for row, number in enumerate(["0171 5534928", "31 42 7"]):
+        for place, digit in enumerate(number):
+            if digit != " ":
+                pen(page, digit, (40 + 100 * place, 40 + 200 * row), 120, 11, 0)
+    page.save("phone.png")
+    (image,) = json.loads(read("phone.png", "--json").stdout)["images"]
+    assert image["text"] == "01715534928\n31427"
+    assert image["spaced"] == "0171 5534928\n31 42 7"
+    lines = [line.strip() for line in read("phone.png").stdout.splitlines()]
+    assert lines[1:3] == ["0171 5534928", "31 42 7"]
+
+
+def test_several_digits_are_drawn_at_half_size_a_row_for_each_line_with_the_runner_up(read) -> None:
+    page = Image.new("L", (700, 500), 255)
+    for row, number in enumerate(["314", "70"]):
+        for place, digit in enumerate(number):
+            pen(page, digit, (60 + 150 * place, 50 + 230 * row), 140, 13, 0)
+    page.save("page.png")
+    lines = read("page.png").stdout.splitlines()
+    assert len(lines) == 3 + 2 * (7 + 2)  # half of 28 rows, two in a line of text; two guesses
+    assert [line.split()[:2] for line in lines if ": " in line and "%" in line][1:] == [
+        ["1:", "3"],
+        ["4:", "7"],
+    ]
+    assert max(map(len, lines)) <= 80
+
+
+def test_one_digit_that_is_wider_than_high_may_be_two(read) -> None:
+    page = Image.new("L", (400, 300), 255)
+    brush = ImageDraw.Draw(page)
+    for left in (60, 160):
+        brush.ellipse([left, 60, left + 110, 200], outline=0, width=14)
+    page.save("touching.png")
+    result = read("touching.png", "--json")
+    (image,) = json.loads(result.stdout)["images"]
+    assert len(image["digits"]) == 1
+    assert "this may be two digits that touch" in image["warnings"]
+    drawn("3").save("single.png")
+    assert json.loads(read("single.png", "--json").stdout)["images"][0]["warnings"] == []
+
+
+def test_an_image_of_a_set_is_read_and_its_label_shown(read, cnn) -> None:
+    from cnncli.data.synthetic.draw import make_synthetic
+
+    test = make_synthetic().test
+    (image,) = json.loads(read("synthetic:17", "--json", "--save-input", "seen").stdout)["images"]
+    assert (image["path"], image["label"]) == ("synthetic:17", str(test.labels[17]))
+    with Image.open("seen/synthetic-17.png") as picture:
+        assert (np.asarray(picture)[4::8, 4::8] == test.images[17]).all()
+    assert f"the label is {test.labels[17]}" in read("synthetic:17").stdout.splitlines()[0]
+    shown = json.loads(cnn("inspect", "synthetic:train:5", "--json").stdout)
+    train = make_synthetic().train
+    assert (shown["kind"], shown["label"]) == ("image", str(train.labels[5]))
+    assert (np.array(shown["pixels"]) == train.images[5]).all()
+    missing = read("synthetic:1000")
+    assert missing.exit_code == 1
+    assert "synthetic has no test image 1000: there are 1,000, counted from 0" in missing.stderr
+
+
+def test_the_address_of_a_picture_is_answered_with_the_way_to_read_it(read, cnn) -> None:
+    for result in (read("https://example.org/7.png"), cnn("inspect", "https://example.org/7.png")):
+        assert result.exit_code == 2
+        assert "curl -L https://example.org/7.png | cnn predict -" in result.stderr
