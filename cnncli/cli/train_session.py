@@ -46,7 +46,7 @@ def start(config: Config, runs_dir: Path, name: str | None, options: TrainOption
     prepared = prepare(
         config
     )  # before the run folder is made, so that a config that cannot be used leaves none
-    run = create_run(runs_dir, name, exist_ok)
+    run = create_run(runs_dir, name, exist_ok, config=config.to_yaml())
     if not options.quiet:
         note(f"run {run.path}")
         err().print(layer_table(prepared.network))

@@ -93,6 +93,48 @@ def is_available(
     return idx_set.holds_idx_files(idx_set.locate(table[name], data_dir), table[name])
 
 
+def set_path(
+    name: str, data_dir: str | Path = "data", *, table: Mapping[str, DatasetSpec] = DATASETS
+) -> str | None:
+    """Return the absolute path by which `find_again` finds a set from another working directory, None for synthetic.
+
+    This is the user's own folder, or the data folder of a published set.
+    """
+    if name == SYNTHETIC:
+        return None
+    return str((Path(data_dir) if name in table else _own_folder(name)).absolute())
+
+
+def find_again(
+    name: str,
+    data_dir: str | Path,
+    recorded: str | None,
+    *,
+    moved_to: str | Path | None = None,
+    table: Mapping[str, DatasetSpec] = DATASETS,
+) -> tuple[str, str | Path]:
+    """Return the name and the data folder by which a set that was read before is found now.
+
+    Args:
+        name: of the set, as the config has it; a relative path belongs to the working directory of that time.
+        data_dir: the folder of the published sets, as the config has it.
+        recorded: what `set_path` returned at that time, or None.
+        moved_to: where the user says that the set is now, or None: its folder, or the one around it.
+        table: the published sets.
+    """
+    if name in table or name == SYNTHETIC:
+        if moved_to is None and recorded is not None and is_available(name, recorded, table=table):
+            moved_to = recorded
+        return name, data_dir if moved_to is None else moved_to
+    own = _own_folder(name)
+    places = [] if recorded is None else [Path(recorded)]
+    if moved_to is not None:
+        around = Path(moved_to)
+        places = [*([] if own.is_absolute() else [around / own]), around / own.name, around]
+    found = next((place for place in places if place.exists()), None)
+    return name if found is None else f"{FOLDER_PREFIX}{found}", data_dir
+
+
 def files_of(
     name: str, data_dir: str | Path = "data", *, table: Mapping[str, DatasetSpec] = DATASETS
 ) -> Iterator[Path]:

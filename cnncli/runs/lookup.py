@@ -10,14 +10,18 @@ from pathlib import Path
 from cnncli.errors import RunError, StorageError, UsageError
 from cnncli.names import did_you_mean, matching
 from cnncli.runs.folder import CONTENTS, Run
-from cnncli.storage import make_folder, storing, take_folder
+from cnncli.storage import make_folder, storing, take_folder, write_text_atomic
 
 _MAX_NAME = 100
 _NUMBERED = re.compile(r"run-(\d{1,9})")
 
 
 def create_run(
-    runs_dir: str | os.PathLike[str] = "runs", name: str | None = None, exist_ok: bool = False
+    runs_dir: str | os.PathLike[str] = "runs",
+    name: str | None = None,
+    exist_ok: bool = False,
+    *,
+    config: str | None = None,
 ) -> Run:
     """Create a run folder that nobody else has, even when many processes ask at once.
 
@@ -27,6 +31,8 @@ def create_run(
         runs_dir: the folder that holds the runs; it is created when missing.
         name: the name of the run, or None.
         exist_ok: take a folder of that name that exists, and remove the earlier run's files from it.
+        config: the text of config.yaml, so that a run that is killed early can be resumed; None leaves it to
+            `train_run`.
 
     Raises:
         UsageError: the name cannot be one.
@@ -41,8 +47,12 @@ def create_run(
     try:
         make_folder(run.checkpoints)
         make_folder(run.eval_dir)
+        if config is not None:
+            write_text_atomic(run.config_path, config)
         run.write_info(name=run.name, status="running", created=datetime.now(UTC).isoformat())
     except StorageError:
+        with suppress(OSError):
+            run.config_path.unlink(missing_ok=True)
         for folder in (run.checkpoints, run.eval_dir, run.path):  # leave no empty shell on a full disk
             with suppress(OSError):
                 folder.rmdir()

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from cnncli.data.dataset import Dataset, Split
-from cnncli.data.load import has_pictures, load_dataset
+from cnncli.data.load import find_again, has_pictures, load_dataset
 from cnncli.engine import compile
-from cnncli.errors import CheckpointError, DataError, UsageError
+from cnncli.errors import CheckpointError, DataError, RunError, StorageError, UsageError
 from cnncli.runs import Run
 from cnncli.training.evaluate import Evaluation, evaluate
 from cnncli.training.lookup import run_or_file
@@ -87,7 +87,13 @@ def measure_runs(
     own = _same(models, "dataset", "name one with `dataset`") if dataset is None else None
     chosen = own or dataset or ""
     is_own = chosen == models[0].meta.get("dataset")
-    whole = _load(chosen, data_dir or models[0].data_config.get("dir", "data"), models[0])
+    folder = models[0].data_config.get("dir", "data")
+    if is_own:
+        found, folder = find_again(chosen, folder, _recorded_path(models[0]), moved_to=data_dir)
+        whole = _load(found, folder, models[0])
+        whole = whole if found == chosen else replace(whole, name=chosen)
+    else:
+        whole = _load(chosen, data_dir or folder, models[0])
     for text in () if is_own else whole.notes:
         notify(text)
     for model in models:
@@ -107,14 +113,22 @@ def measure_runs(
         classes=whole.classes,
         labels=images.labels,
     )
-    folder = None
+    results = None
     if isinstance(sources[0], Run) and len(sources) == 1:
         parts = [] if is_own else [chosen]
         parts += [] if checkpoints == "best" else [checkpoints]
-        folder = sources[0].eval_dir.joinpath(
+        results = sources[0].eval_dir.joinpath(
             *(re.sub(r"[^\w.-]+", "-", part).strip("-.") or "set" for part in parts)
         )
-    return Measured(evaluation, document, images, whole.classes, folder)
+    return Measured(evaluation, document, images, whole.classes, results)
+
+
+def _recorded_path(model: Model) -> str | None:
+    """Return where the set was in training, from the run.json beside the checkpoint; None if it does not say so."""
+    with suppress(RunError, StorageError):
+        path = Run(model.path.absolute().parent.parent).read_info().get("data_path")
+        return path if isinstance(path, str) else None
+    return None
 
 
 def _load(name: str, data_dir: str | Path, model: Model) -> Dataset:

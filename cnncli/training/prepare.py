@@ -13,7 +13,7 @@ from cnncli.batches.batches import Batches
 from cnncli.config.check import check_names
 from cnncli.data.checks import describe_normalize
 from cnncli.data.dataset import SYNTHETIC, Dataset, Split
-from cnncli.data.load import DEFAULT_SIZE, check_form, has_pictures, load_dataset
+from cnncli.data.load import DEFAULT_SIZE, check_form, has_pictures, load_dataset, set_path
 from cnncli.data.registry import DATASETS
 from cnncli.data.splits import stratified_split
 from cnncli.errors import CnnError, DataError, ModelError, UsageError
@@ -46,6 +46,7 @@ class Prepared:
         normalize: mean and standard deviation, or None.
         data_checksum: of the training images and labels in use; a resume must find the same.
         preparation: how the pictures became images; `eval` and `predict` do the same.
+        data_path: where the set was found; None for drawn digits.
     """
 
     config: "Config"
@@ -59,14 +60,18 @@ class Prepared:
     normalize: MeanStd | None
     data_checksum: int
     preparation: Preparation
+    data_path: str | None
 
 
-def prepare(config: "Config", *, data_dir: str | Path | None = None) -> Prepared:
+def prepare(
+    config: "Config", *, data_dir: str | Path | None = None, dataset_name: str | None = None
+) -> Prepared:
     """Load the data and build network, batches, optimizer, schedule and average.
 
     Args:
         config: what to train and how.
         data_dir: the folder of the data sets; replaces config.data.dir.
+        dataset_name: by which the set of the config is found now; replaces config.data.dataset.
 
     Raises:
         ConfigError: a part of the config cannot be built; the message names file and line.
@@ -74,7 +79,8 @@ def prepare(config: "Config", *, data_dir: str | Path | None = None) -> Prepared
         CnnError: a batch does not fit into memory.
     """
     check_names(config)
-    dataset = _load(config, data_dir)
+    data_dir = config.data.dir if data_dir is None else data_dir
+    dataset = _load(config, dataset_name or config.data.dataset, data_dir)
     train, _ = _split(config, dataset)
     network = _build_network(config, dataset)
     _check_memory(config, network)
@@ -109,6 +115,7 @@ def prepare(config: "Config", *, data_dir: str | Path | None = None) -> Prepared
         normalize=normalize,
         data_checksum=data_checksum(dataset, train),
         preparation=preparation_of(dataset, config.data.prepare),
+        data_path=set_path(dataset_name or config.data.dataset, data_dir),
     )
 
 
@@ -159,14 +166,9 @@ def split_indices(
     return train[:limit], held_out
 
 
-def _load(config: "Config", data_dir: str | Path | None) -> Dataset:
+def _load(config: "Config", name: str, data_dir: str | Path) -> Dataset:
     try:
-        dataset = load_dataset(
-            config.data.dataset,
-            config.data.dir if data_dir is None else data_dir,
-            size=config.data.size,
-            colour=config.data.colour,
-        )
+        dataset = load_dataset(name, data_dir, size=config.data.size, colour=config.data.colour)
     except UsageError as error:
         raise config.error(("data", "dataset"), error.message, error.hint) from error
     if len(dataset.train) == 0:

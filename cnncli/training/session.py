@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cnncli.checkpoint import load_checkpoint, network_hash
+from cnncli.data.load import find_again
 from cnncli.engine import Executor, compile
 from cnncli.errors import CnnError, Interrupted, RunError
 from cnncli.runs import Run, machine_facts
@@ -64,7 +65,8 @@ def train_run(
         resume: continue from last.npz, to the same bits as without the interruption.
         epochs: replaces config.train.epochs.
         stop: called after each step; a signal number makes the run save and raise Interrupted.
-        data_dir: the folder of the data sets; replaces config.data.dir.
+        data_dir: the folder of the data sets; replaces config.data.dir. In a resume also where a folder of the
+            user's own is now: the folder itself, or the one around it.
         prepared: from `prepare` with the same config, for a caller that checks whether everything can be built
             before it creates a run folder.
         plots: draw curves.png and the pictures of the test evaluation.
@@ -153,7 +155,17 @@ class _Session:
         was_done = run.read_info().get("status") == "done"
         if self.resume:
             check_resumable(run)
-        self.prepared = prepared or prepare(config, data_dir=data_dir)
+        if prepared is None:
+            name = config.data.dataset
+            if self.resume:
+                if data_dir is None and isinstance(config.origin.spots.get(("data", "dir")), str):
+                    data_dir = (
+                        config.data.dir
+                    )  # an override of this resume, so the user says where the data is
+                recorded = run.read_info().get("data_path")
+                name, data_dir = find_again(name, config.data.dir, recorded, moved_to=data_dir)
+            prepared = prepare(config, data_dir=data_dir, dataset_name=name)
+        self.prepared = prepared
         if self.resume:
             self.state = restore(run, self.prepared)
             check_something_left(run, self.state, config.train, was_done)
@@ -227,6 +239,7 @@ class _Session:
             "error": None,
             "seed": config.seed,
             "dataset": config.data.dataset,
+            "data_path": self.prepared.data_path,
             "preparation": self.prepared.preparation.to_json(),
             "epochs": config.train.epochs,
             "parameters": self.prepared.network.get_num_parameters(),

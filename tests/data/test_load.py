@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cnncli.data.dataset import Dataset, Split, pixel_statistics
-from cnncli.data.load import is_available, load_dataset
+from cnncli.data.load import find_again, is_available, load_dataset, set_path
 from cnncli.data.readers.idx import write_idx
 from cnncli.data.registry import DATASETS, find_spec
 from cnncli.errors import DataError, UsageError
@@ -376,3 +376,16 @@ def test_the_real_mnist_loads_from_its_bare_folder(mnist_dir):
     assert (len(dataset.train), len(dataset.test), dataset.input_shape) == (60_000, 10_000, (1, 28, 28))
     mean, std = pixel_statistics(dataset.train.images)
     assert (round(mean, 4), round(std, 4)) == (dataset.mean, dataset.std)
+
+
+def test_a_published_set_is_found_again_where_it_was_unless_the_user_says_otherwise(here, monkeypatch):
+    data_dir, table, _ = here
+    monkeypatch.chdir(data_dir.parent)
+    recorded = set_path("mnist", data_dir.name, table=table)
+    assert recorded == str(data_dir)
+    monkeypatch.chdir("/")
+    assert find_again("mnist", data_dir.name, recorded, table=table) == ("mnist", recorded)
+    assert find_again("mnist", "data", recorded, moved_to="new", table=table) == ("mnist", "new")
+    assert find_again("mnist", "data", "/gone", table=table) == ("mnist", "data")
+    assert set_path("synthetic") is None
+    assert find_again("synthetic", "data", None) == ("synthetic", "data")

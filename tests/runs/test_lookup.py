@@ -126,6 +126,13 @@ def test_runs_of_the_same_moment_or_of_none_are_listed_by_number(tmp_path: Path)
     assert [run.name for run in list_runs(tmp_path)] == ["old", "run-9", "run-10", "run-x", "10"]
 
 
+def test_a_run_has_its_config_from_the_start(tmp_path: Path) -> None:
+    run = create_run(tmp_path, config="seed: 3\n")
+    assert run.missing() == ["checkpoint"]
+    assert run.config_path.read_text() == "seed: 3\n"
+    assert find_run("latest", tmp_path, needs=["config.yaml"]) == run
+
+
 def test_the_latest_finished_run_is_done_and_has_a_checkpoint(tmp_path: Path) -> None:
     assert latest_finished(tmp_path) is None
     finished_run(tmp_path, "good")
