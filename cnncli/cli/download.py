@@ -1,5 +1,6 @@
 """`cnn download`: fetches data sets, lists them, and checks the files that are there."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from cnncli.cli.console import note, out, table
 from cnncli.cli.hints import download_command
+from cnncli.data.dataset import SPLIT_NAMES
 from cnncli.errors import DownloadCall
 
 EXAMPLES = """
@@ -21,7 +23,7 @@ EXAMPLES = """
 
 def download(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[SET]...", help="Data sets [dim]\\[default: mnist][/].")
+        list[str] | None, typer.Argument(metavar="SET", help="Data sets [dim]\\[default: mnist][/].")
     ] = None,
     data_dir: Annotated[
         Path, typer.Option("--data-dir", metavar="DIR", help="The folder of the data sets.")
@@ -83,7 +85,16 @@ def _verify(name: str, data_dir: Path) -> int:
 
 
 def _fetch(name: str, data_dir: Path, source: str | None, force: bool) -> None:
+    from cnncli.config.files import list_configs
     from cnncli.data.download.fetch import download
+    from cnncli.data.registry import DATASETS
 
     for path in download(name, data_dir, source=source, force=force, notify=note):
         out().print(str(path), soft_wrap=True)
+    shapes = [DATASETS[name].file(part, "labels").shape for part in SPLIT_NAMES]
+    images = " + ".join(f"{shape[0]:,}" for shape in shapes if shape)
+    train = f" {name}.yaml" if f"{name}.yaml" in list_configs() else f" --set data.dataset={name}"
+    folder = "" if data_dir == Path("data") else f" --data-dir {shlex.quote(str(data_dir))}"
+    note(
+        f"done: {images + ' ' if images else ''}images; next: cnn train{'' if name == 'mnist' else train}{folder}"
+    )

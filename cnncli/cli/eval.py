@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
 [bold]Examples[/]
-  cnn eval latest                          the last run, on the test images
+  cnn eval latest                          the latest finished run, on the test images
   cnn eval run-3 --split val               on the images held out of its training
   cnn eval run-1 run-2 run-3               three runs: their answers are averaged
   cnn eval run-3 --dataset qmnist          on another set
@@ -34,7 +34,8 @@ def eval(
         list[str],
         typer.Argument(
             metavar="RUN...",
-            help="A name, a path, a unique prefix, or `latest`; several: their answers are averaged.",
+            help="A name, a path, a unique prefix, or `latest`: the latest finished run, else the latest with a"
+            " checkpoint. Several: their answers are averaged.",
             autocompletion=complete_run,
             show_default=False,
         ),

@@ -8,6 +8,7 @@ import errno
 import re
 import shlex
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def _usage_text(error: Any) -> tuple[str, str | None, int]:
     words = error.message if near else error.format_message()
     message, _, guess = " ".join(words.split()).replace("Value error, ", "").partition(" Did you mean ")
     if near:
-        guess = " or ".join(sorted(near)) + "?"
+        guess = get_close_matches(error.option_name, near, n=1, cutoff=0)[0] + "?"
     hint = f"did you mean {guess}" if guess else None
     if hint is None and context is not None:
         hint = f"see `{context.command_path} --help`"

@@ -78,6 +78,8 @@ def _run_lines(run: Run, info: dict[str, Any], status: str) -> Iterator[tuple[st
         yield "machine", f"{cpus}, NumPy {info.get('numpy')}, {info.get('blas')}"
     if info.get("command_line"):
         yield "command", shlex.join(["cnn", *map(str, info["command_line"][1:])])
+    if times := len(info.get("resumes", [])):
+        yield "resumed", "once" if times == 1 else f"{times} times"
 
 
 def epoch_table(rows: Sequence[Row], best_epoch: int | None) -> "Table":

@@ -40,7 +40,7 @@ def predict(
         typer.Option(
             "--run",
             metavar="RUN",
-            help="Which run reads them [dim]\\[default: the latest finished one][/].",
+            help="Which run reads them [dim]\\[default: latest][/].",
             autocompletion=complete_run,
         ),
     ] = None,

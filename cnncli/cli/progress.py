@@ -10,6 +10,7 @@ from cnncli.cli.console import err, four_decimals, note, percent
 if TYPE_CHECKING:
     from cnncli.training.state import EpochRecord, StepRecord
 
+LEGEND = "* the best epoch so far: a higher val acc, or the same one with a lower val loss"
 HEADER = "  epoch  train loss  train acc  val loss   val acc        lr    img/s     time *"
 
 
@@ -120,6 +121,7 @@ class BarDisplay(QuietDisplay):
     def epoch(self, record: "EpochRecord") -> None:
         now = time.monotonic()
         if not self._headed:
+            self._progress.console.print(LEGEND, style="dim")
             self._progress.console.print(HEADER, style="bold")
             self._headed = True
         line = (

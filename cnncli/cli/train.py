@@ -1,5 +1,6 @@
 """`cnn train`: trains what a config describes into a run folder, or goes on with a run that stopped."""
 
+import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -21,9 +22,9 @@ from cnncli.errors import UsageError
 EXAMPLES = """
 [bold]Examples[/]
   cnn train                                 the best data at hand
-  cnn train --config mnist.yaml             what a file describes
-  cnn train -c mnist.yaml --epochs 3 --set train.optimizer.lr=0.01
-  cnn train -c my.yaml --dry-run            find mistakes in a few seconds
+  cnn train mnist.yaml                      what a file describes
+  cnn train mnist.yaml --epochs 3 --set train.optimizer.lr=0.01
+  cnn train my.yaml --dry-run               find mistakes in a few seconds
   cnn train --resume latest                 go on after an interruption
   cnn train --resume run-3 --epochs 20      train a finished run for longer
 """
@@ -33,6 +34,15 @@ output_option = partial(typer.Option, rich_help_panel="Where it goes")
 
 
 def train(
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE",
+            help="The config to train, the same as --config FILE.",
+            autocompletion=complete_config,
+            show_default=False,
+        ),
+    ] = None,
     config: Annotated[
         str | None,
         training_option(
@@ -76,7 +86,8 @@ def train(
         training_option(
             "--resume",
             metavar="RUN",
-            help="Go on with a run, in its folder; with --epochs, up to that many in all.",
+            help="Go on with a run, in its folder; with --epochs, up to that many in all. `latest` is the latest"
+            " run that stopped before its end.",
             autocompletion=complete_run,
         ),
     ] = None,
@@ -116,6 +127,7 @@ def train(
     from cnncli.config.overrides import Override
     from cnncli.training.choose import REFERENCE, choose_config
 
+    config = _one_config(file, config, runs_dir)
     changes = [Override(text, f"--set {text}") for text in overrides or []]
     named = {
         "--epochs": ("train.epochs", epochs),
@@ -153,6 +165,25 @@ def train(
     else:
         chosen = choose_config(config, changes, progress=not quiet, notify=notify)
         train_session.start(chosen, runs_dir, name, options, exist_ok=exist_ok)
+
+
+def _one_config(file: str | None, config: str | None, runs_dir: Path) -> str | None:
+    """Return the config that is named with or without --config.
+
+    Raises:
+        UsageError: both are there, or it is a run.
+    """
+    if file is not None and config is not None:
+        raise UsageError(f"there are two configs: {file} and --config {config}", "leave one of them out")
+    name = file or config
+    for folder in (Path(name), runs_dir / name) if name else ():
+        if (folder / "run.json").is_file():
+            raise UsageError(
+                f"{name} is a run, not a config",
+                f"go on with it: cnn train --resume {shlex.quote(str(name))}; "
+                f"repeat it: cnn train {shlex.quote(str(folder / 'config.yaml'))}",
+            )
+    return name
 
 
 def _save_every(text: str) -> str:

@@ -16,7 +16,7 @@ from cnncli.config.schema import Config
 from cnncli.runs import Run, create_run, find_run
 from cnncli.training.dry_run import dry_run
 from cnncli.training.prepare import Prepared, build_untrained, prepare
-from cnncli.training.results import TrainResult
+from cnncli.training.results import TrainResult, is_guessing
 from cnncli.training.session import train_run
 from cnncli.training.state import EpochRecord, StepRecord
 
@@ -50,17 +50,20 @@ def start(config: Config, runs_dir: Path, name: str | None, options: TrainOption
     if not options.quiet:
         note(f"run {run.path}")
         err().print(layer_table(prepared.network))
-    _print_result(_watch(config, run, options, prepared=prepared), options)
+    _print_result(_watch(config, run, options, prepared=prepared), options, config)
 
 
 def resume(text: str, runs_dir: Path, overrides: Sequence[str], options: TrainOptions) -> None:
     """Go on with a run and print the result."""
-    run = find_run(text, runs_dir, needs=["config.yaml"])
+    run = find_run(text, runs_dir, needs=["config.yaml"], to_resume=True)
     config = load_config(run.config_path, overrides)
     if not options.quiet:
-        done = len(run.read_metrics())
-        note(f"run {run.path}: {run.status()}, {done} of {config.train.epochs} epochs done")
-    _print_result(_watch(config, run, options, resume=True), options)
+        done, wanted = len(run.read_metrics()), config.train.epochs
+        epochs = (
+            f"{done} of {wanted} epochs done" if done <= wanted else f"{done} epochs done, {wanted} asked for"
+        )
+        note(f"run {run.path}: {run.status()}, {epochs}")
+    _print_result(_watch(config, run, options, resume=True), options, config)
 
 
 def try_out(config: Config, options: TrainOptions) -> None:
@@ -107,6 +110,8 @@ def _watch(
             if position == 0:
                 for line in _data_lines(run):
                     display.note(line)
+                if resume and isinstance(record, StepRecord):
+                    display.note(f"go on from epoch {record.epoch}, step {record.step} of {record.steps}")
             if isinstance(record, StepRecord):
                 display.step(record)
             elif isinstance(record, EpochRecord):
@@ -125,18 +130,32 @@ def _data_lines(run: Run) -> Iterator[str]:
     yield from info["data_notes"]
 
 
-def _print_result(result: TrainResult, options: TrainOptions) -> None:
+def _print_result(result: TrainResult, options: TrainOptions, config: Config) -> None:
     if options.as_json:
         print_json(result.to_json())
-        return
-    console = out()
-    console.print()
-    for name, value in _summary(result):
-        console.print(f"{name:<14}{value}", soft_wrap=True)
+    else:
+        console = out()
+        console.print()
+        for name, value in _summary(result, config):
+            console.print(f"{name:<15}{value}", soft_wrap=True)
+    info = Run(Path(result.path)).read_info()
+    accuracy, count = (
+        (result.val_accuracy, info["validation_images"])
+        if result.test_accuracy is None
+        else (result.test_accuracy, info["test_images"])
+    )
+    if not options.quiet and is_guessing(accuracy, info["classes"], count):
+        note(
+            f"warning: this is guessing: {info['classes']} classes give {100 / info['classes']:.3g} % by chance; "
+            f"try a smaller learning rate than {config.train.optimizer.lr:g}, or more epochs"
+        )
 
 
-def _summary(result: TrainResult) -> Iterator[tuple[str, str]]:
+def _summary(result: TrainResult, config: Config) -> Iterator[tuple[str, str]]:
     yield "run", result.path
+    if result.epochs < config.train.epochs:
+        epochs = "1 epoch" if config.train.patience == 1 else f"{config.train.patience} epochs"
+        yield "stopped early", f"after epoch {result.epochs}: no better validation accuracy for {epochs}"
     yield "best epoch", f"{result.best_epoch} of {result.epochs}"
     yield "validation", percent(result.val_accuracy)
     yield "test", f"{percent(result.test_accuracy)}, loss {four_decimals(result.test_loss)}"

@@ -1,7 +1,7 @@
 """Run folders: how one is created and found, and the files in it."""
 
 from cnncli.runs.folder import KILLED, Run
-from cnncli.runs.lookup import create_run, find_run, latest_finished, list_runs
+from cnncli.runs.lookup import create_run, find_run, latest_run, list_runs
 from cnncli.runs.machine import machine_facts
 from cnncli.runs.metrics_file import COLUMNS, Row
 
@@ -12,7 +12,7 @@ __all__ = [
     "Run",
     "create_run",
     "find_run",
-    "latest_finished",
+    "latest_run",
     "list_runs",
     "machine_facts",
 ]

@@ -5,12 +5,16 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from cnncli.errors import RunError, StorageError, UsageError
 from cnncli.names import did_you_mean, matching
-from cnncli.runs.folder import CONTENTS, Run
+from cnncli.runs.folder import CONTENTS, KILLED, Run
 from cnncli.storage import make_folder, storing, take_folder, write_text_atomic
+
+STOPPED = ("interrupted", "failed", KILLED)
+"""The statuses of a run that can be resumed without asking for more epochs."""
 
 _MAX_NAME = 100
 _NUMBERED = re.compile(r"run-(\d{1,9})")
@@ -72,26 +76,42 @@ def list_runs(runs_dir: str | os.PathLike[str] = "runs") -> list[Run]:
     return sorted((run for run in runs if len(run.missing()) < len(CONTENTS)), key=_age)
 
 
-def latest_finished(runs_dir: str | os.PathLike[str] = "runs") -> Run | None:
-    """Return the latest run that was trained to its end and has a checkpoint, or None."""
-    for run in reversed(list_runs(runs_dir)):
-        if run.status() == "done" and not run.missing(["checkpoint"]):
-            return run
-    return None
+def latest_run(runs_dir: str | os.PathLike[str] = "runs", *, to_resume: bool = False) -> Run | None:
+    """Return the run that "latest" means, None when there are no runs.
+
+    It is the latest finished one. As long as no run is finished, it is the latest one with a checkpoint, else the
+    latest of all.
+
+    Args:
+        runs_dir: the folder that holds the runs.
+        to_resume: prefer the latest run that stopped before its end and is not being trained.
+    """
+    runs = list_runs(runs_dir)[::-1]
+    with_checkpoint = [run for run in runs if not run.missing(["checkpoint"])]
+    stopped = (run for run in runs if to_resume and run.status() in STOPPED)
+    finished = (run for run in with_checkpoint if run.status() == "done")
+    return next(chain(stopped, finished, with_checkpoint, runs), None)
 
 
-def find_run(text: str, runs_dir: str | os.PathLike[str] = "runs", needs: Sequence[str] = CONTENTS) -> Run:
+def find_run(
+    text: str,
+    runs_dir: str | os.PathLike[str] = "runs",
+    needs: Sequence[str] = CONTENTS,
+    *,
+    to_resume: bool = False,
+) -> Run:
     """Find the run that a user means.
 
     Args:
-        text: a name, a path, the beginning of one name only, or "latest".
+        text: a name, a path, the beginning of one name only, or "latest", as `latest_run` understands it.
         runs_dir: where names are looked up.
         needs: what the folder must have, of CONTENTS.
+        to_resume: "latest" is rather a run that stopped before its end.
 
     Raises:
         RunError: there is no such run, there are several, or it lacks something.
     """
-    run = _look_up(text, Path(runs_dir))
+    run = _look_up(text, Path(runs_dir), to_resume)
     missing = run.missing(needs)
     if missing:
         hint = None
@@ -101,13 +121,15 @@ def find_run(text: str, runs_dir: str | os.PathLike[str] = "runs", needs: Sequen
     return run
 
 
-def _look_up(text: str, runs_dir: Path) -> Run:
+def _look_up(text: str, runs_dir: Path, to_resume: bool) -> Run:
     bare = text.rstrip("/" + os.sep)
     path = Path(text).expanduser()
     if bare and bare not in (".", "..") and not set(bare) & {"/", os.sep}:
         if (runs_dir / bare).is_dir():
             return Run(runs_dir / bare)
-        found = _look_up_name(bare, runs_dir)
+        found = (
+            latest_run(runs_dir, to_resume=to_resume) if bare == "latest" else _look_up_name(bare, runs_dir)
+        )
         if found is not None:
             return found
     if path.is_dir() and text:
@@ -122,8 +144,6 @@ def _look_up(text: str, runs_dir: Path) -> Run:
 
 def _look_up_name(text: str, runs_dir: Path) -> Run | None:
     runs = list_runs(runs_dir)
-    if text == "latest":
-        return runs[-1] if runs else None
     # run-1 is the whole name of a run that does not exist, and not the beginning of run-12.
     if _NUMBERED.fullmatch(text):
         return None
@@ -161,7 +181,7 @@ def _take_name(parent: Path, name: str, exist_ok: bool) -> Run:
 def _check_name(name: str) -> None:
     """Refuse names that are no single folder, that the commands read otherwise, or that shells mangle."""
     if name.lower() == "latest":
-        raise UsageError("a run cannot be called 'latest': that word means the newest run")
+        raise UsageError("a run cannot be called 'latest': that word means the latest run")
     if len(name) > _MAX_NAME:
         raise UsageError(f"a run's name has at most {_MAX_NAME} characters, this one has {len(name)}")
     if not re.fullmatch(r"\w([\w.+=@-]*[\w+=@-])?", name):

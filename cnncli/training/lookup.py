@@ -11,7 +11,7 @@ from cnncli.config.files import list_configs
 from cnncli.data.dataset import FOLDER_PREFIX, SYNTHETIC, Dataset, SplitName
 from cnncli.errors import PictureError, RunError, UsageError
 from cnncli.names import did_you_mean, matching
-from cnncli.runs import Run, find_run, latest_finished, list_runs
+from cnncli.runs import Run, find_run, latest_run, list_runs
 from cnncli.training.model import Model, load_model
 from cnncli.training.predict import LabeledImage, Source
 
@@ -27,15 +27,15 @@ def find_model(text: str | None, runs_dir: str | Path = "runs") -> Model:
     """Load the trained network that a user means.
 
     Args:
-        text: a run or a checkpoint file, as for `run_or_file`; None for the latest finished run.
+        text: a run or a checkpoint file, as for `run_or_file`; None for the latest run, as `latest_run` understands it.
         runs_dir: where names of runs are looked up.
 
     Raises:
         RunError: there is no such run, or it has no checkpoint.
         CheckpointError: the checkpoint is damaged.
     """
-    source = latest_finished(runs_dir) if text is None else run_or_file(text, runs_dir)
-    if source is None:
+    source = latest_run(runs_dir) if text is None else run_or_file(text, runs_dir)
+    if source is None or (isinstance(source, Run) and source.missing(["checkpoint"])):
         raise RunError(
             f"there is no finished run in {runs_dir}", "train one with `train_run`, or name one with `run`"
         )

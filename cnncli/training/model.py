@@ -99,7 +99,8 @@ def load_model(source: Run | str | Path, checkpoint: Literal["best", "last"] = "
         read_preparation(meta, shape)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.message}") from error
-    named = meta.get("run")
+    run = Run(path.parent.parent)  # it may have been renamed since
+    named = run.name if path.parent == run.checkpoints and not run.missing(["run.json"]) else meta.get("run")
     return Model(
         network=network,
         classes=classes,

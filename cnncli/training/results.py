@@ -58,6 +58,24 @@ class TrainResult:
         return asdict(self)
 
 
+def is_guessing(accuracy: float | None, classes: int, count: int) -> bool:
+    """Tell whether an accuracy is no better than chance, three standard deviations and 2 % allowed.
+
+    Args:
+        accuracy: measured on `count` images; None when there were none.
+        classes: how many there are, all as frequent as the others.
+        count: the number of images.
+
+    Example:
+        >>> is_guessing(0.101, 10, 10_000), is_guessing(0.3, 10, 10_000)
+        (True, False)
+    """
+    chance = 1 / classes
+    return (
+        accuracy is not None and accuracy < chance + 0.02 + 3 * (chance * (1 - chance) / max(count, 1)) ** 0.5
+    )
+
+
 def write_results(
     run: Run, prepared: Prepared, state: TrainingState, measured: Evaluation | None, *, plots: bool = True
 ) -> TrainResult:

@@ -1,9 +1,11 @@
 """Trains inside a run folder: saves checkpoints, stops on request, resumes, and evaluates at the end."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -234,7 +236,12 @@ class _Session:
             info["extensions"] = [*info.get("extensions", []), extension]
         if not self.resume:
             info["config"] = config.origin.source
+        if self.resume and "command_line" in info:
+            this_one = {"command_line": list(sys.argv), "started": datetime.now(UTC).isoformat()}
+            info["resumes"] = [*info.get("resumes", []), {"from_step": state.global_step, **this_one}]
+        first = {key: info[key] for key in ("command_line",) if key in info}
         info |= {
+            "name": run.name,
             "status": "running",
             "error": None,
             "seed": config.seed,
@@ -247,7 +254,10 @@ class _Session:
             "validation_images": len(self.prepared.validation),
             "data_notes": self.prepared.dataset.notes,
             "left_out": self.prepared.dataset.left_out,
+            "test_images": len(self.prepared.dataset.test),
+            "classes": len(self.prepared.dataset.classes),
             **machine_facts(),
+            **first,
             **self._progress(),
         }
         run.write_info(**info)

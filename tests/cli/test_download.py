@@ -62,5 +62,6 @@ def test_files_of_a_folder_are_checked_copied_and_verified(cnn, mnist_dir) -> No
     result = cnn("download", "--from", str(mnist_dir))
     assert result.exit_code == 0, result.stderr
     assert len(result.stdout.splitlines()) == 4
+    assert result.stderr.splitlines()[-1] == "done: 60,000 + 10,000 images; next: cnn train"
     assert cnn("download", "--verify").exit_code == 0
     assert rows(cnn("download", "--list").stdout)["mnist"].split()[-1] == "yes"

@@ -180,6 +180,99 @@ def test_all_mistakes_are_told_before_anything_is_fetched(cnn, mode, monkeypatch
         assert result.stdout == ""
 
 
+def test_a_config_needs_no_option(cnn) -> None:
+    result = cnn("train", "tiny.yaml", "--epochs", "3", "--print-config")
+    assert result.exit_code == 0
+    assert result.stdout == cnn("train", "-c", "tiny.yaml", "--epochs", "3", "--print-config").stdout
+    both = cnn("train", "tiny.yaml", "-c", "other.yaml")
+    assert both.exit_code == 2
+    assert both.stderr.startswith("error: there are two configs: tiny.yaml and --config other.yaml")
+
+
+def test_a_run_in_place_of_a_config_is_answered_with_the_two_commands(cnn) -> None:
+    assert cnn(*TRAIN).exit_code == 0
+    for name in ("run-1", "runs/run-1"):
+        result = cnn("train", name)
+        assert result.exit_code == 2
+        error, hint = result.stderr.splitlines()
+        assert error == f"error: {name} is a run, not a config"
+        assert f"cnn train --resume {name};" in hint
+        assert hint.endswith("repeat it: cnn train runs/run-1/config.yaml")
+    assert cnn("train", "runs/run-1/config.yaml", "-q", "--no-plots").exit_code == 0
+
+
+def test_an_option_that_is_misspelled_is_answered_with_the_nearest(cnn) -> None:
+    assert "hint: did you mean --config?" in cnn("train", "--confg", "tiny.yaml").stderr
+
+
+def test_fewer_epochs_than_are_done_are_said_in_words_that_make_sense(cnn) -> None:
+    assert cnn(*TRAIN, "--epochs", "3").exit_code == 0
+    result = cnn("train", "--resume", "run-1", "--epochs", "2")
+    assert result.exit_code == 2
+    assert "run runs/run-1: done, 3 epochs done, 2 asked for" in result.stderr
+    assert "run-1 has done 3 epochs, more than the 2 asked for" in result.stderr
+
+
+def test_a_run_keeps_its_first_command_and_lists_its_resumes(cnn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["cnn", "train", "first"])
+    assert cnn(*TRAIN).exit_code == 0
+    for number in (3, 4):
+        monkeypatch.setattr("sys.argv", ["cnn", "train", "--resume", str(number)])
+        assert cnn("train", "--resume", "run-1", "--epochs", str(number), "--no-plots").exit_code == 0
+    info = json.loads(Path("runs/run-1/run.json").read_text())
+    assert info["command_line"] == ["cnn", "train", "first"]
+    assert [each["command_line"][-1] for each in info["resumes"]] == ["3", "4"]
+    assert [each["from_step"] for each in info["resumes"]] == [12, 18]
+    shown = cnn("inspect", "run-1").stdout
+    assert "command       cnn train first\n" in shown
+    assert "resumed       2 times\n" in shown
+
+
+def test_a_run_that_stopped_early_says_so(cnn) -> None:
+    still = ("--lr", "1e-12", "--epochs", "9", "--set", "train.patience=1")
+    result = cnn(*TRAIN, *still)
+    assert result.exit_code == 0, result.stderr
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("stopped early")]
+    assert line.endswith("no better validation accuracy for 1 epoch")
+
+
+def test_guessing_is_said(cnn) -> None:
+    result = cnn(*TRAIN, "--lr", "1e-12", "--epochs", "1")
+    assert result.exit_code == 0
+    assert (
+        "warning: this is guessing: 3 classes give 33.3 % by chance; try a smaller learning rate"
+        in result.stderr
+    )
+    assert "guessing" not in cnn(*TRAIN, "--epochs", "20").stderr
+
+
+def test_a_resume_says_where_it_goes_on(cnn) -> None:
+    assert cnn(*TRAIN).exit_code == 0
+    result = cnn("train", "--resume", "run-1", "--epochs", "3", "--no-plots")
+    assert "go on from epoch 3, step 1 of 6" in result.stderr.splitlines()
+
+
+def test_a_renamed_run_is_called_by_its_new_name(cnn) -> None:
+    assert cnn(*TRAIN).exit_code == 0
+    Path("runs/run-1").rename("runs/best-yet")
+    assert json.loads(cnn("eval", "best-yet", "--json", "--no-plots").stdout)["run"] == "best-yet"
+    assert cnn("train", "--resume", "best-yet", "--epochs", "3", "--no-plots").exit_code == 0
+    assert json.loads(Path("runs/best-yet/run.json").read_text())["name"] == "best-yet"
+
+
+def test_latest_is_the_finished_run_and_for_a_resume_the_stopped_one(cnn, start) -> None:
+    assert cnn(*TRAIN, "--name", "old").exit_code == 0
+    assert cnn(*TRAIN, "--name", "done").exit_code == 0
+    process = start(*TRAIN, "--name", "stopped", "--epochs", "500")
+    begun(process, Path("runs/stopped"))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert json.loads(cnn("eval", "latest", "--json", "--no-plots").stdout)["run"] == "done"
+    assert cnn("inspect", "latest").stdout.splitlines()[0].split() == ["run", "runs/done"]
+    resumed = cnn("train", "--resume", "latest", "--epochs", "5")
+    assert "run runs/stopped: interrupted" in resumed.stderr
+
+
 def test_a_name_that_is_taken_is_refused_unless_it_may_exist(cnn) -> None:
     assert cnn(*TRAIN, "--name", "a").exit_code == 0
     again = cnn(*TRAIN, "--name", "a")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cnncli.errors import RunError
-from cnncli.runs import create_run, find_run, latest_finished, list_runs
+from cnncli.runs import create_run, find_run, latest_run, list_runs
 from tests.runs.sample import finished_run
 
 
@@ -133,11 +133,34 @@ def test_a_run_has_its_config_from_the_start(tmp_path: Path) -> None:
     assert find_run("latest", tmp_path, needs=["config.yaml"]) == run
 
 
+def test_latest_is_the_latest_finished_run_and_else_the_latest_with_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="holds no runs yet"):
+        find_run("latest", tmp_path)
+    create_run(tmp_path, "begun")
+    assert find_run("latest", tmp_path, needs=[]).name == "begun"
+    finished_run(tmp_path, "failed", "failed")
+    finished_run(tmp_path, "stopped", "interrupted")
+    create_run(tmp_path, "new")
+    assert find_run("latest", tmp_path).name == "stopped"
+    finished_run(tmp_path, "good")
+    finished_run(tmp_path, "again", "interrupted")
+    assert find_run("latest", tmp_path).name == "good"
+
+
+def test_a_resume_of_the_latest_takes_one_that_stopped_before_its_end(tmp_path: Path) -> None:
+    finished_run(tmp_path, "good")
+    assert find_run("latest", tmp_path, to_resume=True).name == "good"  # with more epochs it goes on
+    finished_run(tmp_path, "stopped", "interrupted")
+    finished_run(tmp_path, "better")
+    create_run(tmp_path, "running")
+    assert find_run("latest", tmp_path, needs=[], to_resume=True).name == "stopped"
+
+
 def test_the_latest_finished_run_is_done_and_has_a_checkpoint(tmp_path: Path) -> None:
-    assert latest_finished(tmp_path) is None
+    assert latest_run(tmp_path) is None
     finished_run(tmp_path, "good")
     finished_run(tmp_path, "failed", "failed")
     finished_run(tmp_path, "empty").best_path.unlink()
     create_run(tmp_path, "new")
-    found = latest_finished(tmp_path)
+    found = latest_run(tmp_path)
     assert found is not None and found.name == "good"
