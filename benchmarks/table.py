@@ -59,7 +59,7 @@ def cost() -> list[str]:
     torch = start["python -c 'import torch'"]
     rows = ["Memory and start-up, PyTorch = 1 (lower is better):\n", "| on two cores | ratio |", "|---|---|"]
     rows.append(
-        f"| peak memory of a training run on MNIST, all processes | {ours / theirs:.2f} of PyTorch's ({ours} MB) |"
+        f"| peak memory of a training run on MNIST, all processes | {ours} MB, {ours / theirs:.2f} of PyTorch's |"
     )
     for command in ("cnn predict digit.png", "cnn --help"):
         rows.append(f"| time of `{command}` | {start[command] / torch:.2f} of `import torch` |")

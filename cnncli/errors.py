@@ -1,7 +1,7 @@
 """Every error a user can cause, as one tree, so that one place can turn it into a message and an exit code.
 
-Errors carry facts, and hints speak Python: what would help is an argument or a setting in backticks, such as
-`exist_ok=True` or `train.epochs=20`. The command line turns them into commands and options (cnncli/cli/hints.py).
+A hint names Python arguments and settings in backticks, such as `exist_ok=True` or `train.epochs=20`. The command line
+translates them into commands and options (cnncli/cli/hints.py).
 
 CnnError                     1  anything below; a message and, where there is one, a hint
 ├── UsageError               2  the command line asks for something that makes no sense

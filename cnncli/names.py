@@ -1,4 +1,4 @@
-"""Finds what a user means by a name: that very name, else the only one that begins so, else a guess for a hint."""
+"""Finds what a user means by a name: an exact match, else a unique prefix, else a similar name for a hint."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -8,7 +8,7 @@ from cnncli.foreign_words import translated
 
 
 def matching(text: str, names: Sequence[str]) -> list[str]:
-    """Return the names that a text can stand for: that very name alone, else all that begin with it.
+    """Return the names that a text can stand for: the exact match alone, else all that begin with it.
 
     Example:
         >>> matching("run-1", ["run-1", "run-12"]), matching("run", ["run-1", "run-12"])

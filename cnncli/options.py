@@ -20,7 +20,7 @@ MAIN_OPTION = "_"
 """The name under which a short form such as `maxpool: 2` keeps its value."""
 
 LARGEST = 2**31 - 1
-"""The largest size or count that is accepted; more is a typing error."""
+"""The largest size or count that is accepted; larger values are treated as typos."""
 
 Pair = tuple[int, int]
 Entry = TypeVar("Entry")

@@ -169,7 +169,7 @@ class Batches:
     def write(self, epoch: int, step: int, part: slice, x: FloatArray, y: npt.NDArray[np.int64]) -> None:
         """Prepare a part of a batch; this is what each worker calls.
 
-        The parts of a batch are equal to the complete batch, except for rounding.
+        Together, the parts equal the batch, except for rounding.
 
         Args:
             epoch: counted from 1.

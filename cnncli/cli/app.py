@@ -19,7 +19,7 @@ from cnncli.names import did_you_mean
 COMMANDS = {
     "download": "Fetch data sets, checked against known hashes.",
     "train": "Train a network into a run folder.",
-    "eval": "Measure a run on labelled images.",
+    "eval": "Evaluate a run on labeled images.",
     "predict": "Read pictures of your own.",
     "inspect": "Show a config, a run, a data set or a picture in detail.",
 }
@@ -91,7 +91,7 @@ def _print_version(wanted: bool) -> None:
     invoke_without_command=True,
     epilog="""
     [bold]Examples[/]
-      cnn train                          train on the best data at hand
+      cnn train                          train on the best available data
       cnn train --config mnist.yaml      train what a file describes
       cnn eval latest                    accuracy, per class and in total
       cnn predict digit.png              read a picture of your own

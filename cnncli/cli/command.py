@@ -38,7 +38,7 @@ def read_quickly(parameters: list[Any], function: Callable[..., Any] | None) -> 
 
     Args:
         parameters: of a Typer command or group.
-        function: the one with the parameters in its signature. The types, and the smallest and largest values, are
+        function: the function whose signature declares them. The types, and the smallest and largest values, are
             those in its annotations. Typer still reads a parameter of a type that is not known here.
     """
     readers = _readers(function) if function else {}
@@ -157,8 +157,10 @@ def help_page(command: Any, ctx: Any, subcommands: Mapping[str, str] | None = No
             grid.add_row(Text(name), text)
         console.print(Padding(grid, (0, 0, 0, 2)))
 
-    usage = " ".join([ctx.command_path, *command.collect_usage_pieces(ctx)])
-    console.print(Text.assemble(("Usage: ", "bold"), usage))
+    arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
+    pieces = [argument.metavar if argument.required else f"[{argument.metavar}]" for argument in arguments]
+    usage = [ctx.command_path, "[OPTIONS]", *(["COMMAND", "[ARGS]..."] if subcommands else pieces)]
+    console.print(Text.assemble(("Usage: ", "bold"), " ".join(usage)))
     if command.help:
         for paragraph in inspect.cleandoc(command.help).split("\n\n"):
             console.print("\n" + " ".join(paragraph.split("\n")))

@@ -23,7 +23,7 @@ EXAMPLES = """
 
 def download(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="SET", help="Data sets [dim]\\[default: mnist][/].")
+        list[str] | None, typer.Argument(metavar="SET...", help="Data sets. [dim]\\[default: mnist][/]")
     ] = None,
     data_dir: Annotated[
         Path, typer.Option("--data-dir", metavar="DIR", help="The folder of the data sets.")

@@ -1,4 +1,4 @@
-"""`cnn eval`: measures a run, or the average of several, on labelled images."""
+"""`cnn eval`: evaluates a run, or the average of several, on labeled images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ EXAMPLES = """
 [bold]Examples[/]
   cnn eval latest                          the latest finished run, on the test images
   cnn eval run-3 --split val               on the images held out of its training
-  cnn eval run-1 run-2 run-3               three runs: their answers are averaged
+  cnn eval run-1 run-2 run-3               three runs: their probabilities are averaged
   cnn eval run-3 --dataset qmnist          on another set
   cnn eval run-3 --min-accuracy 0.99       exit code 3 below 99 %
 """
@@ -35,18 +35,18 @@ def eval(
         typer.Argument(
             metavar="RUN...",
             help="A name, a path, a unique prefix, or `latest`: the latest finished run, else the latest with a"
-            " checkpoint. Several: their answers are averaged.",
+            " checkpoint. Several: their probabilities are averaged.",
             autocompletion=complete_run,
             show_default=False,
         ),
     ],
     split: Annotated[
         Literal["test", "val", "train"],
-        typer.Option("--split", metavar="test|val|train", help="Which images to measure on."),
+        typer.Option("--split", metavar="test|val|train", help="Which images to evaluate on."),
     ] = "test",
     dataset: Annotated[
         str | None,
-        typer.Option("--dataset", metavar="SET", help="A data set other than the one it was trained on."),
+        typer.Option("--dataset", metavar="SET", help="A data set other than the run's."),
     ] = None,
     checkpoint: Annotated[
         Literal["best", "last"],
@@ -63,7 +63,7 @@ def eval(
     plots: Plots = True,
     json: Json = False,
 ) -> None:
-    """Measure a run on labelled images.
+    """Evaluate a run on labeled images.
 
     Prints the accuracy, precision, recall and F1 of each class, and the confusion matrix. The result is also
     written to the run's eval folder, with pictures of the confusion matrix and the most confident mistakes.
@@ -102,7 +102,7 @@ def eval(
 
 
 def print_measured(measured: "Measured") -> None:
-    """Print the figures, a row for each class, and the confusion matrix."""
+    """Print the metrics, a row for each class, and the confusion matrix."""
     console, evaluation, document = out(), measured.evaluation, measured.document
     wrong = evaluation.count - int(evaluation.confusion.trace())
     lines = {
@@ -140,7 +140,7 @@ def confusion_table(confusion: "IntArray", classes: Sequence[str]) -> "Table":
     from rich.text import Text
 
     long = max(map(len, classes)) > 4
-    made = table("true \\ answer", *(f"{label if long else name}>" for label, name in enumerate(classes)))
+    made = table("true \\ predicted", *(f"{label if long else name}>" for label, name in enumerate(classes)))
     for label, row in enumerate(confusion.tolist()):
         cells = []
         for answer, count in enumerate(row):
@@ -164,7 +164,7 @@ def worst_pairs(confusion: "IntArray", classes: Sequence[str], count: int = 20) 
         for answer, times in enumerate(row)
         if times and label != answer
     ]
-    made = table("true", "answer", "times>", "of>")
+    made = table("true", "predicted", "times>", "of>")
     for times, label, answer in sorted(pairs, key=lambda pair: -pair[0])[:count]:
         made.add_row(classes[label], classes[answer], f"{times:,}", f"{int(confusion[label].sum()):,}")
     return made

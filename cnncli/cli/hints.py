@@ -31,7 +31,7 @@ OPTIONS = {
     "train.epochs": "--epochs",
     "train_run": "cnn train",
 }
-"""What stands on the command line for a Python argument, setting or function that a hint names."""
+"""The command-line option or command for a Python argument, setting or function that a hint names."""
 
 OS_HINTS = {
     errno.ENOSPC: "free some space and run it again",

@@ -27,7 +27,7 @@ def inspect(
         str | None,
         typer.Argument(
             metavar="[TARGET]",
-            help="A config, a run, a data set or a picture [dim]\\[default: the reference config][/].",
+            help="A config, a run, a data set or a picture. [dim]\\[default: the reference config][/]",
             autocompletion=complete_config,
         ),
     ] = None,
@@ -42,11 +42,15 @@ def inspect(
     save_scale: SaveScale = None,
     plan: Annotated[
         bool,
-        typer.Option("--plan", help="The kernels that run a config's training step, each with its time."),
+        typer.Option(
+            "--plan", help="Show the kernels that run a config's training step, each with its time."
+        ),
     ] = False,
     calls: Annotated[
         bool,
-        typer.Option("--calls", help="With --plan: the recorded NumPy calls of each kernel, with shapes."),
+        typer.Option(
+            "--calls", help="With --plan: show the recorded NumPy calls of each kernel, with shapes."
+        ),
     ] = False,
     data_dir: DataDir = None,
     runs_dir: RunsDir = Path("runs"),
@@ -54,8 +58,8 @@ def inspect(
 ) -> None:
     """Show a config, a run, a data set or a picture in detail.
 
-    A config's network layer by layer; how a training run went; the classes and images of a data set; a picture
-    as the network would see it.
+    Shows the network of a config layer by layer, how a training run went, the classes and images of a data set, or
+    what the network would see of a picture.
     """
     from cnncli.training.choose import REFERENCE
     from cnncli.training.lookup import is_image_of_set, kind_of

@@ -14,7 +14,7 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         metavar="DIR",
-        help="The folder of the data sets [dim]\\[default: what the config says][/].",
+        help="The folder of the data sets. [dim]\\[default: what the config says][/]",
     ),
 ]
 RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="The folder of the runs.")]
@@ -43,9 +43,7 @@ Prepare = Annotated[
     ),
 ]
 
-Plots = Annotated[
-    bool, typer.Option("--plots/--no-plots", help="Draw curves, confusion matrix and mistakes as PNG.")
-]
+Plots = Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the results as PNG.")]
 
 
 def data_dir_override(folder: Path | None) -> "list[Override]":

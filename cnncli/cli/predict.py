@@ -19,7 +19,7 @@ EXAMPLES = """
   cnn predict scans/ 'photos/*.jpg'           folders and patterns
   curl -L https://... | cnn predict -         a picture from stdin
   cnn predict mnist:2462                      a test image of a data set, with its label
-  cnn predict digit.png --run run-3 --top 5   a certain run, its five best guesses
+  cnn predict digit.png --run run-3 --top 5   a certain run, its five best predictions
   cnn predict scans/ --csv results.csv        a table for a spreadsheet
 """
 
@@ -40,12 +40,12 @@ def predict(
         typer.Option(
             "--run",
             metavar="RUN",
-            help="Which run reads them [dim]\\[default: latest][/].",
+            help="Which run reads them. [dim]\\[default: latest][/]",
             autocompletion=complete_run,
         ),
     ] = None,
     top: Annotated[
-        int, typer.Option("--top", metavar="K", min=1, help="How many guesses to show for each digit.")
+        int, typer.Option("--top", metavar="K", min=1, help="How many predictions to show for each digit.")
     ] = 3,
     invert: Annotated[
         Literal["auto", "yes", "no"],
@@ -80,7 +80,7 @@ def predict(
 
     They are prepared as the pictures of the training were. For digits that means photos, scans and drawings with one
     digit or many in each: every digit is found, cut out and resized to the form of MNIST. For other classes the whole
-    picture is resized. What the network saw is drawn beside its best guesses.
+    picture is resized. What the network saw is drawn beside its best predictions.
     """
     from cnncli.cli import predict_output
     from cnncli.storage import refuse_to_overwrite

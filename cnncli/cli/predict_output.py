@@ -82,7 +82,7 @@ def headline(prediction: "PicturePrediction") -> "Text":
 
 
 def _one(digit: "DigitPrediction", console: "Console") -> list["Text"]:
-    """Return the picture, and beside it the best guesses as bars; no picture if it is in colour or too wide."""
+    """Return the picture, and beside it the best predictions as bars; no picture if it is in color or too wide."""
     from rich.text import Text
 
     is_drawn = digit.pixels.ndim == 2 and digit.pixels.shape[1] + BAR_WIDTH + 16 <= console.width

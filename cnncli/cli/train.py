@@ -21,11 +21,11 @@ from cnncli.errors import UsageError
 
 EXAMPLES = """
 [bold]Examples[/]
-  cnn train                                 the best data at hand
+  cnn train                                 the best available data
   cnn train mnist.yaml                      what a file describes
   cnn train mnist.yaml --epochs 3 --set train.optimizer.lr=0.01
   cnn train my.yaml --dry-run               find mistakes in a few seconds
-  cnn train --resume latest                 go on after an interruption
+  cnn train --resume latest                 resume after an interruption
   cnn train --resume run-3 --epochs 20      train a finished run for longer
 """
 
@@ -70,7 +70,7 @@ def train(
     lr: Annotated[float | None, training_option("--lr", metavar="X", help="The learning rate.")] = None,
     seed: Annotated[
         int | None,
-        training_option("--seed", metavar="N", help="Another seed gives other start weights and batches."),
+        training_option("--seed", metavar="N", help="Another seed gives other initial weights and batches."),
     ] = None,
     save_every: Annotated[
         str | None,
@@ -86,7 +86,7 @@ def train(
         training_option(
             "--resume",
             metavar="RUN",
-            help="Go on with a run, in its folder; with --epochs, up to that many in all. `latest` is the latest"
+            help="Resume a run; --epochs sets the new total. `latest` is the latest"
             " run that stopped before its end.",
             autocompletion=complete_run,
         ),
@@ -94,7 +94,7 @@ def train(
     name: Annotated[
         str | None,
         output_option(
-            "--name", metavar="NAME", help="The run's name [dim]\\[default: run-1, run-2, ...][/]."
+            "--name", metavar="NAME", help="The run's name. [dim]\\[default: run-1, run-2, ...][/]"
         ),
     ] = None,
     exist_ok: Annotated[
@@ -119,8 +119,8 @@ def train(
 ) -> None:
     """Train a network into a run folder.
 
-    Without a config the best data at hand is used: MNIST if it is here or can be downloaded, else digits
-    that are drawn on the spot. Ctrl-C saves and stops; --resume goes on from there, to the same result.
+    Without a config the best available data is used: MNIST if already downloaded, or if it can be downloaded, else
+    generated digits. Ctrl-C saves and stops; --resume resumes from there, with the same result.
     """
     from cnncli.cli import train_session
     from cnncli.cli.console import note, silence

@@ -54,7 +54,7 @@ def start(config: Config, runs_dir: Path, name: str | None, options: TrainOption
 
 
 def resume(text: str, runs_dir: Path, overrides: Sequence[str], options: TrainOptions) -> None:
-    """Go on with a run and print the result."""
+    """Resume a run and print the result."""
     run = find_run(text, runs_dir, needs=["config.yaml"], to_resume=True)
     config = load_config(run.config_path, overrides)
     if not options.quiet:

@@ -71,7 +71,7 @@ class Origin:
                 return spelled(override)
 
     def message(self, key_path: KeyPath, problem: str) -> str:
-        """Return `mnist.yaml:12: train.batch_size: problem`; an override that already names the key is enough."""
+        """Return `mnist.yaml:12: train.batch_size: problem`; the key is omitted if the override already shows it."""
         spot = self.find(key_path)
         if not key_path or (isinstance(spot, str) and spot.partition("=")[0].strip() == dotted(key_path)):
             return f"{self.located(key_path)}: {problem}"

@@ -149,7 +149,7 @@ class OptimizerConfig(Named):
     """Which optimizer, its peak learning rate, and its own options (`momentum`, `betas`, ...)."""
 
     name: Text = Field(default="adam", description="the name of an optimizer")
-    lr: float = Field(default=1e-3, gt=0, description="a number above 0, the learning rate")
+    lr: float = Field(default=1e-3, gt=0, description="a number above 0")
 
 
 class ScheduleConfig(Named):
@@ -227,7 +227,7 @@ class EngineConfig(Section):
         if self.dtype == "float64" and self.kind != "plain":
             hint = "set engine.kind to plain, or engine.dtype to float32"
             raise Problem(
-                "the fast engine computes in float32, found float64", key_path=("dtype",), hint=hint
+                "the fast executor computes in float32, found float64", key_path=("dtype",), hint=hint
             )
         return self
 

@@ -36,7 +36,7 @@ def _block(mapping: Mapping[str, object], indent: str) -> list[str]:
 
 
 def _item(item: object) -> str:
-    """A one-key mapping needs no braces in a list of its own lines."""
+    """Write a one-key mapping without braces, because each list entry has its own line."""
     if isinstance(item, Mapping) and len(item) == 1:
         ((key, value),) = item.items()
         return f"{inline(key)}: {inline(value)}"

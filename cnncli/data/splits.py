@@ -14,7 +14,7 @@ from cnncli.types import IntArray
 Indices = npt.NDArray[np.int64]
 
 AUTO_COUNT, AUTO_FRACTION = 5000, 0.1
-"""The validation set is this many images, or this fraction of a set with fewer images, if nobody says otherwise."""
+"""By default, the validation set is this many images, or this fraction of a set with fewer images."""
 
 
 def stratified_split(

@@ -60,17 +60,17 @@ def summarize(network: Network) -> list[LayerRow]:
     all_parameters = max(network.get_num_parameters(), 1)
     input_shape = network.input_shape
     field: Pair | None = (1, 1) if len(input_shape) == 3 else None
-    step = (1, 1)  # the distance of two neighboring positions, in pixels of the input
+    jump = (1, 1)  # the distance of two neighboring positions, in pixels of the input
     for name, layer, output_shape in zip(network.names, network.layers, network.shapes, strict=True):
         window = layer.window()
         if window is None or field is None:
             field = None
         else:
             field = (
-                field[0] + (window.kernel[0] - 1) * step[0],
-                field[1] + (window.kernel[1] - 1) * step[1],
+                field[0] + (window.kernel[0] - 1) * jump[0],
+                field[1] + (window.kernel[1] - 1) * jump[1],
             )
-            step = (step[0] * window.stride[0], step[1] * window.stride[1])
+            jump = (jump[0] * window.stride[0], jump[1] * window.stride[1])
         parameters = sum(parameter.size for parameter in layer.parameters.values())
         rows.append(
             LayerRow(

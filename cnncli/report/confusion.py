@@ -1,4 +1,4 @@
-"""Draws a confusion matrix in which a few mistakes are visible next to many right answers."""
+"""Draws a confusion matrix in which a few mistakes are visible next to many right predictions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -41,7 +41,7 @@ _NAME = 2.2
 def draw_confusion(
     confusion: IntArray, classes: Sequence[str], *, title: str = "", subtitle: str = ""
 ) -> "Figure":
-    """Return a figure of the matrix: mistakes in red by their share of the true class, right answers in gray.
+    """Return a figure of the matrix: mistakes in red by their share of the true class, right predictions in gray.
 
     The scale of the red is fixed, so that the pictures of two runs can be compared. The recall of each class is at
     the right edge. A class of which no image is right has a red frame on the diagonal.

@@ -1,6 +1,6 @@
 """Creates and saves the figures of all pictures, without pyplot or global state, and with an atomic write.
 
-matplotlib is imported inside the functions, so that only drawing pays for its import. All lengths are in inches.
+matplotlib is imported inside the functions: only commands that draw import it. All lengths are in inches.
 """
 
 import warnings

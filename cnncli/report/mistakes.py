@@ -34,7 +34,7 @@ _LINE = 0.165  # inches from one line of a caption to the next
 
 @dataclass(frozen=True)
 class Mistake:
-    """One wrong answer.
+    """One wrong prediction.
 
     Attributes:
         index: the position of the image in the set.
@@ -52,7 +52,7 @@ class Mistake:
 
 
 def find_mistakes(probabilities: FloatArray, labels: IntArray, count: int = 24) -> list[Mistake]:
-    """Return the wrong answers with the highest confidence, the most confident first.
+    """Return the wrong predictions with the highest confidence, the most confident first.
 
     Args:
         probabilities: (N, K).

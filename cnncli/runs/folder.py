@@ -124,7 +124,7 @@ class Run:
         return str(status)
 
     def missing(self, needed: Iterable[str] = CONTENTS) -> list[str]:
-        """Return what the folder lacks of what is needed; the words are those of CONTENTS."""
+        """Return the missing items, named as in CONTENTS."""
         present = {
             "run.json": self.info_path.is_file(),
             "config.yaml": self.config_path.is_file(),

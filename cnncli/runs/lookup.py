@@ -1,4 +1,4 @@
-"""How a training finds a name of its own, and how the other commands find its folder again."""
+"""How a training run gets a name of its own, and how the other commands find its folder again."""
 
 import os
 import re
@@ -179,7 +179,7 @@ def _take_name(parent: Path, name: str, exist_ok: bool) -> Run:
 
 
 def _check_name(name: str) -> None:
-    """Refuse names that are no single folder, that the commands read otherwise, or that shells mangle."""
+    """Refuse names with a path separator, with another meaning to a command, or with characters that shells change."""
     if name.lower() == "latest":
         raise UsageError("a run cannot be called 'latest': that word means the latest run")
     if len(name) > _MAX_NAME:

@@ -1,4 +1,4 @@
-"""Records the machine and the process of a run, so that its figures can be judged later."""
+"""Records the machine and the process of a run, so that its results can be interpreted later."""
 
 import os
 import platform

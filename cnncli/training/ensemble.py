@@ -1,4 +1,4 @@
-"""Measures trained runs on labelled images: one alone, or several whose probabilities are averaged."""
+"""Evaluates trained runs on labeled images: one alone, or several whose probabilities are averaged."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ class Measured:
     """The result of measuring one run or several.
 
     Attributes:
-        evaluation: the figures.
+        evaluation: the metrics.
         document: the same as JSON.
         images: the images that were measured on.
         classes: the names of the classes.
@@ -180,7 +180,7 @@ def _images(models: Sequence[Model], whole: Dataset, split: SplitName, *, is_own
 
 
 def _check_unchanged(model: Model, dataset: Dataset) -> None:
-    """Refuse a set with other images than in training: its splits are drawn anew, over images that were trained on.
+    """Refuse a set with other images than in training: its splits are drawn again, over images that were trained on.
 
     Raises:
         DataError: the images have changed, or the checkpoint does not say which they were.

@@ -1,4 +1,4 @@
-"""Measures a classifier's answers: the confusion matrix, and precision, recall and F1 from it."""
+"""Evaluates a classifier's predictions: the confusion matrix, and precision, recall and F1 from it."""
 
 from typing import NamedTuple
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cnncli.config.schema import Config
 
 _PLAIN_COPIES = 3
-"""How many arrays the plain engine holds per activation: the value, its gradient, and the windows of a convolution."""
+"""How many arrays the plain executor holds per activation: the value, its gradient, a convolution's windows."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def _split(config: "Config", dataset: Dataset) -> tuple[IntArray, IntArray]:
 
 
 def build_untrained(config: "Config", shape: Shape | None = None) -> Network:
-    """Return the network of a config with its random start weights.
+    """Return the network of a config with its random initial weights.
 
     Args:
         config: what to build.

@@ -205,13 +205,13 @@ def _meta(run: Run, prepared: Prepared, state: TrainingState) -> dict[str, Any]:
 
 
 def _check_same_config(run: Run, saved: Any, config: "Config") -> None:
-    """Refuse a config that differs in a key outside CHANGEABLE: the result would belong to neither config."""
+    """Refuse a config that differs in a key outside CHANGEABLE: the result would match neither config."""
     from cnncli.config.schema import Config
 
     with suppress(ConfigError):  # fill in what an older version did not have
         saved = Config.from_data(saved, config.origin).to_dict()
     old, new = _flat(_as_json(saved)), _flat(_as_json(config.to_dict()))
-    if old.get("engine.shards") == "auto":  # the run used the plain engine, which has no shards
+    if old.get("engine.shards") == "auto":  # the run used the plain executor, which has no shards
         new["engine.shards"] = "auto"
     for key in sorted(old | new):
         if old.get(key) != new.get(key) and not key.startswith(CHANGEABLE):

@@ -12,7 +12,7 @@ HISTORY_ROWS = 1_000
 
 
 class StepRecord(NamedTuple):
-    """The figures after one training step.
+    """The metrics after one training step.
 
     Attributes:
         epoch: from 1.
@@ -37,7 +37,7 @@ class StepRecord(NamedTuple):
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """The figures after one epoch and its evaluation: a row of metrics.csv.
+    """The metrics after one epoch and its evaluation: a row of metrics.csv.
 
     Attributes:
         epoch: from 1.

@@ -56,7 +56,7 @@ def test_all_mistakes_of_a_file_are_told_at_once() -> None:
         "found 'x'",
         "mnist.yaml:10: layer 5: unknown layer 'softmax' (softmax belongs to the loss: leave it out)",
         "mnist.yaml:12: train.early_stopping: unknown key (did you mean 'patience'?)",
-        "mnist.yaml:13: train.optimizer.lr: expected a number above 0, the learning rate, found 'fast'",
+        "mnist.yaml:13: train.optimizer.lr: expected a number above 0, found 'fast'",
         "and 5 more",
     ]
 

@@ -18,7 +18,7 @@ from tests.config.sample import TEXT, error_of, parse
 
 EPOCHS = "a whole number from 1 to 100000"
 BATCH = "a whole number from 1 to 65536"
-RATE = "a number above 0, the learning rate"
+RATE = "a number above 0"
 SIZE = "a whole number of pixels from 1 to 1024, or [height, width]"
 IMAGES = "auto, a whole number of images (0 or more), or a fraction between 0 and 1"
 WORKERS = "auto, or a whole number from 1 to 1024"
@@ -110,7 +110,7 @@ OTHER_MISTAKES: list[tuple[str, str, str | None]] = [
     ),
     (
         "engine: {dtype: float64}",
-        "engine.dtype: the fast engine computes in float32, found float64",
+        "engine.dtype: the fast executor computes in float32, found float64",
         "set engine.kind to plain, or engine.dtype to float32",
     ),
 ]

@@ -44,7 +44,7 @@ CAMPAIGN: dict[str, tuple[Callable[[Path, int], Outcome], int]] = {
 
 def table(outcomes: list[Outcome], minutes: float) -> str:
     """Return the outcomes as a table in Markdown."""
-    lines = ["| fault | tried | what it came to | lost |", "|---|---|---|---|"]
+    lines = ["| fault | tried | result | lost |", "|---|---|---|---|"]
     for one in outcomes:
         lines.append(f"| {one.fault} | {one.tried:,} | {one.came_to} | {'; '.join(one.lost) or 'nothing'} |")
     made = f"{date.today().isoformat()}, Python {platform.python_version()} on {platform.system()}"

@@ -110,7 +110,7 @@ def idx_files(folder: Path, count: int) -> Outcome:
     return Outcome(
         "IDX files with random damage, raw and gzipped",
         count,
-        f"{results['refused']:,} refused with the reason, {results['read']:,} read as the other array that they hold, "
+        f"{results['refused']:,} refused with the reason, {results['read']:,} read as another valid array, "
         f"{results['unchanged']:,} unharmed; memory grew by {grown:.0f} MB",
         (f"memory grew by {grown:.0f} MB",) if grown > 64 else (),
     )
@@ -202,7 +202,7 @@ def bombs(folder: Path, count: int) -> Outcome:
     return Outcome(
         "bombs: " + "; ".join(words),
         len(cases),
-        f"all refused in words, within 100 or 200 MB above the {floor:.0f} MB of the program itself",
+        f"each refused with a message, within 100 or 200 MB above the {floor:.0f} MB of the program itself",
         tuple(lost),
     )
 

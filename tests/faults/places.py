@@ -159,7 +159,10 @@ def lying_mirrors(folder: Path, count: int) -> Outcome:
             if kept:
                 lost.append(f"{lie} left {kept}")
     return Outcome(
-        "mirrors that lie, stall, or never end", count, "nothing is kept under a file's name", tuple(lost)
+        "mirrors with wrong content, that stall, or that never end",
+        count,
+        "nothing is kept under a file's name",
+        tuple(lost),
     )
 
 

@@ -74,7 +74,7 @@ def claimed_part(
 ) -> Iterator[PartFile]:
     """Open the unfinished file of `target`, with the bytes of earlier downloads, for this process alone.
 
-    If another process holds the file, this one waits as long as the file grows. The other process may have finished
+    If another process holds the file, this one waits while the file keeps growing. The other process may have finished
     the target by the time the block begins. After the block, the file stays for the next download.
 
     Args:

@@ -171,7 +171,7 @@ class ShardPlan:
             self._replay(stage.forward)
 
     def loss(self, labels: IntArray, batch: int, label_smoothing: float) -> tuple[float, int]:
-        """Return the shard's part of the mean loss and its correct answers; turns `logits` into their gradient.
+        """Return the shard's part of the mean loss and its correct predictions; turns `logits` into their gradient.
 
         Args:
             labels: (N,).
