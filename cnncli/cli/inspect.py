@@ -26,7 +26,7 @@ def inspect(
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TARGET]",
+            metavar="TARGET",
             help="A config, a run, a data set or a picture. [dim]\\[default: the reference config][/]",
             autocompletion=complete_config,
         ),
