@@ -103,7 +103,7 @@ def test_training_on_the_built_in_digits_then_reading_a_picture(tmp_path: Path):
     trained = cnn("train", "--config", "synthetic.yaml", *options, cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     picture = Image.new("L", (300, 300), 255)
-    ImageDraw.Draw(picture).line([(190, 40), (190, 170)], fill=0, width=14)  # a one, off centre
+    ImageDraw.Draw(picture).line([(190, 40), (190, 170)], fill=0, width=14)  # a one, off center
     picture.save(tmp_path / "digit.png")
     done = cnn("predict", "digit.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -29,7 +29,7 @@ def to_input(
     """Convert byte images to network input: (pixel / 255 − mean) / std.
 
     Args:
-        images: (B, H, W) grey or (B, H, W, C), uint8.
+        images: (B, H, W) gray or (B, H, W, C), uint8.
         normalize: mean and standard deviation of the set in units of 0..1, or None for pixel / 255 alone.
         dtype: float32 or float64.
         out: the array to write to, (B, C, H, W), whose dtype replaces `dtype`; None for a new array.

@@ -41,9 +41,9 @@ class _Workspace(NamedTuple):
 
     Attributes:
         padded: (n, C, H + 3, W + 3), the images with one pixel of background before and two after each axis, so that
-            every clipped position has four neighbours.
-        down, right: (n, H, W), the positions, then their distances 0 to 1 from the neighbour above left.
-        top, left: (n, H, W), the row and column of that neighbour; then top is its index in the flat padded array.
+            every clipped position has four neighbors.
+        down, right: (n, H, W), the positions, then their distances 0 to 1 from the neighbor above left.
+        top, left: (n, H, W), the row and column of that neighbor; then top is its index in the flat padded array.
         corner: (n, H, W), the same index as an integer.
         first: (n, 1), the index of the first pixel of each image in the flat padded array.
         neighbours: (4, n, H, W), the values above left, above right, below left and below right.

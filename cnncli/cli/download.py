@@ -59,7 +59,7 @@ def _list(data_dir: Path) -> None:
     from cnncli.data.load import is_available
     from cnncli.data.registry import DATASETS
 
-    made = table("set", "title", "classes>", "train>", "test>", "licence", "here")
+    made = table("set", "title", "classes>", "train>", "test>", "license", "here")
     for name, spec in DATASETS.items():
         sizes = [spec.file(part, "labels").shape for part in ("train", "test")]
         counts = [f"{shape[0]:,}" if shape else "?" for shape in sizes]

@@ -1,4 +1,4 @@
-"""Draws small pictures and bars in the terminal, with what it can print: grey levels, half blocks or ASCII."""
+"""Draws small pictures and bars in the terminal, with what it can print: gray levels, half blocks or ASCII."""
 
 import io
 from pathlib import Path
@@ -23,11 +23,11 @@ HALVES = " ▄▀█"
 
 
 def picture(pixels: ByteArray, console: "Console") -> list["Text"]:
-    """Return a grey picture as lines, two rows of pixels in each.
+    """Return a gray picture as lines, two rows of pixels in each.
 
     Args:
         pixels: (H, W), uint8, bright on black.
-        console: where it will be printed; it decides between grey levels, half blocks and ASCII.
+        console: where it will be printed; it decides between gray levels, half blocks and ASCII.
     """
     import numpy as np
     from rich.text import Text
@@ -52,7 +52,7 @@ def picture(pixels: ByteArray, console: "Console") -> list["Text"]:
 
 
 def half_size(pixels: ByteArray) -> ByteArray:
-    """Return a grey picture with half the height and width, (H, W) -> (H / 2, W / 2), a little brighter."""
+    """Return a gray picture with half the height and width, (H, W) -> (H / 2, W / 2), a little brighter."""
     import numpy as np
 
     height, width = pixels.shape

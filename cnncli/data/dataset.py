@@ -1,6 +1,6 @@
 """The types of a data set: a training split and a test split of images with labels, and the names of the classes.
 
-Axis letters: N images, H and W pixels, C colours.
+Axis letters: N images, H and W pixels, C colors.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ class Split:
     """Images and their labels.
 
     Args:
-        images: uint8, (N, H, W), or (N, H, W, C) for colour; the background of a digit is 0.
+        images: uint8, (N, H, W), or (N, H, W, C) for color; the background of a digit is 0.
         labels: int64, (N,), from 0.
     """
 

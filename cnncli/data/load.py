@@ -69,7 +69,7 @@ def check_form(
     *,
     table: Mapping[str, DatasetSpec] = DATASETS,
 ) -> None:
-    """Refuse a size or colours for a set whose images are fixed.
+    """Refuse a size or colors for a set whose images are fixed.
 
     Raises:
         UsageError: the set has no pictures that could be resized.

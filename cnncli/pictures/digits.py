@@ -130,7 +130,7 @@ def _extent(pixels: ByteArray) -> tuple[IntArray, IntArray]:
 def _strength(segment: Segment, ink: Ink) -> FloatArray:
     """Return the ink of one digit, 0 to 1, cut to its box (h, w)."""
     left, top, right, bottom = segment.box
-    near = np.pad(segment.mask, 1)  # the grey edge of a stroke is one pixel outside of the mask
+    near = np.pad(segment.mask, 1)  # the gray edge of a stroke is one pixel outside of the mask
     near = near[1:-1, 1:-1] | near[:-2, 1:-1] | near[2:, 1:-1] | near[1:-1, :-2] | near[1:-1, 2:]
     strength: FloatArray = ink.strength[top:bottom, left:right] * near
     return strength

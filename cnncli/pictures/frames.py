@@ -40,7 +40,7 @@ def choose_frame(opened: Image.Image) -> tuple[int, bool]:
 
 
 def _grey(opened: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
-    """Return the current frame on middle grey, where black ink and white ink are visible."""
+    """Return the current frame on middle gray, where black ink and white ink are visible."""
     picture = opened.convert("RGBA")
     ground = Image.new("RGBA", picture.size, (128, 128, 128, 255))
     return np.asarray(Image.alpha_composite(ground, picture).convert("L"), np.float32)

@@ -1,9 +1,9 @@
-"""Separates ink from paper in a picture of any colour, size and lighting.
+"""Separates ink from paper in a picture of any color, size and lighting.
 
 The steps, on a copy of moderate size: choose the channel with the most contrast, find out whether ink is dark or
 bright (polarity), divide by the brightness of the paper, and apply a threshold.
 
-Axis letters: H W the working copy, C colour channels.
+Axis letters: H W the working copy, C color channels.
 """
 
 from collections.abc import Callable
@@ -84,7 +84,7 @@ class _Sheet:
 
 
 def _cut_out(picture: Image.Image, sheet: _Sheet) -> Image.Image:
-    """Crop the picture to a sheet and paint the rest of the table in the colour of the sheet."""
+    """Crop the picture to a sheet and paint the rest of the table in the color of the sheet."""
     cut = picture.crop(sheet.box)
     height, width = sheet.inside.shape
     pixels = np.asarray(cut.resize((width, height), Image.Resampling.BOX))
@@ -113,7 +113,7 @@ def _working_copy(plane: Image.Image) -> tuple[Image.Image, float]:
 
 
 def _look(picture: Image.Image, invert: Invert) -> tuple[int, bool, _Sheet | None]:
-    """Choose the channel (3 is grey) and the polarity (is ink dark?) on a small copy, and find a sheet on a table.
+    """Choose the channel (3 is gray) and the polarity (is ink dark?) on a small copy, and find a sheet on a table.
 
     The brightness of the paper is that of the border, extrapolated to the inside as a smooth surface. Pixels that
     differ from it are ink. The mean brightness would not work, because thick digits and shadows change it.
@@ -126,7 +126,7 @@ def _look(picture: Image.Image, invert: Invert) -> tuple[int, bool, _Sheet | Non
         stack = np.concatenate([stack, np.asarray(small.convert("L"), np.float32)[..., None]], axis=2)
     deviations = [_deviation(stack[..., c]) for c in range(stack.shape[2])]
     spreads = [float(np.square(deviation).mean()) for deviation in deviations]
-    spreads[-1] *= 1.5  # grey has the least noise, so a colour channel must be clearly better
+    spreads[-1] *= 1.5  # gray has the least noise, so a color channel must be clearly better
     best = int(np.argmax(spreads))
     deviation = deviations[best]
     noise = 4 * float(np.median(np.abs(deviation))) if size[0] * size[1] > 4 else 0.0

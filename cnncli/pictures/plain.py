@@ -1,4 +1,4 @@
-"""Converts a decoded picture to grey or RGB with 8 bits: 9 to 32 bits per value, inverted TIFF, transparency."""
+"""Converts a decoded picture to gray or RGB with 8 bits: 9 to 32 bits per value, inverted TIFF, transparency."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -24,7 +24,7 @@ class Samples:
         bits: how many bits of each value are used; None if the file does not say it.
         unsigned: whether 32-bit whole numbers are unsigned. Pillow always decodes them as signed.
         white_is_zero: whether 0 is white. Pillow inverts such values only if they have 8 bits or fewer.
-        wide_colour: whether each colour has 16 bits, of which Pillow decodes the upper 8.
+        wide_colour: whether each color has 16 bits, of which Pillow decodes the upper 8.
     """
 
     bits: int | None = None
@@ -89,7 +89,7 @@ def to_plain(picture: Image.Image, samples: Samples = Samples()) -> tuple[Image.
 
 
 def _eight_bits(values: npt.NDArray[Any], announced: int | None) -> tuple[ByteArray, int]:
-    """Scale grey values of more than 8 bits to 0..255; return them and the number of bits that they used.
+    """Scale gray values of more than 8 bits to 0..255; return them and the number of bits that they used.
 
     Scanners and microscopes store 10 or 12 bits in 16. Without a word in the file, the largest value says how many
     bits are used, so the scale is always a power of two.

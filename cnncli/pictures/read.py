@@ -1,4 +1,4 @@
-"""Decodes picture files safely: any of the known formats becomes an upright grey or RGB picture with 8 bits."""
+"""Decodes picture files safely: any of the known formats becomes an upright gray or RGB picture with 8 bits."""
 
 import warnings
 from collections.abc import Callable

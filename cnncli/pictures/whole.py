@@ -2,7 +2,7 @@
 
 Training and `cnn predict` both call `resize_whole`, so a network sees new pictures as it saw those of its training.
 
-Axis letters: N images, H and W pixels, C colours.
+Axis letters: N images, H and W pixels, C colors.
 """
 
 from typing import TYPE_CHECKING, Literal

@@ -132,7 +132,7 @@ def _recorded_path(model: Model) -> str | None:
 
 
 def _load(name: str, data_dir: str | Path, model: Model) -> Dataset:
-    """Load a set for a network: pictures get the size and colours of its input."""
+    """Load a set for a network: pictures get the size and colors of its input."""
     if len(model.network.input_shape) != 3 or not has_pictures(name):
         return load_dataset(name, data_dir)
     channels, height, width = model.network.input_shape

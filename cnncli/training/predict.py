@@ -97,7 +97,7 @@ def predict_pictures(
     Args:
         sources: files, names with contents, or images of data sets.
         model: from `load_model`.
-        invert: whether to invert the picture. "auto" decides for each: digits become bright on black. A whole grey
+        invert: whether to invert the picture. "auto" decides for each: digits become bright on black. A whole gray
             picture is inverted only if its background is bright and those of the training pictures are dark, or the
             other way round, and never if it has exactly the size of the training images.
         prepare: "digits" looks for digits and brings each into the form of MNIST, "as_is" takes the whole picture,

@@ -67,7 +67,7 @@ def preparation_of(dataset: Dataset, prepare: Prepare = "auto") -> Preparation:
 
 
 def are_digit_images(images: ByteArray, mean: float) -> bool:
-    """Return whether nearly all images are digits in the form of MNIST: 28x28, bright on black, centred by mass.
+    """Return whether nearly all images are digits in the form of MNIST: 28x28, bright on black, centered by mass.
 
     Args:
         images: (N, H, W) or (N, H, W, C), uint8; at most 500 are looked at.

@@ -54,7 +54,7 @@ def pen(picture: Image.Image, digit: str, at: tuple[int, int], height: int, widt
 
 
 def drawn(digit: str, mode: str = "L", ink: object = 0, paper: object = 255) -> Image.Image:
-    """A digit of 150 pixels in a picture of 300x300, off centre."""
+    """A digit of 150 pixels in a picture of 300x300, off center."""
     picture = Image.new(mode, (300, 300), paper)
     pen(picture, digit, (165, 40), 150, 14, ink)
     return picture

@@ -55,7 +55,7 @@ def networks(in_front, middle):
     """Return the networks with these layers, as (model, shape), for every size that their windows fit on.
 
     Of more than twelve only every third is taken, so that each three layers come together on several sizes, and each
-    two neighbours on all sizes.
+    two neighbors on all sizes.
     """
     first = list(IN_FRONT).index(in_front) + list(MIDDLE).index(middle)
     fitting = []

@@ -167,7 +167,7 @@ def batchnorm(
     """One channel at a time. With `running` (mean, variance) it is the inference mode.
 
     The gradient is the chain rule through mean and variance written out, number by number: how each
-    normalised number changes with each input of its channel.
+    normalized number changes with each input of its channel.
     """
     C = x.shape[1]
     y, dx, dgamma, dbeta = np.zeros_like(x), np.zeros_like(x), np.zeros_like(gamma), np.zeros_like(beta)

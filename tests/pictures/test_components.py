@@ -7,7 +7,7 @@ from cnncli.pictures.components import find_components
 
 
 def flood_fill(mask):
-    """The oracle: label every pixel by walking from it to all its neighbours."""
+    """The oracle: label every pixel by walking from it to all its neighbors."""
     labels = np.full(mask.shape, -1)
     count = 0
     for start in zip(*np.nonzero(mask), strict=True):

@@ -1,4 +1,4 @@
-"""A digit is placed in its image by its centre of mass, as in MNIST."""
+"""A digit is placed in its image by its center of mass, as in MNIST."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from cnncli.pictures.place import center_by_mass
 def test_placing_puts_the_centre_of_mass_at_14_and_ties_up():
     dot = np.zeros((3, 5, 5), np.uint8)
     dot[0, 1, 3] = 9
-    dot[1, 2, :2] = 7  # centre of mass half-way between two pixels
+    dot[1, 2, :2] = 7  # center of mass half-way between two pixels
     dot[2, 0, 0], dot[2, 4, 4] = 1, 3
     placed = center_by_mass(dot)
     assert np.argwhere(placed[0]).tolist() == [[14, 14]]

@@ -54,7 +54,7 @@ def load_folder(
 ) -> Dataset:
     """Load pictures from class folders, each resized to the same size.
 
-    The pictures are only resized: none is inverted, cropped or centred. A picture with other proportions is squeezed.
+    The pictures are only resized: none is inverted, cropped or centered. A picture with other proportions is squeezed.
     What is left out is counted in the data set.
 
     Args:

@@ -153,7 +153,7 @@ def _write(
     control = control_points(variant)  # (K, 2)
     control = control - (control.min(axis=0) + control.max(axis=0)) / 2
     jolts = _normal(rng, (count, len(control) + 2, 2))
-    # the offsets of neighbours are averaged, to keep round strokes round; 1.5 keeps the variance
+    # the offsets of neighbors are averaged, to keep round strokes round; 1.5 keeps the variance
     tremble = (jolts[:, 1:-1] + (jolts[:, :-2] + jolts[:, 2:]) / 2) / np.sqrt(1.5)
     written = control + style.tremble * tremble  # (N, K, 2)
     x, y = written[..., 0] / 50, written[..., 1] / 50  # about ±0.6 and ±1

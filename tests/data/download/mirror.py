@@ -39,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Mirror:
-    """Serves `files` honestly, but for the names in `plans`: there, the next behaviour listed answers."""
+    """Serves `files` honestly, but for the names in `plans`: there, the next behavior listed answers."""
 
     def __init__(self, files):
         self.files = dict(files)
