@@ -76,7 +76,7 @@ def train_run(
 
     Raises:
         Interrupted: `stop` returned a signal number; all is saved, and the message says how to resume.
-        DivergenceError: the loss or a gradient is not finite; the checkpoints are those before it.
+        DivergenceError: the loss or a gradient is not finite; earlier checkpoints are kept.
         RunError: another process trains this run, or there is nothing left to train.
         ConfigError, DataError, StorageError: see `prepare` and `save_checkpoint`.
 
