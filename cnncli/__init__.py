@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cnncli.nn.network import Network
     from cnncli.runs import Run, create_run, find_run, list_runs
     from cnncli.training.evaluate import Evaluation, evaluate
+    from cnncli.training.figures import plot_confusion, plot_mistakes, plot_run, plot_samples
     from cnncli.training.fit import fit
     from cnncli.training.model import Model, load_model
     from cnncli.training.predict import PicturePrediction, predict_pictures
@@ -59,6 +60,10 @@ _HOMES = {
     "load_dataset": "data.load",
     "load_model": "training.model",
     "parse_config": "config.load",
+    "plot_confusion": "training.figures",
+    "plot_mistakes": "training.figures",
+    "plot_run": "training.figures",
+    "plot_samples": "training.figures",
     "predict_pictures": "training.predict",
     "train_run": "training.session",
 }
@@ -90,6 +95,10 @@ __all__ = [
     "load_dataset",
     "load_model",
     "parse_config",
+    "plot_confusion",
+    "plot_mistakes",
+    "plot_run",
+    "plot_samples",
     "predict_pictures",
     "train_run",
 ]

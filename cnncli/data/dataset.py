@@ -40,6 +40,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.images.shape[1:]))
+        return f"Split({len(self):,} images of {size}, {len(np.unique(self.labels))} classes)"
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -69,6 +73,14 @@ class Dataset:
     validation: Split | None = None
     notes: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.train.images.shape[1:]))
+        names = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
+        return (
+            f"Dataset({self.name!r}: {len(self.train):,} training and {len(self.test):,} test images of {size}, "
+            f"{len(self.classes)} classes: {names})"
+        )
 
     @property
     def input_shape(self) -> Shape:

@@ -134,130 +134,139 @@ def _files(
     return tuple(DataFile(split, kind, *rest) for (split, kind), *rest in columns)
 
 
-DATASETS: dict[str, DatasetSpec] = {
-    "mnist": DatasetSpec(
-        name="mnist",
-        title="MNIST",
-        classes=DIGITS,
-        files=_files(
-            MNIST_NAMES,
-            MNIST_SHAPES,
-            content_hashes=(
-                "sha256:ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-                "sha256:65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-                "sha256:0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-                "sha256:ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+class Table(dict[str, DatasetSpec]):
+    """Data sets by name; as the default of a function it is short in `help`."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} published sets>"
+
+
+DATASETS = Table(
+    {
+        "mnist": DatasetSpec(
+            name="mnist",
+            title="MNIST",
+            classes=DIGITS,
+            files=_files(
+                MNIST_NAMES,
+                MNIST_SHAPES,
+                content_hashes=(
+                    "sha256:ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                    "sha256:65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                    "sha256:0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                    "sha256:ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+                ),
+                published_hashes=(
+                    "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                    "md5:d53e105ee54ea40749a09fcbcd1e9432",
+                    "md5:9fb629c4189551a2d022fa330f9573f3",
+                    "md5:ec29112dd5afa0611ce80d1b7f02629c",
+                ),
+                published_sizes=(9_912_422, 28_881, 1_648_877, 4_542),
             ),
-            published_hashes=(
-                "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
-                "md5:d53e105ee54ea40749a09fcbcd1e9432",
-                "md5:9fb629c4189551a2d022fa330f9573f3",
-                "md5:ec29112dd5afa0611ce80d1b7f02629c",
+            mirrors=(
+                "https://ossci-datasets.s3.amazonaws.com/mnist/",
+                "https://storage.googleapis.com/cvdf-datasets/mnist/",
             ),
-            published_sizes=(9_912_422, 28_881, 1_648_877, 4_542),
+            licence="CC BY-SA 3.0",
+            homepage="https://ossci-datasets.s3.amazonaws.com/mnist/",
+            mean=0.1307,
+            std=0.3081,
         ),
-        mirrors=(
-            "https://ossci-datasets.s3.amazonaws.com/mnist/",
-            "https://storage.googleapis.com/cvdf-datasets/mnist/",
-        ),
-        licence="CC BY-SA 3.0",
-        homepage="https://ossci-datasets.s3.amazonaws.com/mnist/",
-        mean=0.1307,
-        std=0.3081,
-    ),
-    "fashion-mnist": DatasetSpec(
-        name="fashion-mnist",
-        title="Fashion-MNIST",
-        classes=(
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
-        ),
-        files=_files(
-            MNIST_NAMES,
-            MNIST_SHAPES,
-            content_hashes=(
-                "md5:f4a8712d7a061bf5bd6d2ca38dc4d50a",
-                None,
-                "md5:8181f5470baa50b63fa0f6fddb340f0a",
-                None,
+        "fashion-mnist": DatasetSpec(
+            name="fashion-mnist",
+            title="Fashion-MNIST",
+            classes=(
+                "T-shirt/top",
+                "Trouser",
+                "Pullover",
+                "Dress",
+                "Coat",
+                "Sandal",
+                "Shirt",
+                "Sneaker",
+                "Bag",
+                "Ankle boot",
             ),
-            published_hashes=(
-                "sha256:3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-                "sha256:a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-                "sha256:346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-                "sha256:67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            files=_files(
+                MNIST_NAMES,
+                MNIST_SHAPES,
+                content_hashes=(
+                    "md5:f4a8712d7a061bf5bd6d2ca38dc4d50a",
+                    None,
+                    "md5:8181f5470baa50b63fa0f6fddb340f0a",
+                    None,
+                ),
+                published_hashes=(
+                    "sha256:3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                    "sha256:a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                    "sha256:346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                    "sha256:67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+                ),
             ),
-        ),
-        mirrors=(
-            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-        ),
-        licence="MIT",
-        homepage="https://github.com/zalandoresearch/fashion-mnist",
-        mean=0.2860,  # as commonly published
-        std=0.3530,
-    ),
-    "kmnist": DatasetSpec(
-        name="kmnist",
-        title="Kuzushiji-MNIST",
-        classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-        files=_files(
-            MNIST_NAMES,
-            MNIST_SHAPES,
-            published_hashes=(
-                "sha256:51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
-                "sha256:e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
-                "sha256:edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
-                "sha256:20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+            mirrors=(
+                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+                "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
             ),
+            licence="MIT",
+            homepage="https://github.com/zalandoresearch/fashion-mnist",
+            mean=0.2860,  # as commonly published
+            std=0.3530,
         ),
-        mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
-        licence="CC BY-SA 4.0",
-        homepage="http://codh.rois.ac.jp/kmnist/",
-        mean=0.1918,  # as commonly published
-        std=0.3483,
-    ),
-    "emnist-digits": DatasetSpec(
-        name="emnist-digits",
-        title="EMNIST digits",
-        classes=DIGITS,
-        files=_files(EMNIST_NAMES, EMNIST_SHAPES),
-        mirrors=(
-            "https://biometrics.nist.gov/cs_links/EMNIST/",
-            "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",
-        ),
-        licence="public domain (NIST)",
-        homepage="https://www.nist.gov/itl/products-and-services/emnist-dataset",
-        archive=Archive("gzip.zip", "gzip", "md5:58c8d27c78d21e728a6bc7b3cc06412e", max_bytes=1 << 30),
-        transposed=True,
-    ),
-    "qmnist": DatasetSpec(
-        name="qmnist",
-        title="QMNIST",
-        classes=DIGITS,
-        files=_files(
-            QMNIST_NAMES,
-            QMNIST_SHAPES,
-            published_hashes=(
-                "md5:ed72d4157d28c017586c42bc6afe6370",
-                "md5:0058f8dd561b90ffdd0f734c6a30e5e4",
-                "md5:1394631089c404de565df7b7aeaf9412",
-                "md5:5b5b05890a5e13444e108efe57b788aa",
+        "kmnist": DatasetSpec(
+            name="kmnist",
+            title="Kuzushiji-MNIST",
+            classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+            files=_files(
+                MNIST_NAMES,
+                MNIST_SHAPES,
+                published_hashes=(
+                    "sha256:51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+                    "sha256:e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+                    "sha256:edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+                    "sha256:20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+                ),
             ),
+            mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+            licence="CC BY-SA 4.0",
+            homepage="http://codh.rois.ac.jp/kmnist/",
+            mean=0.1918,  # as commonly published
+            std=0.3483,
         ),
-        mirrors=("https://raw.githubusercontent.com/facebookresearch/qmnist/master/",),
-        licence="BSD 3-Clause",
-        homepage="https://github.com/facebookresearch/qmnist",
-    ),
-}
+        "emnist-digits": DatasetSpec(
+            name="emnist-digits",
+            title="EMNIST digits",
+            classes=DIGITS,
+            files=_files(EMNIST_NAMES, EMNIST_SHAPES),
+            mirrors=(
+                "https://biometrics.nist.gov/cs_links/EMNIST/",
+                "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",
+            ),
+            licence="public domain (NIST)",
+            homepage="https://www.nist.gov/itl/products-and-services/emnist-dataset",
+            archive=Archive("gzip.zip", "gzip", "md5:58c8d27c78d21e728a6bc7b3cc06412e", max_bytes=1 << 30),
+            transposed=True,
+        ),
+        "qmnist": DatasetSpec(
+            name="qmnist",
+            title="QMNIST",
+            classes=DIGITS,
+            files=_files(
+                QMNIST_NAMES,
+                QMNIST_SHAPES,
+                published_hashes=(
+                    "md5:ed72d4157d28c017586c42bc6afe6370",
+                    "md5:0058f8dd561b90ffdd0f734c6a30e5e4",
+                    "md5:1394631089c404de565df7b7aeaf9412",
+                    "md5:5b5b05890a5e13444e108efe57b788aa",
+                ),
+            ),
+            mirrors=("https://raw.githubusercontent.com/facebookresearch/qmnist/master/",),
+            licence="BSD 3-Clause",
+            homepage="https://github.com/facebookresearch/qmnist",
+        ),
+    }
+)
 
 
 def find_spec(name: str, table: Mapping[str, DatasetSpec] = DATASETS) -> DatasetSpec:

@@ -1,5 +1,6 @@
 """Builds a network from the layer list of a config. What cannot be built is refused before memory is allocated."""
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from cnncli.errors import ModelError
 from cnncli.memory import available_bytes
-from cnncli.options import inside, look_up
+from cnncli.options import MAIN_OPTION, inside, integer, look_up
 from cnncli.types import Shape
 
 from .layers import LAYERS, Layer
@@ -17,8 +18,13 @@ from .network import Network, layer_names
 
 VECTORS = 5  # vectors with one value per parameter: values, gradients, decay mask, the two moments of Adam
 
-LayerSpec = tuple[str, Mapping[str, Any]] | Mapping[str, Mapping[str, Any]]
-"""One layer: (kind, options), or {kind: options} as `Network.spec` returns it."""
+_FORMS = (
+    "a layer is 'relu', {'maxpool': 2}, {'conv': {'filters': 32, 'kernel': 3}} or ('linear', {'units': 10})"
+)
+
+LayerSpec = str | tuple[str, Any] | Mapping[str, Any]
+"""One layer as a config writes it: "relu", {"maxpool": 2} or {"conv": {"filters": 32, ...}}; or a pair such as
+("linear", {"units": 10})."""
 
 
 def build_network(
@@ -31,7 +37,7 @@ def build_network(
     """Build the network that a layer list describes. The input size of each layer follows from the layer before it.
 
     Args:
-        model: the layer list of a config, or what `Network.spec` returns.
+        model: the layer list of a config, in any form of `LayerSpec`, or what `Network.spec` returns.
         input_shape: of one sample, usually (C, H, W).
         rng: the generator for the initial weights.
         dtype: float32, or float64 for checks.
@@ -41,14 +47,16 @@ def build_network(
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> build_network([("flatten", {}), ("linear", {"units": 10})], (1, 28, 28), rng=rng).output_shape
+        >>> build_network(["flatten", {"linear": 10}], (1, 28, 28), rng=rng).output_shape
         (10,)
     """
+    if isinstance(model, str | Mapping) or not isinstance(model, Sequence):
+        raise ModelError(f"expected a list of layers, found {reprlib.repr(model)}", _FORMS)
     if not model:
         raise ModelError("the model has no layers", "give a list such as [flatten, linear: 10]")
-    pairs = [spec if isinstance(spec, tuple) else next(iter(spec.items())) for spec in model]
+    pairs = [_read_spec(index, spec) for index, spec in enumerate(model)]
     names = layer_names([kind for kind, _ in pairs])
-    shape: Shape = tuple(input_shape)
+    shape = _read_shape(input_shape)
     layers: list[Layer] = []
     memory = _Memory(np.dtype(dtype).itemsize)
     for index, ((kind, options), name) in enumerate(zip(pairs, names, strict=True)):
@@ -66,6 +74,29 @@ def build_network(
             key_path=(len(layers) - 1,),
         )
     return Network(layers, input_shape, dtype)
+
+
+def _read_spec(index: int, spec: object) -> tuple[str, Mapping[str, Any]]:
+    """Return the kind and the options of a layer in any form of `LayerSpec`."""
+    if isinstance(spec, str):
+        spec = (spec, {})
+    elif isinstance(spec, Mapping) and len(spec) == 1:
+        spec = next(iter(spec.items()))
+    if not isinstance(spec, tuple) or len(spec) != 2 or not isinstance(spec[0], str):
+        found = reprlib.repr(spec)
+        raise ModelError(f"layer {index + 1}: expected a layer, found {found}", _FORMS, (index,))
+    kind, options = spec
+    if not isinstance(options, Mapping):
+        options = {} if options is None else {MAIN_OPTION: options}
+    return kind, options
+
+
+def _read_shape(shape: object) -> Shape:
+    sizes = tuple(shape) if isinstance(shape, Sequence | np.ndarray) and not isinstance(shape, str) else ()
+    if len(sizes) not in (1, 3):
+        expected = "(channels, height, width) or (features,)"
+        raise ModelError(f"input_shape: expected {expected}, found {reprlib.repr(shape)}")
+    return tuple(integer("input_shape", size) for size in sizes)
 
 
 class _Memory:

@@ -129,6 +129,18 @@ class Network:
         """Return the number of trainable values."""
         return self.parameters.size
 
+    def __repr__(self) -> str:
+        """Return a table with the output shape and the number of parameters of each layer."""
+        rows = [("input", self.input_shape, 0)]
+        for name, layer, shape in zip(self.names, self.layers, self.shapes, strict=True):
+            rows.append((name, shape, sum(parameter.size for parameter in layer.parameters.values())))
+        width = max(len(name) for name, _, _ in rows)
+        lines = [
+            f"  {name:{width}}  {'x'.join(map(str, shape)):>12}  {f'{size:,}' if size else '':>12}".rstrip()
+            for name, shape, size in rows
+        ]
+        return "\n".join([f"Network({self.get_num_parameters():,} parameters)", *lines])
+
     def state(self) -> dict[str, FloatArray]:
         """Return copies of all parameters, then of all buffers, by name."""
         return {name: array.copy() for name, array in self._arrays().items()}

@@ -40,6 +40,9 @@ class Evaluation:
     per_class: list[ClassMetrics]
     probabilities: FloatArray
 
+    def __repr__(self) -> str:
+        return f"Evaluation({self.accuracy:.2%} of {self.count:,} images right, loss {self.loss:.4f})"
+
     @property
     def predictions(self) -> IntArray:
         """The most probable class of each image, (N,); the first one on a tie."""

@@ -48,6 +48,9 @@ class DigitPrediction:
     pixels: ByteArray
     line: int = 0
 
+    def __repr__(self) -> str:
+        return f"DigitPrediction({self.label!r}, {self.probability:.1%}, box {self.box})"
+
     def to_json(self) -> dict[str, Any]:
         """Return the entry of `cnn predict --json`."""
         return {

@@ -15,7 +15,7 @@ from cnncli.nn.build import build_network
 from cnncli.nn.layers import LAYERS
 from cnncli.nn.network import Network
 from cnncli.optim.averaging import averaged_weights
-from cnncli.runs import Run
+from cnncli.runs import Run, find_run
 from cnncli.training.preparation import Preparation, read_preparation
 from cnncli.types import MeanStd, Shape
 
@@ -44,6 +44,11 @@ class Model:
     checkpoint: str
     meta: dict[str, Any]
 
+    def __repr__(self) -> str:
+        names = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
+        what = f"{self.checkpoint} checkpoint, {len(self.classes)} classes: {names}"
+        return f"Model({self.name!r}, {what})\n{self.network!r}"
+
     @property
     def data_config(self) -> dict[str, Any]:
         """The section `data` of the config that it was trained with; empty if the checkpoint has none."""
@@ -57,12 +62,19 @@ class Model:
         return read_preparation(self.meta, self.network.input_shape)
 
 
-def load_model(source: Run | str | Path, checkpoint: Literal["best", "last"] = "best") -> Model:
+def load_model(
+    source: Run | str | Path,
+    checkpoint: Literal["best", "last"] = "best",
+    *,
+    runs_dir: str | Path = "runs",
+) -> Model:
     """Load a trained network.
 
     Args:
-        source: a run, its folder, or a checkpoint file.
+        source: a run, its folder, a checkpoint file, or a name as for `find_run`: "run-3", the beginning of one name
+            only, or "latest".
         checkpoint: which one of a run; "best" falls back to the last one while there is no best one yet.
+        runs_dir: where names are looked up.
 
     Raises:
         RunError: the folder has no checkpoint.
@@ -73,6 +85,8 @@ def load_model(source: Run | str | Path, checkpoint: Literal["best", "last"] = "
         >>> model.network.predict(np.zeros((8, 1, 28, 28), np.float32)).shape
         (8, 10)
     """
+    if isinstance(source, str) and not Path(source).is_file() and not source.endswith(".npz"):
+        source = find_run(source, runs_dir, needs=["checkpoint"])
     path = _find_checkpoint(source, checkpoint)
     saved = load_checkpoint(path)
     meta = saved.meta

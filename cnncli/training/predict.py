@@ -65,6 +65,15 @@ class PicturePrediction:
     hint: str | None = None
     label: str | None = None
 
+    def __repr__(self) -> str:
+        if self.error is not None:
+            return f"PicturePrediction({self.path!r}: error: {self.error})"
+        least = (
+            f", at least {min(digit.probability for digit in self.digits):.1%} sure" if self.digits else ""
+        )
+        warned = f", {len(self.warnings)} warning{'s' * (len(self.warnings) > 1)}" if self.warnings else ""
+        return f"PicturePrediction({self.path!r}: {self.text!r}{least}{warned})"
+
     @property
     def spaced(self) -> str:
         """The text with a space between groups of digits, as in `0171 5534928`."""

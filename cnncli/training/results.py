@@ -53,6 +53,15 @@ class TrainResult:
     data_notes: list[str] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        figures = [
+            f"{name} {value:.2%}"
+            for name, value in (("validation", self.val_accuracy), ("test", self.test_accuracy))
+            if value is not None
+        ]
+        best = f"best epoch {self.best_epoch} of {self.epochs}"
+        return f"TrainResult({self.path!r}: {', '.join([best, *figures])}, {self.seconds:.1f} s)"
+
     def to_json(self) -> dict[str, Any]:
         """Return the document as a dict."""
         return asdict(self)

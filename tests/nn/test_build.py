@@ -148,3 +148,41 @@ def test_memory_is_counted_over_all_layers(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(build, "available_bytes", lambda: 2 * needed - 1)
     with pytest.raises(ModelError, match=r"layer 5 \(linear4\)"):
         build_network(model, (1, 28, 28), rng=np.random.default_rng(0), dtype=np.float64)
+
+
+def test_layers_may_be_written_as_in_a_config() -> None:
+    layers = [
+        "relu",
+        {"maxpool": 2},
+        {"conv": {"filters": 3, "kernel": 3}},
+        ("flatten", None),
+        {"relu": None},
+    ]
+    layers += [("linear", 20), ("linear", {"units": 10})]
+    network = build_network(layers, (1, 8, 8), rng=np.random.default_rng(0))
+    assert network.names == ("relu1", "maxpool1", "conv1", "flatten1", "relu2", "linear1", "linear2")
+    again = build_network(network.spec(), np.array([1, 8, 8]), rng=np.random.default_rng(0))
+    assert again.spec() == network.spec()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [3, None, [], ["relu"], {}, {"relu": {}, "flatten": {}}, (1, 2), ("relu",), ("relu", {}, {}), {3: 4}],
+)
+def test_what_is_no_layer_is_refused_with_the_forms_of_one(layer: object) -> None:
+    with pytest.raises(ModelError, match="layer 2: expected a layer, found") as caught:
+        build_network(["flatten", layer], (1, 8, 8), rng=np.random.default_rng(0))
+    assert "{'maxpool': 2}" in str(caught.value.hint)
+    assert caught.value.key_path == (1,)
+
+
+@pytest.mark.parametrize("model", ["relu", {"relu": {}}, None, 3, {"relu"}])
+def test_what_is_no_list_of_layers_is_refused(model: object) -> None:
+    with pytest.raises(ModelError, match="expected a list of layers, found"):
+        build_network(model, (1, 8, 8), rng=np.random.default_rng(0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [5, None, "abc", (28, 28), (1.0, 8, 8), (0, 8, 8), (1, 8, "x"), ()])
+def test_what_is_no_shape_of_an_image_is_refused(shape: object) -> None:
+    with pytest.raises(ModelError, match="input_shape: expected"):
+        build_network(["flatten", {"linear": 3}], shape, rng=np.random.default_rng(0))  # type: ignore[arg-type]
