@@ -7,10 +7,14 @@ Derivation: docs/backward-passes.md#he-initialization.
 """
 
 from collections.abc import Callable
+from functools import partial
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
+from cnncli.nn.parameters import Parameter
+from cnncli.options import choice, flag
 from cnncli.types import FloatArray, Shape
 
 
@@ -58,3 +62,30 @@ def glorot_uniform(
 Initializer = Callable[[Shape, int, int, np.random.Generator, npt.DTypeLike], FloatArray]
 
 INITIALIZERS: dict[str, Initializer] = {"he": he_normal, "glorot": glorot_uniform}
+
+
+def weight_and_bias(
+    shape: Shape, init: str, bias: bool, rng: np.random.Generator | None, dtype: npt.DTypeLike
+) -> dict[str, Parameter]:
+    """Return the parameters of a convolution or a linear layer: the weight, and the bias if there is one.
+
+    Args:
+        shape: of the weight: outputs, inputs, then the size of the kernel, if any.
+        init: a name of INITIALIZERS.
+        bias: whether each output has a bias.
+        rng: the generator for the initial weights; None for a fresh one.
+        dtype: of the parameters.
+
+    Raises:
+        ModelError: `init` or `bias` is not valid.
+    """
+    draw_weight = INITIALIZERS[choice("init", init, tuple(INITIALIZERS))]
+    outputs, inputs, *kernel = shape
+    fan_in, fan_out = inputs * prod(kernel), outputs * prod(kernel)
+    # a generator of its own: the weights do not depend on the order in which layers are first used
+    (own_rng,) = (rng or np.random.default_rng()).spawn(1)
+    weight = Parameter.drawn(shape, dtype, partial(draw_weight, shape, fan_in, fan_out, own_rng, dtype))
+    if not flag("bias", bias):
+        return {"weight": weight}
+    zeros = partial(np.zeros, outputs, dtype)
+    return {"weight": weight, "bias": Parameter.drawn((outputs,), dtype, zeros, decay=False)}

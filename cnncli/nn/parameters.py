@@ -72,7 +72,7 @@ class Parameter:
 
     @value.setter
     def value(self, new: npt.ArrayLike) -> None:
-        self._copy(new, self.value)
+        copy_into(self.value, new)
 
     @property
     def grad(self) -> FloatArray:
@@ -82,13 +82,7 @@ class Parameter:
 
     @grad.setter
     def grad(self, new: npt.ArrayLike) -> None:
-        self._copy(new, self.grad)
-
-    def _copy(self, new: npt.ArrayLike, into: FloatArray) -> None:
-        new = np.asarray(new)
-        if new.shape != self.shape:
-            raise ValueError(f"expected an array of shape {self.shape}, found {new.shape}")
-        np.copyto(into, new, casting="same_kind")
+        copy_into(self.grad, new)
 
     def twin(self) -> "Parameter":
         """Return a parameter that shares the value array and has a gradient of its own."""
@@ -101,6 +95,18 @@ class Parameter:
         value_view[...] = self.value if self._draw is None else self._draw()
         grad_view[...] = 0 if self._grad is None else self._grad
         self._draw, self._value, self._grad = None, value_view, grad_view
+
+
+def copy_into(array: FloatArray, new: npt.ArrayLike) -> None:
+    """Copy new values of the same shape into an array.
+
+    Raises:
+        ValueError: the shape is another one.
+    """
+    new = np.asarray(new)
+    if new.shape != array.shape:
+        raise ValueError(f"expected an array of shape {array.shape}, found {new.shape}")
+    np.copyto(array, new, casting="same_kind")
 
 
 class FlatParameters:

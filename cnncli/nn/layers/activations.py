@@ -21,9 +21,8 @@ class ReLU(Layer):
 
     def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
         y = np.maximum(x, 0)
-        self._saved = (
-            y if mode.for_backward else None
-        )  # y, not x: the next layer usually keeps the same array
+        # y, not x: the next layer usually keeps the same array
+        self._saved = y if mode.for_backward else None
         return y
 
     def backward(self, dy: FloatArray) -> FloatArray:
@@ -55,9 +54,6 @@ class LeakyReLU(Layer):
     def backward(self, dy: FloatArray) -> FloatArray:
         positive = self._take()
         return np.where(positive, dy, self.slope * dy)
-
-    def options(self) -> dict[str, object]:
-        return {"slope": self.slope}
 
 
 class Tanh(Layer):

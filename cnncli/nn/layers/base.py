@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.errors import ModelError
-from cnncli.nn.parameters import Parameter
-from cnncli.options import Pair, full_names
+from cnncli.nn.parameters import Parameter, copy_into
+from cnncli.options import Pair, full_names, short_form
 from cnncli.types import FloatArray, Shape
 
 
@@ -120,7 +120,10 @@ class Layer(ABC):
 
     def options(self) -> dict[str, object]:
         """Return the options with which a config describes this layer."""
-        return {}
+        values = {name: getattr(self, argument) for name, argument in self.option_names.items()}
+        return {
+            name: short_form(value) if isinstance(value, tuple) else value for name, value in values.items()
+        }
 
     @classmethod
     def context(cls, input_shape: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> dict[str, Any]:
@@ -174,8 +177,8 @@ class Layer(ABC):
         return f"{type(self).__name__}({options})"
 
 
-class ParameterView:
-    """Makes `layer.weight` the array of the parameter; assigning to it copies into that array."""
+class ArrayView:
+    """Makes an attribute such as `layer.weight` the array of that parameter or buffer; assigning copies into it."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -185,33 +188,14 @@ class ParameterView:
     @overload
     def __get__(self, layer: Layer, owner: type) -> FloatArray: ...
     def __get__(self, layer: Layer | None, owner: type) -> Self | FloatArray:
-        if layer is None:
-            return self
-        if self.name not in layer.parameters:
-            raise AttributeError(f"this {layer.kind} layer has no {self.name}")
-        return layer.parameters[self.name].value
+        return self if layer is None else self._array(layer)
 
     def __set__(self, layer: Layer, new: npt.ArrayLike) -> None:
-        if self.name not in layer.parameters:
-            raise AttributeError(f"this {layer.kind} layer has no {self.name}")
-        layer.parameters[self.name].value = new
+        copy_into(self._array(layer), new)
 
-
-class BufferView:
-    """Makes `layer.running_mean` the array of the buffer; assigning to it copies into that array."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    @overload
-    def __get__(self, layer: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, layer: Layer, owner: type) -> FloatArray: ...
-    def __get__(self, layer: Layer | None, owner: type) -> Self | FloatArray:
-        return self if layer is None else layer.buffers[self.name]
-
-    def __set__(self, layer: Layer, new: npt.ArrayLike) -> None:
-        new, buffer = np.asarray(new), layer.buffers[self.name]
-        if new.shape != buffer.shape:
-            raise ValueError(f"expected an array of shape {buffer.shape}, found {new.shape}")
-        np.copyto(buffer, new, casting="same_kind")
+    def _array(self, layer: Layer) -> FloatArray:
+        if self.name in layer.parameters:
+            return layer.parameters[self.name].value
+        if self.name in layer.buffers:
+            return layer.buffers[self.name]
+        raise AttributeError(f"this {layer.kind} layer has no {self.name}")

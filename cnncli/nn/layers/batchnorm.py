@@ -7,6 +7,7 @@ N batch, C channels (or features), H W image; M = N·H·W (or N) values of a cha
 
 from collections.abc import Mapping
 from functools import cached_property, partial
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from cnncli.nn.parameters import Parameter
 from cnncli.options import integer, real
 from cnncli.types import FloatArray, Shape
 
-from .base import INFERENCE, BufferView, Layer, Mode, ParameterView
+from .base import INFERENCE, ArrayView, Layer, Mode
 
 
 class BatchNorm(Layer):
@@ -45,10 +46,8 @@ class BatchNorm(Layer):
     kind = "batchnorm"
     per_sample = False
     option_names: ClassVar[Mapping[str, str]] = {"momentum": "momentum", "eps": "eps"}
-    gamma = ParameterView()
-    beta = ParameterView()
-    running_mean = BufferView()
-    running_var = BufferView()
+    gamma, beta = ArrayView(), ArrayView()
+    running_mean, running_var = ArrayView(), ArrayView()
 
     def __init__(
         self,
@@ -72,10 +71,8 @@ class BatchNorm(Layer):
     def buffers(self) -> dict[str, FloatArray]:
         # allocated on first use, like the parameters: a model that is refused takes no memory
         dtype = self.parameters["gamma"].dtype
-        return {
-            "running_mean": np.zeros(self.num_features, dtype),
-            "running_var": np.ones(self.num_features, dtype),
-        }
+        shape = (self.num_features,)
+        return {"running_mean": np.zeros(shape, dtype), "running_var": np.ones(shape, dtype)}
 
     def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
         axes, wide = self._layout(x)
@@ -99,8 +96,7 @@ class BatchNorm(Layer):
         axes, wide = self._layout(dy)
         M = dy.size // self.num_features
         dgamma, dbeta = (dy * normal).sum(axis=axes), dy.sum(axis=axes)
-        self.parameters["gamma"].grad = dgamma
-        self.parameters["beta"].grad = dbeta
+        self.parameters["gamma"].grad, self.parameters["beta"].grad = dgamma, dbeta
         dx = dy
         if training:  # mean and variance depend on x too: these are the two extra terms
             dx = dx - (dbeta / M).reshape(wide) - normal * (dgamma / M).reshape(wide)
@@ -125,13 +121,7 @@ class BatchNorm(Layer):
         return input_shape
 
     def multiply_adds(self, input_shape: Shape) -> int:
-        size = 1  # one per value, with the four vectors folded into one scale and one shift
-        for length in input_shape:
-            size *= length
-        return size
-
-    def options(self) -> dict[str, object]:
-        return {"momentum": self.momentum, "eps": self.eps}
+        return prod(input_shape)  # one per value, with the four vectors folded into one scale and one shift
 
     @classmethod
     def context(cls, input_shape: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> dict[str, Any]:

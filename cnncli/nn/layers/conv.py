@@ -6,19 +6,17 @@ N batch, C channels in, F filters, H W image, KH KW kernel, OH OW output.
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from cnncli.errors import ModelError
-from cnncli.nn.initializers import INITIALIZERS
-from cnncli.nn.parameters import Parameter
-from cnncli.options import Pair, choice, flag, integer, pair, short_form
+from cnncli.nn.initializers import weight_and_bias
+from cnncli.options import Pair, integer, pair, short_form
 from cnncli.types import FloatArray, Shape
 
-from .base import INFERENCE, Layer, Mode, ParameterView, Window
+from .base import INFERENCE, ArrayView, Layer, Mode, Window
 from .windows import Pads, check_image, check_padding, crop, output_image, pad, pads_of, taps
 
 
@@ -57,8 +55,7 @@ class Conv2D(Layer):
         "bias": "bias",
         "init": "init",
     }
-    weight = ParameterView()
-    bias = ParameterView()
+    weight, bias = ArrayView(), ArrayView()
 
     def __init__(
         self,
@@ -79,17 +76,9 @@ class Conv2D(Layer):
         self.kernel_size = pair("kernel", kernel_size)
         self.stride = pair("stride", stride)
         self.padding = check_padding(padding)
-        self.init = choice("init", init, tuple(INITIALIZERS))
-        KH, KW = self.kernel_size
-        shape = (self.out_channels, self.in_channels, KH, KW)
-        fans = (self.in_channels * KH * KW, self.out_channels * KH * KW)
-        # a generator of its own: the weights do not depend on the order in which layers are first used
-        (rng,) = (rng or np.random.default_rng()).spawn(1)
-        draw = partial(INITIALIZERS[self.init], shape, *fans, rng, dtype)
-        self.parameters["weight"] = Parameter.drawn(shape, dtype, draw)
-        if flag("bias", bias):
-            zeros = partial(np.zeros, self.out_channels, dtype)
-            self.parameters["bias"] = Parameter.drawn((self.out_channels,), dtype, zeros, decay=False)
+        self.init = init
+        shape = (self.out_channels, self.in_channels, *self.kernel_size)
+        self.parameters = weight_and_bias(shape, init, bias, rng, dtype)
 
     def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
         N, F = len(x), self.out_channels

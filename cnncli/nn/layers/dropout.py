@@ -53,6 +53,3 @@ class Dropout(Layer):
         mask = self._take()
         dx: FloatArray = dy * mask
         return dx
-
-    def options(self) -> dict[str, object]:
-        return {"rate": self.rate}

@@ -4,19 +4,17 @@ Derivation: docs/backward-passes.md#linear.
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from cnncli.errors import ModelError
-from cnncli.nn.initializers import INITIALIZERS
-from cnncli.nn.parameters import Parameter
-from cnncli.options import choice, flag, integer
+from cnncli.nn.initializers import weight_and_bias
+from cnncli.options import integer
 from cnncli.types import FloatArray, Shape
 
-from .base import INFERENCE, Layer, Mode, ParameterView
+from .base import INFERENCE, ArrayView, Layer, Mode
 
 
 class Linear(Layer):
@@ -41,8 +39,7 @@ class Linear(Layer):
     kind = "linear"
     option_names: ClassVar[Mapping[str, str]] = {"units": "out_features", "bias": "bias", "init": "init"}
     main_option = "units"
-    weight = ParameterView()
-    bias = ParameterView()
+    weight, bias = ArrayView(), ArrayView()
 
     def __init__(
         self,
@@ -57,14 +54,8 @@ class Linear(Layer):
         super().__init__()
         self.in_features = integer("in_features", in_features)
         self.out_features = integer("units", out_features)
-        self.init = choice("init", init, tuple(INITIALIZERS))
-        shape = (self.out_features, self.in_features)
-        (rng,) = (rng or np.random.default_rng()).spawn(1)  # as in Conv2D
-        draw = partial(INITIALIZERS[self.init], shape, self.in_features, self.out_features, rng, dtype)
-        self.parameters["weight"] = Parameter.drawn(shape, dtype, draw)
-        if flag("bias", bias):
-            zeros = partial(np.zeros, self.out_features, dtype)
-            self.parameters["bias"] = Parameter.drawn((self.out_features,), dtype, zeros, decay=False)
+        self.init = init
+        self.parameters = weight_and_bias((self.out_features, self.in_features), init, bias, rng, dtype)
 
     def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
         y: FloatArray = x @ self.weight.T  # (N, in) · (in, out) -> (N, out)
@@ -105,7 +96,5 @@ class Linear(Layer):
 def check_vector(input_shape: Shape) -> None:
     """Raise a ModelError when a shape is not that of a vector, (features,)."""
     if len(input_shape) != 1:
-        raise ModelError(
-            f"needs a vector, but its input has shape {input_shape}",
-            "put flatten or globalavgpool before it",
-        )
+        found = f"needs a vector, but its input has shape {input_shape}"
+        raise ModelError(found, "put flatten or globalavgpool before it")

@@ -55,13 +55,6 @@ class _Pool(Layer):
     def window(self) -> Window:
         return Window(self.pool_size, self.stride, self.padding)
 
-    def options(self) -> dict[str, object]:
-        return {
-            "size": short_form(self.pool_size),
-            "stride": short_form(self.stride),
-            "padding": short_form(self.padding),
-        }
-
 
 class MaxPool2D(_Pool):
     """Keep the largest pixel of each window; of equal pixels the first in row-major order.
