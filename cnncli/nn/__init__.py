@@ -22,7 +22,7 @@ from .layers import (
 from .losses import accuracy, cross_entropy, log_softmax, softmax
 from .network import Network
 from .parameters import FlatParameters, Parameter
-from .summary import LayerRow, Totals, summarize, totals
+from .summary import summarize, totals
 
 __all__ = [
     "INFERENCE",
@@ -35,7 +35,6 @@ __all__ = [
     "Flatten",
     "GlobalAvgPool",
     "Layer",
-    "LayerRow",
     "LeakyReLU",
     "Linear",
     "MaxPool2D",
@@ -45,7 +44,6 @@ __all__ = [
     "ReLU",
     "Sigmoid",
     "Tanh",
-    "Totals",
     "accuracy",
     "build_network",
     "cross_entropy",

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.errors import CheckpointError, ModelError
+from cnncli.errors import ModelError
 from cnncli.options import inside
 from cnncli.types import FloatArray, IntArray, Shape
 
 from .layers import Layer, Mode
 from .losses import cross_entropy, softmax
-from .parameters import FlatParameters, Parameter
+from .parameters import FlatParameters, Parameter, check_arrays
 
 
 class Network:
@@ -152,33 +152,7 @@ class Network:
             CheckpointError: names are missing or unknown, or arrays have another shape; one sentence for each.
         """
         own = self._arrays()
-        missing = [name for name in own if name not in state]
-        extra = [name for name in state if name not in own]
-        misshapen = [
-            f"{name} {np.shape(state[name])} instead of {array.shape}"
-            for name, array in own.items()
-            if name in state and np.shape(state[name]) != array.shape
-        ]
-        not_numbers = [
-            f"{name} ({np.asarray(state[name]).dtype})"
-            for name in own
-            if name in state and not np.can_cast(np.asarray(state[name]).dtype, self.dtype, "same_kind")
-        ]
-        complaints = [
-            f"{what}: {', '.join(found)}."
-            for what, found in (
-                ("Missing", missing),
-                ("Not in this network", extra),
-                ("Of another shape", misshapen),
-                ("Not numbers", not_numbers),
-            )
-            if found
-        ]
-        if complaints:
-            raise CheckpointError(
-                "the saved arrays do not fit the network. " + " ".join(complaints),
-                "use the config the checkpoint was trained with",
-            )
+        check_arrays("the network", own, state, hint="use the config the checkpoint was trained with")
         for name, array in own.items():
             array[...] = state[name]
 

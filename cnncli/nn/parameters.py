@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cnncli.errors import CheckpointError
 from cnncli.nn.aligned import aligned_zeros
 from cnncli.types import FloatArray, Shape
+
+Array = npt.NDArray[Any]
 
 
 class Parameter:
@@ -109,6 +112,34 @@ def copy_into(array: FloatArray, new: npt.ArrayLike) -> None:
     np.copyto(array, new, casting="same_kind")
 
 
+def check_arrays(
+    what: str, own: Mapping[str, Array], found: Mapping[str, Array], hint: str | None = None
+) -> None:
+    """Compare saved arrays with those that they are to be copied into.
+
+    Raises:
+        CheckpointError: they do not fit; one sentence for each kind of difference.
+    """
+    both = {name: (array, np.asarray(found[name])) for name, array in own.items() if name in found}
+    differences = {
+        "Missing": [name for name in own if name not in found],
+        "Not expected": [name for name in found if name not in own],
+        "Of another shape": [
+            f"{name} {new.shape} instead of {old.shape}"
+            for name, (old, new) in both.items()
+            if new.shape != old.shape
+        ],
+        "Not numbers": [
+            f"{name} ({new.dtype})"
+            for name, (old, new) in both.items()
+            if not np.can_cast(new.dtype, old.dtype, "same_kind")
+        ],
+    }
+    sentences = [f" {kind}: {', '.join(names)}." for kind, names in differences.items() if names]
+    if sentences:
+        raise CheckpointError(f"the saved arrays do not fit {what}." + "".join(sentences), hint)
+
+
 class FlatParameters:
     """All parameters of a network as named views into one flat vector, and their gradients as views into another.
 
@@ -133,11 +164,10 @@ class FlatParameters:
             raise ValueError(f"one network, one dtype; found {', '.join(sorted(map(str, dtypes)))}")
         (self.dtype,) = dtypes
         self.slices: dict[str, slice] = {}
-        start = 0
+        self.size = 0
         for name, parameter in self.named.items():
-            self.slices[name] = slice(start, start + parameter.size)
-            start += parameter.size
-        self.size = start
+            self.slices[name] = slice(self.size, self.size + parameter.size)
+            self.size += parameter.size
         self.decay: FloatArray = np.zeros(self.size, self.dtype)
         for name, parameter in self.named.items():
             self.decay[self.slices[name]] = parameter.decay

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from cnncli.optim.optimizers import CHUNK, check_arrays
+from cnncli.nn.network import Network
+from cnncli.nn.parameters import check_arrays
+from cnncli.optim.optimizers import CHUNK
 from cnncli.options import build_entry, real
 from cnncli.types import FloatArray
-
-if TYPE_CHECKING:
-    from cnncli.nn.network import Network
 
 
 class ExponentialAverage:
@@ -28,14 +27,12 @@ class ExponentialAverage:
     Source: Polyak and Juditsky, 1992. The growing decay is that of the moving average in TensorFlow 1.
     """
 
-    def __init__(self, network: "Network", *, decay: float = 0.999) -> None:
+    def __init__(self, network: Network, *, decay: float = 0.999) -> None:
         self.network = network
         self.decay = real("decay", decay, at_least=0, below=1)
         self.update_count = 0
         self.values: FloatArray = network.parameters.values.copy()
-        self.buffers: dict[str, FloatArray] = {
-            name: buffer.copy() for name, buffer in network.buffers.items()
-        }
+        self.buffers = {name: buffer.copy() for name, buffer in network.buffers.items()}
 
     def update(self) -> None:
         """Add the network's current weights and buffers to the average."""
@@ -51,7 +48,7 @@ class ExponentialAverage:
             buffer += (1 - keep) * (self.network.buffers[name] - buffer)
 
     @contextmanager
-    def applied(self, network: "Network") -> Iterator[None]:
+    def applied(self, network: Network) -> Iterator[None]:
         """Let the network have the averaged weights inside a `with` block, and its own weights afterwards."""
         own_values = network.parameters.values.copy()
         own_buffers = {name: buffer.copy() for name, buffer in network.buffers.items()}
@@ -62,7 +59,7 @@ class ExponentialAverage:
             self._write(network, own_values, own_buffers)
 
     @staticmethod
-    def _write(network: "Network", values: FloatArray, buffers: Mapping[str, FloatArray]) -> None:
+    def _write(network: Network, values: FloatArray, buffers: Mapping[str, FloatArray]) -> None:
         network.parameters.values[...] = values
         for name, buffer in buffers.items():
             network.buffers[name][...] = buffer
@@ -70,13 +67,12 @@ class ExponentialAverage:
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return copies under the names of the network, and the update count as a 0-d array."""
         flat = self.network.parameters
-        arrays: dict[str, np.ndarray[Any, Any]] = {
-            name: self.values[flat.slices[name]].reshape(parameter.value.shape).copy()
+        arrays = {
+            name: self.values[flat.slices[name]].reshape(parameter.shape).copy()
             for name, parameter in flat.named.items()
         }
-        arrays.update((name, buffer.copy()) for name, buffer in self.buffers.items())
-        arrays["update_count"] = np.array(self.update_count, dtype=np.int64)
-        return arrays
+        arrays |= {name: buffer.copy() for name, buffer in self.buffers.items()}
+        return {**arrays, "update_count": np.array(self.update_count, dtype=np.int64)}
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Load a saved average in place.
@@ -84,7 +80,7 @@ class ExponentialAverage:
         Raises:
             CheckpointError: arrays are missing, not expected or of another shape. Nothing is changed then.
         """
-        check_arrays("the average", {name: array.shape for name, array in self.state_dict().items()}, arrays)
+        check_arrays("the average", self.state_dict(), arrays)
         flat = self.network.parameters
         for name in flat.named:
             self.values[flat.slices[name]] = arrays[name].ravel()
@@ -96,7 +92,7 @@ class ExponentialAverage:
 AVERAGES: dict[str, Callable[..., ExponentialAverage]] = {"ema": ExponentialAverage}
 
 
-def make_average(name: str, options: Mapping[str, Any], network: "Network") -> ExponentialAverage:
+def make_average(name: str, options: Mapping[str, Any], network: Network) -> ExponentialAverage:
     """Build an average by its name in a config.
 
     Raises:

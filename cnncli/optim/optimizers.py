@@ -5,17 +5,15 @@ Derivation: docs/backward-passes.md#adam.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from cnncli.errors import CheckpointError, ModelError
+from cnncli.errors import ModelError
 from cnncli.nn.aligned import aligned_empty, aligned_zeros
+from cnncli.nn.parameters import FlatParameters, check_arrays
 from cnncli.options import build_entry, flag, real
 from cnncli.types import FloatArray
-
-if TYPE_CHECKING:
-    from cnncli.nn.parameters import FlatParameters
 
 CHUNK = 32_768  # elements: five float32 chunks of this size fit into a typical second-level cache
 
@@ -35,7 +33,7 @@ class Optimizer(ABC):
     """
 
     def __init__(
-        self, parameters: "FlatParameters", state: tuple[str, ...] = (), *, weight_decay: float = 0.0
+        self, parameters: FlatParameters, state: tuple[str, ...] = (), *, weight_decay: float = 0.0
     ) -> None:
         self.parameters = parameters
         self.weight_decay = real("weight_decay", weight_decay, at_least=0)
@@ -102,9 +100,8 @@ class Optimizer(ABC):
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return copies of the state vectors, and the step count as a 0-d array."""
-        copies: dict[str, np.ndarray[Any, Any]] = {name: vector.copy() for name, vector in self.state.items()}
-        copies["step_count"] = np.array(self.step_count, dtype=np.int64)
-        return copies
+        copies = {name: vector.copy() for name, vector in self.state.items()}
+        return {**copies, "step_count": np.array(self.step_count, dtype=np.int64)}
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Load a saved state in place.
@@ -112,9 +109,8 @@ class Optimizer(ABC):
         Raises:
             CheckpointError: arrays are missing, not expected or of another shape. Nothing is changed then.
         """
-        expected: dict[str, tuple[int, ...]] = {name: vector.shape for name, vector in self.state.items()}
-        expected["step_count"] = ()
-        check_arrays(f"optimizer {type(self).__name__}", expected, arrays)
+        own = {**self.state, "step_count": np.array(self.step_count)}
+        check_arrays(f"optimizer {type(self).__name__}", own, arrays)
         for name, vector in self.state.items():
             vector[...] = arrays[name]
         self.step_count = int(arrays["step_count"])
@@ -138,7 +134,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        parameters: "FlatParameters",
+        parameters: FlatParameters,
         *,
         momentum: float = 0.0,
         nesterov: bool = False,
@@ -186,9 +182,11 @@ class Adam(Optimizer):
     Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015.
     """
 
+    decoupled_decay = False
+
     def __init__(
         self,
-        parameters: "FlatParameters",
+        parameters: FlatParameters,
         *,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -204,11 +202,12 @@ class Adam(Optimizer):
     def _update(
         self, p: FloatArray, g: FloatArray, learning_rate: float, part: slice, a: FloatArray, b: FloatArray
     ) -> None:
-        self._moments(p, self._decayed(p, g, part, out=a), learning_rate, part, b)
-
-    def _moments(
-        self, p: FloatArray, g: FloatArray, learning_rate: float, part: slice, b: FloatArray
-    ) -> None:
+        if not self.decoupled_decay:
+            g = self._decayed(p, g, part, out=a)
+        elif self.weight_decay:
+            np.multiply(p, self.parameters.decay[part], out=a)
+            a *= learning_rate * self.weight_decay
+            p -= a
         m, v = self.state["first_moment"][part], self.state["second_moment"][part]
         m *= self.beta1
         np.multiply(g, 1 - self.beta1, out=b)
@@ -232,9 +231,11 @@ class AdamW(Adam):
     Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
     """
 
+    decoupled_decay = True
+
     def __init__(
         self,
-        parameters: "FlatParameters",
+        parameters: FlatParameters,
         *,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -242,20 +243,11 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(parameters, betas=betas, eps=eps, weight_decay=weight_decay)
 
-    def _update(
-        self, p: FloatArray, g: FloatArray, learning_rate: float, part: slice, a: FloatArray, b: FloatArray
-    ) -> None:
-        if self.weight_decay:
-            np.multiply(p, self.parameters.decay[part], out=a)
-            a *= learning_rate * self.weight_decay
-            p -= a
-        self._moments(p, g, learning_rate, part, b)
-
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 
 
-def make_optimizer(name: str, options: Mapping[str, Any], parameters: "FlatParameters") -> Optimizer:
+def make_optimizer(name: str, options: Mapping[str, Any], parameters: FlatParameters) -> Optimizer:
     """Build an optimizer by its name in a config.
 
     Args:
@@ -267,31 +259,3 @@ def make_optimizer(name: str, options: Mapping[str, Any], parameters: "FlatParam
         ModelError: the name, an option or a value is not valid. The key path is (option,).
     """
     return build_entry(OPTIMIZERS, "optimizer", name, options, parameters)
-
-
-def check_arrays(
-    what: str, expected: Mapping[str, tuple[int, ...]], found: Mapping[str, np.ndarray[Any, Any]]
-) -> None:
-    """Compare saved arrays with the expected names and shapes.
-
-    Raises:
-        CheckpointError: names or shapes differ; one sentence each for missing, unexpected and misshapen arrays.
-    """
-    missing = [name for name in expected if name not in found]
-    extra = [name for name in found if name not in expected]
-    misshapen = [
-        f"{name} is {found[name].shape}, expected {shape}"
-        for name, shape in expected.items()
-        if name in found and found[name].shape != shape
-    ]
-    sentences = []
-    if missing:
-        sentences.append(f"missing: {', '.join(missing)}.")
-    if extra:
-        sentences.append(f"not expected: {', '.join(extra)}.")
-    if misshapen:
-        sentences.append(f"of another shape: {'; '.join(misshapen)}.")
-    if sentences:
-        raise CheckpointError(
-            f"the saved state does not fit {what}. " + " ".join(s[0].upper() + s[1:] for s in sentences)
-        )

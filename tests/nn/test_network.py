@@ -189,7 +189,7 @@ def test_a_state_that_does_not_fit_is_refused_with_missing_extra_and_misshapen_a
         net.load_state(state)
     assert caught.value.message == (
         "the saved arrays do not fit the network. Missing: conv1.bias, batchnorm1.running_var. "
-        "Not in this network: conv9.weight. Of another shape: linear1.weight (5, 7) instead of (5, 6)."
+        "Not expected: conv9.weight. Of another shape: linear1.weight (5, 7) instead of (5, 6)."
     )
     for name, array in net.state().items():
         np.testing.assert_array_equal(array, before[name])  # nothing was loaded, not even the arrays that fit

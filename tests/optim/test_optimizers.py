@@ -177,7 +177,7 @@ def test_loading_names_missing_extra_and_misshapen_arrays_apart() -> None:
         optimizer.load_state_dict(arrays)
     assert "Missing: second_moment." in caught.value.message
     assert "Not expected: velocity." in caught.value.message
-    assert "Of another shape: first_moment is (4,), expected (15,)." in caught.value.message
+    assert "Of another shape: first_moment (4,) instead of (15,)." in caught.value.message
     assert optimizer.step_count == 0
 
 
