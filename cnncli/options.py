@@ -60,10 +60,10 @@ def real(
     name: str,
     value: object,
     *,
-    at_least: float | None = None,
-    above: float | None = None,
-    at_most: float | None = None,
-    below: float | None = None,
+    at_least: float = -math.inf,
+    above: float = -math.inf,
+    at_most: float = math.inf,
+    below: float = math.inf,
 ) -> float:
     """Return a finite number within its bounds; a bool is not a number.
 
@@ -75,13 +75,7 @@ def real(
     if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
         with suppress(OverflowError):
             number = float(value)
-    if not (
-        math.isfinite(number)
-        and (at_least is None or number >= at_least)
-        and (above is None or number > above)
-        and (at_most is None or number <= at_most)
-        and (below is None or number < below)
-    ):
+    if not (math.isfinite(number) and at_least <= number <= at_most and above < number < below):
         raise _refusal(name, _real_range(at_least, above, at_most, below), value)
     return number
 
@@ -213,16 +207,14 @@ def _integer_range(at_least: int, at_most: int | None) -> str:
     return "a positive whole number" if at_least == 1 else "a whole number that is not negative"
 
 
-def _real_range(
-    at_least: float | None, above: float | None, at_most: float | None, below: float | None
-) -> str:
+def _real_range(at_least: float, above: float, at_most: float, below: float) -> str:
     """Return the range in words: "a number from 0 up to but not including 1"."""
-    if at_least is not None and at_most is not None:
+    if math.isfinite(at_least) and math.isfinite(at_most):
         return f"a number from {at_least:g} to {at_most:g}"
-    if at_least is not None and below is not None:
+    if math.isfinite(at_least) and math.isfinite(below):
         return f"a number from {at_least:g} up to but not including {below:g}"
     bounds = {"of at least": at_least, "above": above, "of at most": at_most, "below": below}
-    words = [f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None]
+    words = [f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound)]
     return " ".join(["a number", " and ".join(words)]).strip()
 
 

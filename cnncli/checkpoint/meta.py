@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,16 +69,8 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _is_text_list(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def _is_rows(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
-
-
-def _is_object_or_null(value: object) -> bool:
-    return value is None or isinstance(value, dict)
+def _is_list_of(kind: type, value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
 
 
 _REQUIRED: dict[str, Callable[[object], bool]] = {
@@ -85,7 +78,7 @@ _REQUIRED: dict[str, Callable[[object], bool]] = {
     "sha256": _is_text,
     "config": lambda value: isinstance(value, dict | str),
     "input_shape": _is_shape,
-    "classes": _is_text_list,
+    "classes": partial(_is_list_of, str),
 }
 _OPTIONAL: dict[str, Callable[[object], bool]] = {
     "dataset": _is_text,
@@ -93,8 +86,8 @@ _OPTIONAL: dict[str, Callable[[object], bool]] = {
     "epoch": is_count,
     "step": is_count,
     "global_step": is_count,
-    "best": _is_object_or_null,
-    "history": _is_rows,
+    "best": lambda value: value is None or isinstance(value, dict),
+    "history": partial(_is_list_of, dict),
 }
 
 

@@ -47,6 +47,7 @@ _NPY_HEADER = re.compile(
     rb"\{'descr': '([<|][a-z][0-9])', 'fortran_order': False, "
     rb"'shape': \(((?:[0-9]{1,10}, ?)*(?:[0-9]{1,10})?)\), \} *\n"
 )
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_]+([./-][A-Za-z0-9_]+)*")
 _CHUNK = 1 << 20
 
 
@@ -148,10 +149,8 @@ def read_array(file: BufferedIOBase, member: Member) -> Array:
     dtype, shape, header = _parse_npy_header(file, member)
     try:
         array: Array = np.empty(shape, dtype)
-    except (
-        ValueError,
-        MemoryError,
-    ) as error:  # such as (0, 9999999999, 9999999999): no data, but an impossible array
+    except (ValueError, MemoryError) as error:
+        # such as (0, 9999999999, 9999999999): no data, but an impossible array
         raise NpzError(f"its member {member.name!r} has the impossible shape {shape}") from error
     crc = crc32(header)
     view = _bytes_of(array)
@@ -188,9 +187,8 @@ def _directory(members: list[Member], offset: int) -> bytes:
     for m in members:
         name = m.name.encode("ascii") + b".npy"
         sizes = (m.crc, m.size, m.size, len(name))
-        entries.append(
-            _ENTRY.pack(b"PK\1\2", _MADE_ON_UNIX, _COMMON, *sizes, 0, 0, 0, 0, _RW_R_R, m.start) + name
-        )
+        entry = _ENTRY.pack(b"PK\1\2", _MADE_ON_UNIX, _COMMON, *sizes, 0, 0, 0, 0, _RW_R_R, m.start)
+        entries.append(entry + name)
     directory = b"".join(entries)
     return directory + _END.pack(b"PK\5\6", 0, 0, len(members), len(members), len(directory), offset, 0)
 
@@ -247,9 +245,7 @@ def _bytes_of(array: Array) -> memoryview:
 
 
 def _is_safe_name(name: str) -> bool:
-    return (
-        len(name) <= MAX_NAME_BYTES and re.fullmatch(r"[A-Za-z0-9_]+([./-][A-Za-z0-9_]+)*", name) is not None
-    )
+    return len(name) <= MAX_NAME_BYTES and _SAFE_NAME.fullmatch(name) is not None
 
 
 def _read_at(file: BufferedIOBase, position: int, length: int) -> bytes:

@@ -20,14 +20,16 @@ MAX_DEPTH = 20
 MAX_INTEGER = 2**63 - 1
 
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NULL = re.compile(r"null|Null|NULL|~|")
-_TRUE = re.compile(r"true|True|TRUE")
-_FALSE = re.compile(r"false|False|FALSE")
+_WORDS: dict[str, bool | float | None] = {
+    **dict.fromkeys(("null", "Null", "NULL", "~", "")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
+}
 _DECIMAL = re.compile(r"[-+]?[0-9]+")
 _OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"([-+]?)\.(inf|Inf|INF)")
-_NAN = re.compile(r"\.(nan|NaN|NAN)")
 
 
 def read_yaml(text: str | bytes, locate: Callable[[int], str]) -> tuple[object, dict[KeyPath, int]]:
@@ -102,9 +104,8 @@ class _DocumentReader:
         except (yaml.YAMLError, ValueError, OverflowError):
             # PyYAML does not catch the errors of chr() and int() on "\UFFFFFFFF" and on huge version numbers.
             line = _line(self._loader.get_mark())
-            raise ConfigError(
-                f"{self._locate(line)}: not valid YAML: a character that does not exist"
-            ) from None
+            where = self._locate(line)
+            raise ConfigError(f"{where}: not valid YAML: a character that does not exist") from None
 
     def _syntax_error(self, error: yaml.MarkedYAMLError) -> ConfigError:
         mark = error.problem_mark or error.context_mark
@@ -166,9 +167,8 @@ class _DocumentReader:
         if event.style is None:  # plain: neither quoted nor a block of text
             value = read_scalar(text)
             if isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
-                self._refuse(
-                    event, f"a whole number too large to use: {text[:24]}{'...' if text[24:] else ''}"
-                )
+                shown = text[:24] + ("..." if text[24:] else "")
+                self._refuse(event, f"a whole number too large to use: {shown}")
             return value
         if (bad := _UNPRINTABLE.search(text)) is not None:
             self._refuse(event, f"text with the character {bad.group()!a} in it")
@@ -182,12 +182,8 @@ def read_scalar(text: str) -> bool | int | float | str | None:
         >>> read_scalar("1e-3"), read_scalar("yes"), read_scalar("true")
         (0.001, 'yes', True)
     """
-    if _NULL.fullmatch(text):
-        return None
-    if _TRUE.fullmatch(text):
-        return True
-    if _FALSE.fullmatch(text):
-        return False
+    if text in _WORDS:
+        return _WORDS[text]
     if _DECIMAL.fullmatch(text):
         # Python refuses to convert thousands of digits, and any number that long is out of range.
         return int(text) if len(text) <= 40 else MAX_INTEGER + 1
@@ -197,6 +193,4 @@ def read_scalar(text: str) -> bool | int | float | str | None:
         return float(text)
     if infinite := _INFINITE.fullmatch(text):
         return -math.inf if infinite.group(1) == "-" else math.inf
-    if _NAN.fullmatch(text):
-        return math.nan
     return text

@@ -23,7 +23,7 @@ Allocate = Callable[[int, np.dtype[Any]], FloatArray]
 class Optimizer(ABC):
     """Owns the state of one training run: flat vectors of the same length as the parameters, and a step count.
 
-    A step is one call of `advance()`, then `apply(...)` on every element, in any slices and from any threads. Each
+    A step adds 1 to `step_count`, then calls `apply(...)` on every element, in any slices and from any threads. Each
     element is updated by itself, so slices give the same bits as one call for the whole vector.
 
     Args:
@@ -43,12 +43,8 @@ class Optimizer(ABC):
 
     def step(self, learning_rate: float) -> None:
         """Update all parameters by their gradients."""
-        self.advance()
-        self.apply(self.parameters.values, self.parameters.grads, learning_rate)
-
-    def advance(self) -> None:
-        """Count one more step. Call it once per step, before `apply`."""
         self.step_count += 1
+        self.apply(self.parameters.values, self.parameters.grads, learning_rate)
 
     def apply(
         self,

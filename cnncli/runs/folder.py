@@ -13,7 +13,7 @@ import numpy as np
 from cnncli import locks
 from cnncli.errors import RunError, StorageError
 from cnncli.runs.machine import is_alive, process_identity
-from cnncli.runs.metrics_file import Row, append_row, read_rows, rewrite_rows, truncate_rows
+from cnncli.runs.metrics_file import Row, append_row, read_rows, rewrite_rows
 from cnncli.storage import remove_abandoned, storing, write_text_atomic
 
 STATUSES = ("running", "done", "failed", "interrupted")
@@ -26,7 +26,7 @@ CONTENTS = ("run.json", "config.yaml", "checkpoint")
 _MAX_INFO_BYTES = 4 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)
 class Run:
     """A run folder and the paths of its files.
 
@@ -36,41 +36,18 @@ class Run:
 
     path: Path
 
+    def __post_init__(self) -> None:
+        self.config_path = self.path / "config.yaml"
+        self.info_path = self.path / "run.json"
+        self.metrics_path = self.path / "metrics.csv"
+        self.curves_path = self.path / "curves.png"
+        self.checkpoints = self.path / "checkpoints"
+        self.best_path, self.last_path = self.checkpoints / "best.npz", self.checkpoints / "last.npz"
+        self.eval_dir = self.path / "eval"
+
     @property
     def name(self) -> str:
         return self.path.resolve().name
-
-    @property
-    def config_path(self) -> Path:
-        return self.path / "config.yaml"
-
-    @property
-    def info_path(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def metrics_path(self) -> Path:
-        return self.path / "metrics.csv"
-
-    @property
-    def curves_path(self) -> Path:
-        return self.path / "curves.png"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
-
-    @property
-    def best_path(self) -> Path:
-        return self.checkpoints / "best.npz"
-
-    @property
-    def last_path(self) -> Path:
-        return self.checkpoints / "last.npz"
-
-    @property
-    def eval_dir(self) -> Path:
-        return self.path / "eval"
 
     def read_info(self) -> dict[str, Any]:
         """Return the content of run.json, {} when there is no such file.
@@ -167,15 +144,10 @@ class Run:
         """Replace all rows of metrics.csv in one atomic write; raises StorageError."""
         rewrite_rows(self.metrics_path, rows)
 
-    def truncate_metrics(self, after_epoch: int) -> list[Row]:
-        """Remove the rows after an epoch from metrics.csv, and return the remaining rows."""
-        return truncate_rows(self.metrics_path, after_epoch)
-
     def clear(self) -> None:
         """Remove the files of an earlier run of this name; other files in the folder stay."""
-        for path in (self.info_path, self.config_path, self.metrics_path, self.curves_path):
-            path.unlink(missing_ok=True)
-        for path in (self.best_path, self.last_path):
+        own = (self.info_path, self.config_path, self.metrics_path, self.curves_path)
+        for path in (*own, self.best_path, self.last_path):
             path.unlink(missing_ok=True)
         for path in self.eval_dir.glob("*"):
             if path.suffix in (".json", ".png", ".csv"):

@@ -81,13 +81,6 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
-def truncate_rows(path: Path, after_epoch: int) -> list[Row]:
-    """Remove the rows after an epoch in one atomic write, and return the remaining rows."""
-    rows = [row for row in read_rows(path) if row["epoch"] <= after_epoch]
-    rewrite_rows(path, rows)
-    return rows
-
-
 def _line(row: Mapping[str, Any]) -> str:
     return ",".join(_text(name, row[name]) for name in COLUMNS) + "\n"
 

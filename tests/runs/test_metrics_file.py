@@ -47,14 +47,16 @@ def test_a_row_has_every_column(tmp_path: Path, name: str) -> None:
         create_run(tmp_path).append_metrics(given)
 
 
-def test_truncated_metrics_go_on_without_a_doubled_or_a_lost_row(tmp_path: Path) -> None:
+def test_shortened_metrics_go_on_without_a_doubled_or_a_lost_row(tmp_path: Path) -> None:
     run = create_run(tmp_path)
     for epoch in (1, 2, 3):
         run.append_metrics(row(epoch))
-    assert [left["epoch"] for left in run.truncate_metrics(after_epoch=2)] == [1, 2]
+    run.rewrite_metrics(run.read_metrics()[:2])
+    assert [left["epoch"] for left in run.read_metrics()] == [1, 2]
     run.append_metrics(row(3))
     assert [left["epoch"] for left in run.read_metrics()] == [1, 2, 3]
-    assert run.truncate_metrics(after_epoch=0) == []
+    run.rewrite_metrics([])
+    assert run.read_metrics() == []
     run.append_metrics(row(1))
     assert len(run.read_metrics()) == 1
 

@@ -75,9 +75,8 @@ def download(
         else:
             by_hand = DownloadCall(spec.name, str(data_dir), "FOLDER")
             with Transfer(limits) as transfer:
-                _Fetch(spec, folder, mirrors, force, progress, notify, limits, transfer, by_hand).fetch(
-                    wanted
-                )
+                fetch = _Fetch(spec, folder, mirrors, force, progress, notify, limits, transfer, by_hand)
+                fetch.fetch(wanted)
     return [path for file in spec.files if (path := find_file(file, here))]
 
 

@@ -15,6 +15,8 @@ from cnncli.errors import DataError, DownloadError
 from cnncli.storage import atomic_file, storing
 
 CHUNK = 1 << 20
+# RuntimeError: the file is encrypted, or compressed by a method that zipfile does not know
+_UNPACKING_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError)
 
 
 @dataclass(frozen=True)
@@ -137,9 +139,8 @@ def copy_from_folder(spec: DatasetSpec, files: Sequence[DataFile], source: Path,
     for file, path in found.items():
         problem = file_problem(spec, file, path)
         if problem is not None:
-            raise DownloadError(
-                f"{path} {problem}", f"it has to be {file.name} of {spec.title}, or that file unpacked"
-            )
+            hint = f"it has to be {file.name} of {spec.title}, or that file unpacked"
+            raise DownloadError(f"{path} {problem}", hint)
         target = final_path(file, folder, gzipped=is_gzipped(path))
         if not (target.exists() and target.samefile(path)):
             with open(path, "rb") as original, atomic_file(target) as copy:
@@ -173,9 +174,8 @@ def extract(spec: DatasetSpec, files: Sequence[DataFile], zip_path: Path, folder
                 while block := packed.read(CHUNK):
                     left -= len(block)
                     if left < 0:
-                        raise DownloadError(
-                            f"{member} in {zip_path} is larger than {max_bytes(file):,} bytes"
-                        )
+                        found = f"{member} in {zip_path}"
+                        raise DownloadError(f"{found} is larger than {max_bytes(file):,} bytes")
                     copy.write(block)
                 copy.flush()
                 problem = file_problem(spec, file, Path(copy.name))
@@ -183,13 +183,6 @@ def extract(spec: DatasetSpec, files: Sequence[DataFile], zip_path: Path, folder
                     raise DownloadError(f"{member} in {zip_path} {problem}")
         except KeyError as error:
             raise DownloadError(f"{zip_path} holds no {member}") from error
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            RuntimeError,
-            NotImplementedError,
-            OSError,
-        ) as error:
+        except _UNPACKING_ERRORS as error:
             raise DownloadError(f"{zip_path} cannot be unpacked: {error}") from error
         remove_preferred_copies(file, target)

@@ -51,7 +51,7 @@ class TransferError(Exception):
         retry: whether the same address may succeed later.
     """
 
-    def __init__(self, reason: str, *, retry: bool) -> None:
+    def __init__(self, reason: str, *, retry: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry = retry
@@ -93,7 +93,7 @@ class Transfer:
             problem = find_problem()
         if problem is not None:
             part.restart()
-            raise TransferError(f"what it sent {problem}", retry=False)
+            raise TransferError(f"what it sent {problem}")
 
     def _get(self, url: str, part: PartFile, most_bytes: int, bar: Any) -> bool:
         """Request an address until the file is complete; return whether that took several requests.
@@ -115,7 +115,7 @@ class Transfer:
                     raise
             if failures:
                 time.sleep(self._limits.backoff * 2 ** (failures - 1))
-        raise TransferError(f"the connection broke {self._limits.requests} times", retry=False)
+        raise TransferError(f"the connection broke {self._limits.requests} times")
 
     def _request(self, url: str, part: PartFile, most_bytes: int, bar: Any) -> None:
         """Append the bytes of one response."""
@@ -142,15 +142,13 @@ class Transfer:
                 if not block:
                     break
                 if part.size + len(block) > most_bytes:
-                    raise TransferError(f"it sends more than {most_bytes:,} bytes", retry=False)
+                    raise TransferError(f"it sends more than {most_bytes:,} bytes")
                 part.append(block)
                 bar.update(len(block))
                 came, seconds = came + len(block), time.monotonic() - since
                 if seconds > self._limits.read:
                     if came < self._limits.slowest * seconds:
-                        raise TransferError(
-                            f"it sends only {came / seconds:.0f} bytes per second", retry=False
-                        )
+                        raise TransferError(f"it sends only {came / seconds:.0f} bytes per second")
                     since, came = time.monotonic(), 0
         if total is not None and part.size != total:
             raise TransferError(f"the connection ended after {part.size:,} of {total:,} bytes", retry=True)
@@ -161,26 +159,23 @@ class Transfer:
         cause = getattr(cause, "reason", None) or cause
         match error:
             case requests.ConnectTimeout():
-                return TransferError(f"no connection within {self._limits.connect:g} s", retry=False)
+                return TransferError(f"no connection within {self._limits.connect:g} s")
             case requests.Timeout() | urllib3.exceptions.ReadTimeoutError():
                 return TransferError(f"nothing came for {self._limits.read:g} s", retry=True)
             case requests.exceptions.SSLError() | urllib3.exceptions.SSLError():
-                return TransferError(f"no safe connection: {cause}", retry=False)
+                return TransferError(f"no safe connection: {cause}")
             case requests.exceptions.ProxyError():
-                return TransferError("the proxy does not let the request through", retry=False)
+                return TransferError("the proxy does not let the request through")
             case requests.TooManyRedirects():
-                return TransferError("it redirects in a circle", retry=False)
+                return TransferError("it redirects in a circle")
         match cause:
             case urllib3.exceptions.NameResolutionError():
-                return TransferError("its name cannot be found; is there a network?", retry=False)
+                return TransferError("its name cannot be found; is there a network?")
             case urllib3.exceptions.NewConnectionError():
-                return TransferError(f"no connection: {str(cause).rpartition('] ')[2]}", retry=False)
-        broken = isinstance(error, requests.ConnectionError) or not isinstance(
-            error, requests.RequestException
-        )
-        return TransferError(
-            "the connection broke" if broken else f"no request is possible: {error}", retry=broken
-        )
+                return TransferError(f"no connection: {str(cause).rpartition('] ')[2]}")
+        if isinstance(error, requests.RequestException) and not isinstance(error, requests.ConnectionError):
+            return TransferError(f"no request is possible: {error}")
+        return TransferError("the connection broke", retry=True)
 
 
 def _accept(response: requests.Response, part: PartFile, most_bytes: int) -> int | None:
@@ -205,7 +200,5 @@ def _accept(response: requests.Response, part: PartFile, most_bytes: int) -> int
         return None
     total = start + int(length)
     if total > most_bytes:
-        raise TransferError(
-            f"it announces {total:,} bytes, no more than {most_bytes:,} are possible", retry=False
-        )
+        raise TransferError(f"it announces {total:,} bytes, no more than {most_bytes:,} are possible")
     return total

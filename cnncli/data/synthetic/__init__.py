@@ -1,1 +1,1 @@
-"""The built-in set of digits: draw.py has `make_synthetic` and `render_digit`, strokes.py the stroke models."""
+"""The built-in set of digits: draw.py has `make_synthetic`, strokes.py the stroke models."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
 
 from cnncli.data.dataset import SYNTHETIC, Dataset, Split, pixel_statistics
 from cnncli.data.synthetic.strokes import STROKE_VARIANTS, StrokeVariant, control_points, spline
@@ -95,36 +94,6 @@ def draw_digits(
                 chunk = of_variant[start : start + _CHUNK]
                 images[chunk] = _draw_images(variant, len(chunk), rng, style)
     return images
-
-
-def render_digit(digit: int, size: int, rng: np.random.Generator, pen: float | None = None) -> ByteArray:
-    """Draw a large picture of one digit, bright on black, which is not in the form of MNIST.
-
-    Args:
-        digit: 0 to 9.
-        size: height and width of the picture in pixels; the longer side of the digit is 0.8 of it.
-        rng: draws the variant and its distortions.
-        pen: width of the stroke in pixels; size / 11 by default.
-
-    Returns:
-        (size, size), uint8.
-
-    Example:
-        >>> render_digit(7, 300, np.random.default_rng(1)).shape
-        (300, 300)
-    """
-    oversampling = 3  # drawn larger by this factor, then averaged to get smooth edges
-    variant = STROKE_VARIANTS[digit][_choose(digit, 1, rng)[0]]
-    curve = _write(variant, 1, rng, DEFAULT_STYLE, points=4 * size)[0]  # (P, 2)
-    low, high = curve.min(axis=0), curve.max(axis=0)
-    large = size * oversampling
-    curve = (curve - (low + high) / 2) * (0.8 * size * oversampling / (high - low).max()) + large / 2
-    radius = (size / 11 if pen is None else pen) * oversampling / 2
-    picture = Image.new("L", (large, large))
-    draw = ImageDraw.Draw(picture)
-    for x, y in curve.tolist():
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
-    return np.asarray(picture.reduce(oversampling))
 
 
 def _choose(digit: int, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:

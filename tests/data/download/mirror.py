@@ -229,7 +229,6 @@ def small_set(
                 array.shape,
                 sha256(gzip.decompress(packed)) if content_hashes else None,
                 sha256(packed) if published_hashes else None,
-                len(packed),
             )
         )
         published[file_name], arrays[split, kind] = packed, array

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnncli.data.synthetic.draw import draw_digits, make_synthetic, render_digit
+from cnncli.data.synthetic.draw import draw_digits, make_synthetic
 from cnncli.data.synthetic.strokes import STROKE_VARIANTS, StrokeVariant, control_points, spline
 
 
@@ -77,21 +77,6 @@ def test_labels_decide_which_digit_is_drawn():
     middle = images[:, 10:18, 13:15].mean(axis=(1, 2))
     assert middle[:40].mean() < 40 < 120 < middle[40:].mean()  # a nought is hollow, a one is not
     assert draw_digits(np.array([], np.int64), rng).shape == (0, 28, 28)
-
-
-@pytest.mark.parametrize("digit", STROKE_VARIANTS)
-def test_every_digit_can_be_drawn_large(digit):
-    picture = render_digit(digit, 150, np.random.default_rng(digit))
-    assert picture.shape == (150, 150)
-    rows, columns = np.flatnonzero(picture.any(axis=1)), np.flatnonzero(picture.any(axis=0))
-    assert max(np.ptp(rows), np.ptp(columns)) == pytest.approx(0.8 * 150 + 150 / 11, abs=4)
-    assert not picture[:2].any()
-
-
-def test_the_pen_of_a_large_digit_has_its_width():
-    rng = np.random.default_rng
-    thin, thick = render_digit(1, 200, rng(4), pen=1.5), render_digit(1, 200, rng(4), pen=20)
-    assert thick.mean() > 8 * thin.mean() > 0
 
 
 def test_ten_digits_in_several_ways():
