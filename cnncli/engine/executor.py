@@ -1,20 +1,19 @@
 """The interface that every executor of a network implements, and the checks that all of them share."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from cnncli.engine.profile import Clock
 from cnncli.errors import DivergenceError, ModelError
+from cnncli.nn.network import Network
+from cnncli.nn.parameters import FlatParameters
 from cnncli.optim.clipping import clip_gradients
+from cnncli.optim.optimizers import Optimizer
 from cnncli.types import FloatArray, IntArray, Shape
-
-if TYPE_CHECKING:
-    from cnncli.nn.network import Network
-    from cnncli.nn.parameters import FlatParameters
-    from cnncli.optim.optimizers import Optimizer
 
 Key = tuple[int, int, int]
 """(seed, epoch, step): every random draw for a batch is a pure function of these three."""
@@ -72,16 +71,23 @@ class BatchSource(Protocol):
         """
 
 
-class Executor(Protocol):
-    """Runs one network, by its plain layers or by a compiled plan over the same parameters."""
+class Executor(ABC):
+    """Runs one network, by its plain layers or by a compiled plan over the same parameters.
 
-    @property
-    def network(self) -> "Network":
-        """The network whose parameters and buffers are read and written."""
+    Args:
+        network: whose parameters and buffers are read and written.
+        clock: measures the parts of every training step.
+    """
 
+    def __init__(self, network: Network, clock: Clock | None = None) -> None:
+        self.network = network
+        self._clock = clock or Clock()
+
+    @abstractmethod
     def forward(self, x: FloatArray) -> FloatArray:
         """Return the logits (N, K) of x (N, C, H, W) in evaluation mode."""
 
+    @abstractmethod
     def loss_and_gradients(
         self, x: FloatArray, labels: IntArray, *, key: Key = (0, 1, 0), label_smoothing: float = 0.0
     ) -> BatchResult:
@@ -94,8 +100,9 @@ class Executor(Protocol):
             label_smoothing: the share of every target that is spread evenly over the classes.
         """
 
+    @abstractmethod
     def train_step(
-        self, x: FloatArray, labels: IntArray, optimizer: "Optimizer", settings: StepSettings, *, key: Key
+        self, x: FloatArray, labels: IntArray, optimizer: Optimizer, settings: StepSettings, *, key: Key
     ) -> BatchResult:
         """Run one batch and update the parameters.
 
@@ -103,8 +110,9 @@ class Executor(Protocol):
             DivergenceError: the loss or a gradient is not finite; the parameters are unchanged.
         """
 
+    @abstractmethod
     def train_batch(
-        self, batches: BatchSource, optimizer: "Optimizer", settings: StepSettings, *, key: Key
+        self, batches: BatchSource, optimizer: Optimizer, settings: StepSettings, *, key: Key
     ) -> BatchResult:
         """Do the same as `train_step` for the batch that key names; every worker prepares its part of it.
 
@@ -113,14 +121,14 @@ class Executor(Protocol):
             ModelError: the images or labels do not fit the network.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - the plain executor has nothing to release
         """Release workers and memory; the network stays usable."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 DIVERGENCE_HINT = (
@@ -128,7 +136,7 @@ DIVERGENCE_HINT = (
 )
 
 
-def check_finite(loss: float, parameters: "FlatParameters") -> None:
+def check_finite(loss: float, parameters: FlatParameters) -> None:
     """Raise DivergenceError when the loss or a gradient is not a finite number, naming the tensor.
 
     One dot product covers all gradients. Only when it is not finite are the tensors searched one by one, from the
@@ -144,7 +152,7 @@ def check_finite(loss: float, parameters: "FlatParameters") -> None:
 
 
 def update_parameters(
-    parameters: "FlatParameters", optimizer: "Optimizer", settings: StepSettings, result: BatchResult
+    parameters: FlatParameters, optimizer: Optimizer, settings: StepSettings, result: BatchResult
 ) -> BatchResult:
     """Clip the gradients in `parameters.grads`, update all parameters, and return the result with the gradient norm.
 
@@ -167,14 +175,14 @@ def images_in_step(batches: BatchSource, step: int) -> int:
     return count
 
 
-def check_source(batches: BatchSource, network: "Network") -> None:
+def check_source(batches: BatchSource, network: Network) -> None:
     """Raise ModelError when a network cannot be trained on these batches."""
     if batches.input_shape != network.input_shape:
         raise ModelError(f"the network takes {network.input_shape}, found images of {batches.input_shape}")
     check_labels(batches.labels, network)
 
 
-def check_labels(labels: IntArray, network: "Network") -> None:
+def check_labels(labels: IntArray, network: Network) -> None:
     """Raise ModelError when there is a label that the network has no output for."""
     classes = network.output_shape[0]
     if labels.min() < 0 or labels.max() >= classes:

@@ -3,48 +3,38 @@
 The calling process runs all lines of this file.
 """
 
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
-
 import numpy as np
 
 from cnncli.engine.executor import (
     BatchResult,
     BatchSource,
+    Executor,
     Key,
     StepSettings,
     check_source,
     images_in_step,
     update_parameters,
 )
-from cnncli.engine.profile import Clock, NoClock
+from cnncli.engine.profile import Clock
 from cnncli.nn.layers import Mode
 from cnncli.nn.losses import cross_entropy
+from cnncli.nn.network import Network
+from cnncli.optim.optimizers import Optimizer
 from cnncli.randomness import stream
 from cnncli.types import FloatArray, IntArray
 
-if TYPE_CHECKING:
-    from cnncli.nn.network import Network
-    from cnncli.optim.optimizers import Optimizer
 
-
-class PlainExecutor:
+class PlainExecutor(Executor):
     """The reference for every faster executor: it calls the network's own forward and backward."""
 
-    def __init__(self, network: "Network", *, clock: Clock | None = None) -> None:
-        self._network = network
-        self._clock = clock or NoClock()
+    def __init__(self, network: Network, *, clock: Clock | None = None) -> None:
+        super().__init__(network, clock)
         self._timed = clock is not None
         self._batches: BatchSource | None = None  # the last one that passed `check_source`
 
-    @property
-    def network(self) -> "Network":
-        """The network whose parameters and buffers are read and written."""
-        return self._network
-
     def forward(self, x: FloatArray) -> FloatArray:
         """Return the logits (N, K) of x (N, C, H, W) in evaluation mode."""
-        return self._network.forward(self._cast(x))
+        return self.network.forward(x)
 
     def loss_and_gradients(
         self, x: FloatArray, labels: IntArray, *, key: Key = (0, 1, 0), label_smoothing: float = 0.0
@@ -52,14 +42,14 @@ class PlainExecutor:
         """Run forward and backward in training mode; see `Executor.loss_and_gradients`."""
         seed, epoch, step = key
         rng = stream(seed, "dropout", epoch, step)
-        run = self._timed_loss_and_gradients if self._timed else self._network.loss_and_gradients
+        run = self._timed_loss_and_gradients if self._timed else self.network.loss_and_gradients
         # The loss reports a diverging batch, so NumPy need not warn about it.
         with np.errstate(over="ignore", invalid="ignore"):
-            loss, logits = run(self._cast(x), labels, rng=rng, label_smoothing=label_smoothing)
+            loss, logits = run(x, labels, rng=rng, label_smoothing=label_smoothing)
         return BatchResult(float(loss), int((logits.argmax(axis=1) == labels).sum()))
 
     def train_step(
-        self, x: FloatArray, labels: IntArray, optimizer: "Optimizer", settings: StepSettings, *, key: Key
+        self, x: FloatArray, labels: IntArray, optimizer: Optimizer, settings: StepSettings, *, key: Key
     ) -> BatchResult:
         """Run one batch and update the parameters.
 
@@ -67,12 +57,12 @@ class PlainExecutor:
             DivergenceError: the loss or a gradient is not finite; the parameters are unchanged.
         """
         result = self.loss_and_gradients(x, labels, key=key, label_smoothing=settings.label_smoothing)
-        result = update_parameters(self._network.parameters, optimizer, settings, result)
+        result = update_parameters(self.network.parameters, optimizer, settings, result)
         self._clock.stop("optimizer")
         return result
 
     def train_batch(
-        self, batches: BatchSource, optimizer: "Optimizer", settings: StepSettings, *, key: Key
+        self, batches: BatchSource, optimizer: Optimizer, settings: StepSettings, *, key: Key
     ) -> BatchResult:
         """Prepare the batch that key names, and train on it with `train_step`.
 
@@ -81,12 +71,12 @@ class PlainExecutor:
             ModelError: the images or labels do not fit the network.
         """
         if batches is not self._batches:
-            check_source(batches, self._network)
+            check_source(batches, self.network)
             self._batches = batches
         self._clock.start()
         _, epoch, step = key
         count = images_in_step(batches, step)
-        x = np.empty((count, *batches.input_shape), self._network.dtype)
+        x = np.empty((count, *batches.input_shape), self.network.dtype)
         labels = np.empty(count, np.int64)
         batches.write(epoch, step, slice(0, count), x, labels)
         self._clock.stop("prepare the batch")
@@ -96,8 +86,9 @@ class PlainExecutor:
         self, x: FloatArray, labels: IntArray, *, rng: np.random.Generator, label_smoothing: float
     ) -> tuple[float, FloatArray]:
         """Do the same as `Network.loss_and_gradients`, and measure the time of every layer."""
-        layers = list(zip(self._network.names, self._network.layers, strict=True))
+        layers = list(zip(self.network.names, self.network.layers, strict=True))
         mode = Mode(training=True, rng=rng)
+        x = np.asarray(x, self.network.dtype)
         self._clock.start()
         for name, layer in layers:
             x = layer.forward(x, mode)
@@ -108,17 +99,3 @@ class PlainExecutor:
             dy = layer.backward(dy)
             self._clock.stop(name, backward=True)
         return loss, x
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _cast(self, x: FloatArray) -> FloatArray:
-        return np.asarray(x, dtype=self._network.dtype)

@@ -1,17 +1,16 @@
 """Measures the time that each part of a training step takes.
 
-A `StepClock` measures the caller, which is worker 0. All other workers have a `NoClock`.
+A `StepClock` measures the caller, which is worker 0. All other workers have a plain `Clock`.
 """
 
 from time import perf_counter
-from typing import Protocol
 
 WAITING = "waiting for the other shards"
 """The time of a shard at a barrier. A worker that runs several shards runs the others in this time."""
 
 
-class Clock(Protocol):
-    """Measures the time from `start`, or from the last `stop`, to the next `stop`."""
+class Clock:
+    """Measures the time from `start`, or from the last `stop`, to the next `stop`; this one measures nothing."""
 
     def start(self) -> None:
         """Begin to measure."""
@@ -20,17 +19,7 @@ class Clock(Protocol):
         """Add the time since the last `start` or `stop` to one part of the step."""
 
 
-class NoClock:
-    """Measures nothing."""
-
-    def start(self) -> None:
-        """Do nothing."""
-
-    def stop(self, part: str, *, backward: bool = False) -> None:
-        """Do nothing."""
-
-
-class StepClock:
+class StepClock(Clock):
     """Adds up seconds for each part of a step: the layers that a kernel covers, or a name such as "optimizer"."""
 
     def __init__(self) -> None:
@@ -38,11 +27,9 @@ class StepClock:
         self._last = 0.0
 
     def start(self) -> None:
-        """Begin to measure."""
         self._last = perf_counter()
 
     def stop(self, part: str, *, backward: bool = False) -> None:
-        """Add the time since the last `start` or `stop` to one part of the step."""
         now = perf_counter()
         key = (part, "backward" if backward else "forward")
         self.seconds[key] = self.seconds.get(key, 0.0) + now - self._last

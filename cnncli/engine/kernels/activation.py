@@ -19,12 +19,6 @@ from cnncli.types import FloatArray
 class _Elementwise(Kernel):
     """y = f(x), written over x, and dx = dy · slope, where the slope dy/dx is a function of y."""
 
-    layer: ClassVar[type[Layer]]
-
-    @classmethod
-    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
-        return int(isinstance(nodes[0].layer, cls.layer))
-
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)
         self.shape = transposed_shape(nodes[0].input_shape, workload.images)

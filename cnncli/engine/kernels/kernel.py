@@ -24,6 +24,7 @@ from cnncli.engine.kernels.layout import (
 )
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.tape import Tape
+from cnncli.nn.layers import Layer
 from cnncli.types import FloatArray, Shape
 
 
@@ -86,10 +87,13 @@ class Kernel(ABC):
     description: ClassVar[str]
     """A one-line description, for `cnn inspect --plan`."""
 
+    layer: ClassVar[type[Layer]]
+    """The only layer that this kernel covers; needed where `match` is not overridden."""
+
     @classmethod
-    @abstractmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
         """Return how many of the first nodes this kernel can cover, or 0."""
+        return int(isinstance(nodes[0].layer, cls.layer))
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         self.nodes = tuple(nodes)

@@ -154,10 +154,7 @@ class AvgPool(_Pool):
 
     description: ClassVar[str] = "average pool of any window"
     padding_value = 0.0
-
-    @classmethod
-    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
-        return int(isinstance(nodes[0].layer, AvgPool2D))
+    layer = AvgPool2D
 
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self.y
@@ -190,10 +187,7 @@ class GlobalAvg(Kernel):
     """The mean of each channel, (H, W, N, C) -> (N, C)."""
 
     description: ClassVar[str] = "global average pool"
-
-    @classmethod
-    def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
-        return int(isinstance(nodes[0].layer, GlobalAvgPool))
+    layer = GlobalAvgPool
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)

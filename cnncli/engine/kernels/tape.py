@@ -98,14 +98,7 @@ class Tape:
         self.record(np.matmul, a, b, out)
 
 
-_SIGNS = {
-    "matmul": " @ ",
-    "add": " + ",
-    "subtract": " - ",
-    "multiply": " * ",
-    "greater": " > ",
-    "equal": " == ",
-}
+_SIGNS = {"matmul": "@", "add": "+", "subtract": "-", "multiply": "*", "greater": ">", "equal": "=="}
 
 
 def _line(call: "partial[object]") -> str:
@@ -113,7 +106,8 @@ def _line(call: "partial[object]") -> str:
     function, arguments = call.func, [_text(value) for value in (*call.args, *call.keywords.values())]
     owner, name = getattr(function, "__self__", None), function.__name__
     if isinstance(function, np.ufunc):
-        return f"{name} {_SIGNS.get(name, ', ').join(arguments[:-1])} -> {arguments[-1]}"
+        sign = f" {_SIGNS[name]} " if name in _SIGNS else ", "
+        return f"{name} {sign.join(arguments[:-1])} -> {arguments[-1]}"
     if function is np.copyto:
         return f"copy {arguments[1]} -> {arguments[0]}"
     if isinstance(owner, np.ndarray):

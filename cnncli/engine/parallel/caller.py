@@ -7,14 +7,14 @@ not matter: the weights are the same to the bit.
 """
 
 import logging
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 
 from cnncli.engine.executor import (
     BatchResult,
     BatchSource,
+    Executor,
     Key,
     StepSettings,
     check_labels,
@@ -28,7 +28,7 @@ from cnncli.engine.parallel.shard import ShardRunner, Task, sum_gradients
 from cnncli.engine.parallel.shared_memory import PrivateMemory, SharedArrays, SharedMemory, move_network
 from cnncli.engine.parallel.worker_pool import InlinePool, ThreadPool, WorkerPool
 from cnncli.engine.plan.shard_plan import ShardPlan
-from cnncli.engine.profile import WAITING, Clock, NoClock
+from cnncli.engine.profile import WAITING, Clock
 from cnncli.errors import ModelError
 from cnncli.nn.layers import BatchNorm
 from cnncli.nn.network import Network
@@ -50,7 +50,7 @@ def can_compile(network: Network) -> bool:
     )
 
 
-class FastExecutor:
+class FastExecutor(Executor):
     """Runs a network of float32 parameters by compiled plans.
 
     Args:
@@ -73,16 +73,15 @@ class FastExecutor:
         pool: Literal["auto", "threads", "processes"] = "auto",
         clock: Clock | None = None,
     ) -> None:
+        super().__init__(network, clock)
         self._pool: WorkerPool | None = None
         self._blas_limits: Any = None
-        self._network = network
         self.shards = default_shards() if shards is None else shards
         self.workers = min(default_workers() if workers == "auto" else workers, self.shards)
         self.processes = self.workers > 1 and (can_fork() if pool == "auto" else pool == "processes")
         if self.processes and (obstacle := obstacle_to_processes()):
             log.warning("the workers are threads, which are slower than processes: %s", obstacle)
             self.processes = False
-        self._clock = clock or NoClock()
         image_bytes = 4 * int(np.prod(network.input_shape))
         self._allocate(max(batch_size, min(_INFERENCE_IMAGES, 16_000_000 // image_bytes)))
 
@@ -90,22 +89,17 @@ class FastExecutor:
         """Allocate all shared arrays, for batches of up to `images` images."""
         self._memory = SharedMemory() if self.processes else PrivateMemory()
         if self.processes:
-            move_network(self._network, self._memory)
+            move_network(self.network, self._memory)
         self._capacity = images
-        self._arrays = SharedArrays.allocate(self._memory, self._network, images, self.shards)
+        self._arrays = SharedArrays.allocate(self._memory, self.network, images, self.shards)
         self._runner = ShardRunner(
-            self._network, self._arrays, shards=self.shards, workers=self.workers, clock=self._clock
+            self.network, self._arrays, shards=self.shards, workers=self.workers, clock=self._clock
         )
-
-    @property
-    def network(self) -> Network:
-        """The network whose parameters and buffers are read and written."""
-        return self._network
 
     def forward(self, x: FloatArray) -> FloatArray:
         """Return the logits (N, K) of x (N, C, H, W) in evaluation mode."""
         x = self._checked(x)
-        logits = np.empty((len(x), *self._network.output_shape), np.float32)
+        logits = np.empty((len(x), *self.network.output_shape), np.float32)
         size = min(self._capacity, _INFERENCE_IMAGES)
         for start in range(0, len(x), size):
             part = slice(start, min(start + size, len(x)))
@@ -149,7 +143,7 @@ class FastExecutor:
         self._clock.start()
         images = images_in_step(batches, key[2])
         if batches is not self._runner.batches:
-            check_source(batches, self._network)
+            check_source(batches, self.network)
             self._reserve(batches.batch_size)
         self._share(optimizer, batches)
         return self._step(Task("batch", images, key, settings, optimizer.step_count + 1), optimizer)
@@ -166,14 +160,6 @@ class FastExecutor:
             self._blas_limits = None
         self._runner.plans.clear()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def __del__(self) -> None:
         if hasattr(self, "_runner"):
             self.close()
@@ -186,7 +172,7 @@ class FastExecutor:
         if not self._arrays.all_finite(active):
             # The workers left the parameters alone. Either the batch diverged, or only the square of a large
             # gradient overflowed: then the caller does the update.
-            parameters = self._network.parameters
+            parameters = self.network.parameters
             with np.errstate(over="ignore", invalid="ignore"):
                 sum_gradients(self._arrays, active, slice(0, parameters.size), parameters.grads)
             return update_parameters(parameters, optimizer, task.settings, result)
@@ -197,14 +183,13 @@ class FastExecutor:
 
     def _result(self, images: int) -> BatchResult:
         active = self._runner.active(images)
-        return BatchResult(
-            float(self._arrays.losses[:active].sum()), int(self._arrays.correct[:active].sum())
-        )
+        losses, correct = self._arrays.losses[:active], self._arrays.correct[:active]
+        return BatchResult(float(losses.sum()), int(correct.sum()))
 
     def _checked(self, x: FloatArray) -> FloatArray:
         x = np.asarray(x, np.float32)
-        if x.shape[1:] != self._network.input_shape:
-            raise ModelError(f"the network takes {self._network.input_shape}, found a batch of {x.shape}")
+        if x.shape[1:] != self.network.input_shape:
+            raise ModelError(f"the network takes {self.network.input_shape}, found a batch of {x.shape}")
         return x
 
     def _copy_in(self, x: FloatArray, labels: IntArray) -> None:
@@ -212,7 +197,7 @@ class FastExecutor:
         x = self._checked(x)
         if len(x) != len(labels) or not len(x):
             raise ModelError(f"a batch needs as many labels as images, found {len(labels)} and {len(x)}")
-        check_labels(labels, self._network)
+        check_labels(labels, self.network)
         self._reserve(len(x))
         self._arrays.x[: len(x)] = x
         self._arrays.labels[: len(x)] = labels
@@ -245,10 +230,8 @@ class FastExecutor:
 
             # Every worker has a core to itself, so BLAS must not start threads of its own.
             self._blas_limits = self._blas_limits or threadpool_limits(1, "blas")
-            if self.workers == 1:
-                self._pool = InlinePool(self._runner.run)
-            else:
-                self._pool = (ProcessPool if self.processes else ThreadPool)(self.workers, self._runner.run)
+            pool = InlinePool if self.workers == 1 else ProcessPool if self.processes else ThreadPool
+            self._pool = pool(self.workers, self._runner.run)
         self._pool.run(task, self._runner.active(task.images))
 
     def _close_pool(self) -> None:

@@ -26,9 +26,8 @@ def available_cores() -> int:
 
 def default_workers() -> int:
     """Return the number of workers that "auto" means: the available cores, or OMP_NUM_THREADS if that is lower."""
-    asked = (
-        os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    )  # "4,2" has a number for each level
+    # "4,2" has a number for each level
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     limit = int(asked) if asked.isascii() and asked.isdigit() else 0
     return min(available_cores(), limit) if limit > 0 else available_cores()
 

@@ -16,7 +16,7 @@ from cnncli.engine.kernels.kernel import LayerGenerators
 from cnncli.engine.parallel.shared_memory import SharedArrays
 from cnncli.engine.plan.batchnorm_sums import SumExchange
 from cnncli.engine.plan.shard_plan import ShardPlan, no_generators
-from cnncli.engine.profile import WAITING, Clock, NoClock
+from cnncli.engine.profile import WAITING, Clock
 from cnncli.nn.network import Network
 from cnncli.optim.optimizers import Optimizer
 from cnncli.randomness import stream
@@ -100,7 +100,7 @@ class ShardRunner:
         planned_rows, plan = self.plans.get((shard, training), (None, None))
         if plan is None or planned_rows != rows:
             self.plans.pop((shard, training), None)  # releases its memory before the new plan takes any
-            clock = self._clock if training and shard == 0 else NoClock()
+            clock = self._clock if training and shard == 0 else Clock()
             plan = ShardPlan(self.network, self.arrays.x[rows], training=training, clock=clock)
             self.plans[shard, training] = rows, plan
         return plan

@@ -166,10 +166,8 @@ class WorkerPool(ABC):
                     continue
                 self._state[worker] = _CANCELLED
             except BaseException as error:
-                _write(
-                    self._errors[worker - 1],
-                    error if isinstance(error, CnnError) else traceback.format_exc(),
-                )
+                reason = error if isinstance(error, CnnError) else traceback.format_exc()
+                _write(self._errors[worker - 1], reason)
                 self._state[worker] = _FAILED
                 arrived.release()
 
@@ -191,9 +189,6 @@ class WorkerPool(ABC):
 class InlinePool(WorkerPool):
     """No workers but the caller."""
 
-    def __init__(self, function: WorkerFunction) -> None:
-        super().__init__(1, function)
-
     def _launch(self, worker: int) -> None:
         raise AssertionError("there is only the caller")
 
@@ -212,11 +207,9 @@ class ThreadPool(WorkerPool):
         super().__init__(workers, function)
 
     def _launch(self, worker: int) -> None:
-        thread = threading.Thread(
-            target=self._serve, args=(worker,), name=f"cnn-worker-{worker}", daemon=True
-        )
-        self._threads[worker] = thread
-        thread.start()
+        name = f"cnn-worker-{worker}"
+        self._threads[worker] = threading.Thread(target=self._serve, args=(worker,), name=name, daemon=True)
+        self._threads[worker].start()
 
     def _alive(self, worker: int) -> bool:
         return self._threads[worker].is_alive()

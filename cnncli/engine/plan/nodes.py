@@ -1,5 +1,7 @@
 """Turns a network into the nodes that kernels cover; in inference, BatchNorm is folded into the layer before it."""
 
+from dataclasses import replace
+
 from cnncli.engine.kernels.node import Node
 from cnncli.nn.layers import BatchNorm, Conv2D, Linear
 from cnncli.nn.network import Network
@@ -16,15 +18,9 @@ def nodes_of(network: Network, *, training: bool) -> list[Node]:
         output = network.shapes[index]
         if not training and layer.kind == "dropout":
             continue
-        last = nodes[-1] if nodes else None
-        if (
-            not training
-            and isinstance(layer, BatchNorm)
-            and last is not None
-            and last.folded is None
-            and isinstance(last.layer, Conv2D | Linear)
-        ):
-            nodes[-1] = Node(last.index, last.name, last.layer, last.input_shape, output, folded=layer)
+        takes_norm = bool(nodes) and nodes[-1].folded is None and isinstance(nodes[-1].layer, Conv2D | Linear)
+        if not training and isinstance(layer, BatchNorm) and takes_norm:
+            nodes[-1] = replace(nodes[-1], output_shape=output, folded=layer)
         else:
             nodes.append(Node(index, name, layer, shape, output))
         shape = output

@@ -144,7 +144,7 @@ def _running(pid):
 
 
 def test_a_single_worker_needs_no_pool():
-    pool = InlinePool(two_steps)
+    pool = InlinePool(1, two_steps)
     pool.run("fine", 1)
     with pytest.raises(DataError):
         pool.run(("fail late", 0), 1)

@@ -10,7 +10,7 @@ from cnncli.engine.parallel.caller import FastExecutor
 from cnncli.engine.plan.micro_batch_sizes import micro_batch_sizes
 from cnncli.engine.plan.nodes import nodes_of
 from cnncli.engine.plan.shard_plan import ShardPlan
-from cnncli.engine.profile import NoClock
+from cnncli.engine.profile import Clock
 from cnncli.nn.build import build_network
 from tests.engine.oracle import SameMasks, batch, distance, margin, twins
 
@@ -103,7 +103,7 @@ def test_every_image_is_in_one_slot_of_every_stage(images, monkeypatch):
     monkeypatch.setattr(sizes_module, "_KERNEL_BYTES", 20_000)
     network = build_network(NETWORKS["winograd"], (2, 17, 15), rng=np.random.default_rng(0))
     x = np.zeros((images, 2, 17, 15), np.float32)
-    plan = ShardPlan(network, x, training=True, clock=NoClock())
+    plan = ShardPlan(network, x, training=True, clock=Clock())
     for stage in plan.stages:
         rows = [group.rows(slot) for group in stage.micro_batches for slot in range(group.slots)]
         assert [i for part in rows for i in range(part.start, part.stop)] == list(range(images))
@@ -123,7 +123,7 @@ def test_every_image_is_in_one_slot_of_every_stage(images, monkeypatch):
 )
 def test_images_are_laid_out_as_the_next_convolution_reads_them(model, image_major):
     network = build_network(model, (2, 17, 15), rng=np.random.default_rng(0))
-    plan = ShardPlan(network, np.zeros((4, 2, 17, 15), np.float32), training=True, clock=NoClock())
+    plan = ShardPlan(network, np.zeros((4, 2, 17, 15), np.float32), training=True, clock=Clock())
     kernels = {type(k).__name__: k for group in plan.micro_batches() for k in group.kernels}
     for name, expected in image_major.items():
         assert kernels[name].workload.image_major is expected, name

@@ -74,10 +74,8 @@ class WinogradConvPool(ConvKernel):
         """Return the images (H, W, N, C) inside the padded ones (2, rows, column pairs, N·C)."""
         s = self.sizes
         columns = []
-        for start in (
-            0,
-            1,
-        ):  # columns start, start + 2, .. of the image are all even or all odd padded columns
+        # columns start, start + 2, .. of the image are all even or all odd padded columns
+        for start in (0, 1):
             first, parity = divmod(start + s.left, 2)
             count = len(range(start, s.w, 2))
             view = padded[parity, s.top : s.top + s.h, first : first + count]

@@ -154,9 +154,8 @@ class WinogradRows(ConvKernel):
 
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         f = self.sizes.f
-        y, z, m = (
-            self._pixels(buffer) for buffer in (self.y, self.z, self.m)
-        )  # even rows, odd rows, product
+        # even rows, odd rows, product
+        y, z, m = (self._pixels(buffer) for buffer in (self.y, self.z, self.m))
         for i, buffer in enumerate((self.y, self.z, self.m, self.m)):
             windows = self._record_v(tape, slot, i, self.v[0])
             tape.matmul(windows, self.u[i], out=self._every_third(buffer[2 * f :], f, f))
