@@ -45,16 +45,14 @@ class Scratch:
         size = math.prod(shape)
         if size > self._alternating[0].size:
             self._alternating[0] = aligned_empty(size, _FLOAT)
-        array: FloatArray = self._alternating[0][:size].reshape(shape)
-        return array
+        return self._alternating[0][:size].reshape(shape)
 
     def _take(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         start, size = self._used, math.prod(shape) * np.dtype(dtype).itemsize
         if start + size > self._arena.size:
             return aligned_empty(shape, dtype)
         self._used += -(-size // ALIGNMENT) * ALIGNMENT
-        array: npt.NDArray[Any] = self._arena[start : start + size].view(dtype).reshape(shape)
-        return array
+        return self._arena[start : start + size].view(dtype).reshape(shape)
 
 
 class ChannelRow:

@@ -26,8 +26,7 @@ class SharedMemory:
         """Return a zeroed shared array; pages that nothing is written to take no memory."""
         size = math.prod(shape)
         pages = mmap.mmap(-1, max(size * np.dtype(dtype).itemsize, 1))
-        array: npt.NDArray[Any] = np.frombuffer(pages, dtype, size).reshape(shape)
-        return array
+        return np.frombuffer(pages, dtype, size).reshape(shape)
 
 
 class PrivateMemory:
