@@ -76,16 +76,10 @@ class _Memory(threading.local):
             positions = (count, height, width)
             first = np.arange(count, dtype=index_dtype).reshape(-1, 1) * channels * (height + 3) * (width + 3)
             first += width + 4
-            self._kept = _Workspace(
-                padded,
-                down=np.empty(positions, dtype),
-                right=np.empty(positions, dtype),
-                top=np.empty(positions, index_dtype),
-                left=np.empty(positions, index_dtype),
-                corner=np.empty(positions, np.intp),
-                first=first,
-                neighbours=np.empty((4, *positions), dtype),
-            )
+            down, right = np.empty((2, *positions), dtype)
+            top, left = np.empty((2, *positions), index_dtype)
+            corner, neighbours = np.empty(positions, np.intp), np.empty((4, *positions), dtype)
+            self._kept = _Workspace(padded, down, right, top, left, corner, first, neighbours)
         return self._kept
 
 

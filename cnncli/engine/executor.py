@@ -130,6 +130,41 @@ class Executor(ABC):
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def _update_parameters(
+        self, optimizer: Optimizer, settings: StepSettings, result: BatchResult
+    ) -> BatchResult:
+        """Clip the gradients, update all parameters, and return the result with the gradient norm.
+
+        Raises:
+            DivergenceError: the loss or a gradient is not finite; the parameters are unchanged.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            check_finite(result.loss, self.network.parameters)
+        limit = settings.max_gradient_norm
+        norm = None if limit is None else clip_gradients(self.network.parameters.grads, limit)
+        optimizer.step(settings.learning_rate)
+        return result._replace(gradient_norm=norm)
+
+    def _images_in_step(self, batches: BatchSource, step: int) -> int:
+        """Return how many images a step has; raise ModelError when it has none."""
+        count = batches.size(step)
+        if count < 1:
+            raise ModelError(f"there is no step {step} in an epoch of these batches")
+        return count
+
+    def _check_source(self, batches: BatchSource) -> None:
+        """Raise ModelError when the network cannot be trained on these batches."""
+        taken = self.network.input_shape
+        if batches.input_shape != taken:
+            raise ModelError(f"the network takes {taken}, found images of {batches.input_shape}")
+        self._check_labels(batches.labels)
+
+    def _check_labels(self, labels: IntArray) -> None:
+        """Raise ModelError when there is a label that the network has no output for."""
+        classes = self.network.output_shape[0]
+        if labels.min() < 0 or labels.max() >= classes:
+            raise ModelError(f"labels from {labels.min()} to {labels.max()} do not fit {classes} classes")
+
 
 DIVERGENCE_HINT = (
     "a lower learning rate, warm-up epochs (train.warmup_epochs) or clipping (train.clip_norm) may help"
@@ -149,41 +184,3 @@ def check_finite(loss: float, parameters: FlatParameters) -> None:
     for name, parameter in reversed(parameters.named.items()):
         if not np.isfinite(parameter.grad).all():
             raise DivergenceError(f"the gradient of {name} is not finite", hint=DIVERGENCE_HINT, tensor=name)
-
-
-def update_parameters(
-    parameters: FlatParameters, optimizer: Optimizer, settings: StepSettings, result: BatchResult
-) -> BatchResult:
-    """Clip the gradients in `parameters.grads`, update all parameters, and return the result with the gradient norm.
-
-    Raises:
-        DivergenceError: the loss or a gradient is not finite; the parameters are unchanged.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        check_finite(result.loss, parameters)
-    limit = settings.max_gradient_norm
-    norm = None if limit is None else clip_gradients(parameters.grads, limit)
-    optimizer.step(settings.learning_rate)
-    return result._replace(gradient_norm=norm)
-
-
-def images_in_step(batches: BatchSource, step: int) -> int:
-    """Return how many images a step has; raise ModelError when it has none."""
-    count = batches.size(step)
-    if count < 1:
-        raise ModelError(f"there is no step {step} in an epoch of these batches")
-    return count
-
-
-def check_source(batches: BatchSource, network: Network) -> None:
-    """Raise ModelError when a network cannot be trained on these batches."""
-    if batches.input_shape != network.input_shape:
-        raise ModelError(f"the network takes {network.input_shape}, found images of {batches.input_shape}")
-    check_labels(batches.labels, network)
-
-
-def check_labels(labels: IntArray, network: Network) -> None:
-    """Raise ModelError when there is a label that the network has no output for."""
-    classes = network.output_shape[0]
-    if labels.min() < 0 or labels.max() >= classes:
-        raise ModelError(f"labels from {labels.min()} to {labels.max()} do not fit {classes} classes")

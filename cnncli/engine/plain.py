@@ -5,16 +5,7 @@ The calling process runs all lines of this file.
 
 import numpy as np
 
-from cnncli.engine.executor import (
-    BatchResult,
-    BatchSource,
-    Executor,
-    Key,
-    StepSettings,
-    check_source,
-    images_in_step,
-    update_parameters,
-)
+from cnncli.engine.executor import BatchResult, BatchSource, Executor, Key, StepSettings
 from cnncli.engine.profile import Clock
 from cnncli.nn.layers import Mode
 from cnncli.nn.losses import cross_entropy
@@ -30,7 +21,7 @@ class PlainExecutor(Executor):
     def __init__(self, network: Network, *, clock: Clock | None = None) -> None:
         super().__init__(network, clock)
         self._timed = clock is not None
-        self._batches: BatchSource | None = None  # the last one that passed `check_source`
+        self._batches: BatchSource | None = None  # the last one that passed `_check_source`
 
     def forward(self, x: FloatArray) -> FloatArray:
         """Return the logits (N, K) of x (N, C, H, W) in evaluation mode."""
@@ -57,7 +48,7 @@ class PlainExecutor(Executor):
             DivergenceError: the loss or a gradient is not finite; the parameters are unchanged.
         """
         result = self.loss_and_gradients(x, labels, key=key, label_smoothing=settings.label_smoothing)
-        result = update_parameters(self.network.parameters, optimizer, settings, result)
+        result = self._update_parameters(optimizer, settings, result)
         self._clock.stop("optimizer")
         return result
 
@@ -71,11 +62,11 @@ class PlainExecutor(Executor):
             ModelError: the images or labels do not fit the network.
         """
         if batches is not self._batches:
-            check_source(batches, self.network)
+            self._check_source(batches)
             self._batches = batches
         self._clock.start()
         _, epoch, step = key
-        count = images_in_step(batches, step)
+        count = self._images_in_step(batches, step)
         x = np.empty((count, *batches.input_shape), self.network.dtype)
         labels = np.empty(count, np.int64)
         batches.write(epoch, step, slice(0, count), x, labels)

@@ -58,14 +58,17 @@ def build_network(
     names = layer_names([kind for kind, _ in pairs])
     shape = _read_shape(input_shape)
     layers: list[Layer] = []
-    memory = _Memory(np.dtype(dtype).itemsize)
+    itemsize, available = np.dtype(dtype).itemsize, available_bytes()
+    parameters = activations = 0
     for index, ((kind, options), name) in enumerate(zip(pairs, names, strict=True)):
         with inside(f"layer {index + 1}", index):
             layer_class = look_up(LAYERS, "layer", kind, key_path=())
         with inside(f"layer {index + 1} ({name})", index):
             layer = layer_class.from_options(options, shape, rng=rng, dtype=dtype)
             shape = layer.output_shape(shape)
-            memory.add(layer, shape)
+            parameters += sum(parameter.size for parameter in layer.parameters.values())
+            activations += prod(shape)
+            _check_memory(parameters, activations, itemsize, available)
         layers.append(layer)
     if len(shape) != 1:
         raise ModelError(
@@ -99,37 +102,32 @@ def _read_shape(shape: object) -> Shape:
     return tuple(integer("input_shape", size) for size in sizes)
 
 
-class _Memory:
-    """Refuses a model that does not fit into memory, from its shapes alone."""
+def _check_memory(parameters: int, activations: int, itemsize: int, available: int) -> None:
+    """Refuse a model that does not fit into memory, from its shapes alone.
 
-    def __init__(self, itemsize: int) -> None:
-        self.itemsize = itemsize
-        self.available = available_bytes()
-        self.parameters = 0
-        self.activations = 0
+    Args:
+        parameters: their number in the layers so far.
+        activations: the number of outputs of the layers so far, for one image.
+        itemsize: bytes per number.
+        available: bytes of memory.
 
-    def add(self, layer: Layer, output_shape: Shape) -> None:
-        """Count one more layer.
-
-        Raises:
-            ModelError: the layers so far do not fit into memory.
-        """
-        self.parameters += sum(parameter.size for parameter in layer.parameters.values())
-        self.activations += prod(output_shape)
-        needed = self.parameters * VECTORS * self.itemsize
-        if needed > self.available:
-            raise ModelError(
-                f"with this layer the model has {self.parameters:,} parameters; training them takes "
-                f"{_gigabytes(needed)}, and {_gigabytes(self.available)} are available",
-                "use fewer filters or units, or pool before the first linear layer",
-            )
-        needed = self.activations * self.itemsize
-        if needed > self.available:
-            raise ModelError(
-                f"with this layer the activations of one image take {_gigabytes(needed)}, "
-                f"and {_gigabytes(self.available)} are available",
-                "use less padding, fewer filters or larger strides",
-            )
+    Raises:
+        ModelError: the layers so far do not fit.
+    """
+    needed = parameters * VECTORS * itemsize
+    if needed > available:
+        raise ModelError(
+            f"with this layer the model has {parameters:,} parameters; training them takes "
+            f"{_gigabytes(needed)}, and {_gigabytes(available)} are available",
+            "use fewer filters or units, or pool before the first linear layer",
+        )
+    needed = activations * itemsize
+    if needed > available:
+        raise ModelError(
+            f"with this layer the activations of one image take {_gigabytes(needed)}, "
+            f"and {_gigabytes(available)} are available",
+            "use less padding, fewer filters or larger strides",
+        )
 
 
 def _gigabytes(size: int) -> str:

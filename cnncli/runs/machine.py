@@ -53,13 +53,9 @@ def blas_name() -> str:
 def git_commit(folder: Path | None = None) -> str | None:
     """Return the commit checked out in a folder (default: the working directory), None outside of a git repository."""
     try:
+        command = ["git", "rev-parse", "HEAD"]
         answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=2,
-            check=False,
+            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=2, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

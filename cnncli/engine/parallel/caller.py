@@ -11,17 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cnncli.engine.executor import (
-    BatchResult,
-    BatchSource,
-    Executor,
-    Key,
-    StepSettings,
-    check_labels,
-    check_source,
-    images_in_step,
-    update_parameters,
-)
+from cnncli.engine.executor import BatchResult, BatchSource, Executor, Key, StepSettings
 from cnncli.engine.parallel.cores import can_fork, default_shards, default_workers, obstacle_to_processes
 from cnncli.engine.parallel.process_pool import ProcessPool
 from cnncli.engine.parallel.shard import ShardRunner, Task, sum_gradients
@@ -141,9 +131,9 @@ class FastExecutor(Executor):
             ModelError: the images or labels do not fit the network.
         """
         self._clock.start()
-        images = images_in_step(batches, key[2])
+        images = self._images_in_step(batches, key[2])
         if batches is not self._runner.batches:
-            check_source(batches, self.network)
+            self._check_source(batches)
             self._reserve(batches.batch_size)
         self._share(optimizer, batches)
         return self._step(Task("batch", images, key, settings, optimizer.step_count + 1), optimizer)
@@ -175,7 +165,7 @@ class FastExecutor(Executor):
             parameters = self.network.parameters
             with np.errstate(over="ignore", invalid="ignore"):
                 sum_gradients(self._arrays, active, slice(0, parameters.size), parameters.grads)
-            return update_parameters(parameters, optimizer, task.settings, result)
+            return self._update_parameters(optimizer, task.settings, result)
         if task.settings.max_gradient_norm is not None:
             norm = float(np.sqrt(self._arrays.squared_slice_norms[:active].sum()))
             return result._replace(gradient_norm=norm)
@@ -197,7 +187,7 @@ class FastExecutor(Executor):
         x = self._checked(x)
         if len(x) != len(labels) or not len(x):
             raise ModelError(f"a batch needs as many labels as images, found {len(labels)} and {len(x)}")
-        check_labels(labels, self.network)
+        self._check_labels(labels)
         self._reserve(len(x))
         self._arrays.x[: len(x)] = x
         self._arrays.labels[: len(x)] = labels

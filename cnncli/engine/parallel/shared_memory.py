@@ -97,9 +97,8 @@ class SharedArrays:
         Args:
             active: the number of shards of this batch.
         """
-        return bool(
-            np.isfinite(self.losses[:active].sum()) and np.isfinite(self.squared_norms[:active].sum())
-        )
+        sums = self.losses[:active].sum(), self.squared_norms[:active].sum()
+        return bool(np.isfinite(sums).all())
 
 
 def move_network(network: Network, memory: SharedMemory | PrivateMemory) -> None:

@@ -5,7 +5,8 @@ Derivations: docs/backward-passes.md#max-pooling and docs/backward-passes.md#ave
 N batch, C channels, H W image, KH KW window, OH OW output.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import count, repeat
 from typing import ClassVar
 
 import numpy as np
@@ -46,6 +47,21 @@ class _Pool(Layer):
     def pads(self, input_shape: Shape) -> Pads:
         """Return the border around one image (C, H, W) as ((top, bottom), (left, right))."""
         return pads_of(self.padding, input_shape, self.pool_size, self.stride)
+
+    def _add_up(self, shares: Iterable[FloatArray], dy: FloatArray, x_shape: Shape) -> FloatArray:
+        """Return dx (N, C, H, W): every pixel has the sum of the shares of dy of the taps that read it.
+
+        Args:
+            shares: one for each tap, (N, C, OH, OW).
+            dy: (N, C, OH, OW).
+            x_shape: (N, C, H, W).
+        """
+        pads = self.pads(x_shape[1:])
+        N, C, H, W = x_shape
+        dpadded = np.zeros((N, C, H + sum(pads[0]), W + sum(pads[1])), dy.dtype)
+        for tap, share in zip(taps(self.pool_size, self.stride, dy.shape[2:]), shares, strict=False):
+            dpadded[tap] += share
+        return crop(dpadded, pads)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         check_image(input_shape)
@@ -92,12 +108,7 @@ class MaxPool2D(_Pool):
 
     def backward(self, dy: FloatArray) -> FloatArray:
         winner, x_shape = self._take()
-        pads = self.pads(x_shape[1:])
-        N, C, H, W = x_shape
-        dpadded = np.zeros((N, C, H + sum(pads[0]), W + sum(pads[1])), dy.dtype)
-        for index, tap in enumerate(taps(self.pool_size, self.stride, dy.shape[2:])):
-            dpadded[tap] += dy * (winner == index)
-        return crop(dpadded, pads)
+        return self._add_up((dy * (winner == index) for index in count()), dy, x_shape)
 
 
 class AvgPool2D(_Pool):
@@ -132,14 +143,8 @@ class AvgPool2D(_Pool):
         return y
 
     def backward(self, dy: FloatArray) -> FloatArray:
-        x_shape = self._take()
-        pads = self.pads(x_shape[1:])
-        N, C, H, W = x_shape
         share = dy / (self.pool_size[0] * self.pool_size[1])
-        dpadded = np.zeros((N, C, H + sum(pads[0]), W + sum(pads[1])), dy.dtype)
-        for tap in taps(self.pool_size, self.stride, dy.shape[2:]):
-            dpadded[tap] += share
-        return crop(dpadded, pads)
+        return self._add_up(repeat(share), dy, self._take())
 
     def multiply_adds(self, input_shape: Shape) -> int:
         C, OH, OW = self.output_shape(input_shape)
