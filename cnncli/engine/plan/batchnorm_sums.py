@@ -5,6 +5,7 @@ The caller lays out the table before it starts the workers. Every worker calls `
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from cnncli.engine.kernels.batchnorm import BatchNormKernel, Sums, merge_sums, sums_size
 from cnncli.nn.layers import BatchNorm
@@ -29,11 +30,10 @@ class BatchNormSums:
 
     def __init__(self, table: Sums, sizes: Mapping[int, int]) -> None:
         self.table = table
-        self.slices: dict[int, slice] = {}
-        start = 0
-        for index, size in sizes.items():
-            self.slices[index] = slice(start, start + size)
-            start += size
+        stops = accumulate(sizes.values())
+        self.slices = {
+            i: slice(stop - size, stop) for (i, size), stop in zip(sizes.items(), stops, strict=True)
+        }
 
 
 @dataclass(frozen=True)

@@ -122,11 +122,8 @@ class WinogradRows(ConvKernel):
     def _every_third(self, flat: FloatArray, channels: int, width: int) -> FloatArray:
         """Return (3, blocks, pixels / 3 / blocks, width): `width` numbers from pixels k, k + 3, .. for k = 0, 1, 2."""
         pixel = flat.itemsize * channels
-        return as_strided(
-            flat,
-            (3, self.blocks, self.block, width),
-            (pixel, 3 * self.block * pixel, 3 * pixel, flat.itemsize),
-        )
+        strides = (pixel, 3 * self.block * pixel, 3 * pixel, flat.itemsize)
+        return as_strided(flat, (3, self.blocks, self.block, width), strides)
 
     # --- forward pass
 
