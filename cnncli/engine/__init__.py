@@ -1,26 +1,24 @@
 """The entry point for running a network: `compile(network)` returns an executor, fast or plain."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from cnncli.engine.executor import BatchResult, Executor, StepSettings
 from cnncli.engine.plain import PlainExecutor
-
-if TYPE_CHECKING:
-    from cnncli.engine.profile import Clock
-    from cnncli.nn.network import Network
+from cnncli.engine.profile import Clock
+from cnncli.nn.network import Network
 
 __all__ = ["BatchResult", "Executor", "PlainExecutor", "StepSettings", "compile"]
 
 
 def compile(
-    network: "Network",
+    network: Network,
     kind: Literal["fast", "plain"] = "fast",
     *,
     batch_size: int = 128,
     workers: int | Literal["auto"] = "auto",
     shards: int | None = None,
     pool: Literal["auto", "threads", "processes"] = "auto",
-    clock: "Clock | None" = None,
+    clock: Clock | None = None,
 ) -> Executor:
     """Return an executor of the network, which reads and writes the network's own parameters.
 

@@ -81,14 +81,9 @@ def plan_table(
         for kernel in group.kernels:
             part = " ".join(node.name for node in kernel.nodes)
             seconds = [clock.seconds.pop((part, way), 0.0) for way in ("forward", "backward")]
-            row = PlanRow(
-                names_of(kernel.nodes),
-                type(kernel).__name__,
-                kernel.description,
-                group.images,
-                forward_calls=recorded_calls(plan, kernel),
-                backward_calls=recorded_calls(plan, kernel, backward=True),
-            )
+            row = PlanRow(names_of(kernel.nodes), type(kernel).__name__, kernel.description, group.images)
+            calls = [recorded_calls(plan, kernel, backward=backward) for backward in (False, True)]
+            row = replace(row, forward_calls=calls[0], backward_calls=calls[1])
             if steps:
                 shares, ms = [s / total for s in seconds], [1000 * s / steps for s in seconds]
                 row = replace(row, forward=shares[0], backward=shares[1], forward_ms=ms[0], backward_ms=ms[1])

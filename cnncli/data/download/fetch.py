@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from cnncli.data.download.local_files import (
     archive_problem,
     check_file,
@@ -74,7 +76,8 @@ def download(
             copy_from_folder(spec, wanted, mirrors, folder)
         else:
             by_hand = DownloadCall(spec.name, str(data_dir), "FOLDER")
-            with Transfer(limits) as transfer:
+            with requests.Session() as session:
+                transfer = Transfer(session, limits)
                 fetch = _Fetch(spec, folder, mirrors, force, progress, notify, limits, transfer, by_hand)
                 fetch.fetch(wanted)
     return [path for file in spec.files if (path := find_file(file, here))]

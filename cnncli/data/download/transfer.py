@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import requests
 import urllib3.exceptions  # requests does not wrap its errors while a body is read
@@ -58,17 +58,15 @@ class TransferError(Exception):
 
 
 class Transfer:
-    """Transfers files with shared connections; to be used in a `with` block."""
+    """Transfers files with shared connections.
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._session = requests.Session()
+    Args:
+        session: the connections.
+        limits: timeouts and retries.
+    """
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._session.close()
+    def __init__(self, session: requests.Session, limits: Limits) -> None:
+        self._session, self._limits = session, limits
 
     def fill(
         self, url: str, part: PartFile, most_bytes: int, find_problem: Callable[[], str | None], bar: Any

@@ -110,7 +110,6 @@ def record_masked_copy(tape: Tape, dy: Layout, out: Layout, mask: Layout | None)
     if mask is None:
         record_copy(tape, dy, out)
         return
-    for (gradient, view), (_, kept) in zip(
-        matching_columns(dy, out), matching_columns(dy, mask), strict=True
-    ):
+    pairs, masks = matching_columns(dy, out), matching_columns(dy, mask)
+    for (gradient, view), (_, kept) in zip(pairs, masks, strict=True):
         tape.multiply(gradient, kept, out=view)

@@ -33,9 +33,7 @@ from cnncli.types import FloatArray
 
 _FEWEST_CHANNELS = 9  # C; with fewer, the transforms cost more than the products that they save
 
-KERNEL_TRANSFORM: FloatArray = np.array(
-    [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, -1]], np.float32
-)
+KERNEL_TRANSFORM = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, -1]], np.float32)
 """G: from three taps in a line to four positions."""
 _GG = np.kron(KERNEL_TRANSFORM, KERNEL_TRANSFORM)  # (16, 9): w -> G w Gᵀ as one product
 
@@ -50,12 +48,9 @@ BACKWARD_ORDER = (1, 2, 0, 3)
 def suits_winograd(node: Node) -> bool:
     """Return whether a layer is a 3x3 convolution at stride 1 with enough channels for Winograd to pay off."""
     layer = node.layer
-    return (
-        isinstance(layer, Conv2D)
-        and layer.kernel_size == (3, 3)
-        and layer.stride == (1, 1)
-        and layer.in_channels >= _FEWEST_CHANNELS
-    )
+    if not isinstance(layer, Conv2D) or layer.in_channels < _FEWEST_CHANNELS:
+        return False
+    return (layer.kernel_size, layer.stride) == ((3, 3), (1, 1))
 
 
 def transform_weight(weight: FloatArray, u: FloatArray, ut: FloatArray) -> None:
