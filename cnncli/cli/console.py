@@ -1,6 +1,7 @@
 """Prints for the commands: results on stdout, progress and errors on stderr; an error sets the exit code."""
 
 import json
+import logging
 import math
 import os
 import sys
@@ -157,6 +158,9 @@ def run_command(command: Callable[[], object], *, debug: bool) -> int:
     open_closed_streams()
     keep_streams_writable()
     ignore_unusable_sizes()
+    log = logging.getLogger("cnncli")
+    if not any(isinstance(handler, _Warnings) for handler in log.handlers):
+        log.addHandler(_Warnings())
     try:
         code = command()
         sys.stdout.flush()
@@ -183,6 +187,13 @@ def print_error(message: str, hint: str | None = None) -> None:
     console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
     if hint:
         console.print(Text.assemble(("hint: ", "bold"), hint), soft_wrap=True)
+
+
+class _Warnings(logging.Handler):
+    """Prints what the package logs as lines on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(f"{record.levelname.lower()}: {record.getMessage()}")
 
 
 def open_closed_streams() -> None:

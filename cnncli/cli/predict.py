@@ -11,7 +11,7 @@ import typer
 from cnncli.cli.console import note, print_json
 from cnncli.cli.hints import option_hint, refuse_addresses
 from cnncli.cli.options import DataDir, Json, Prepare, RunsDir, SaveScale, complete_run
-from cnncli.errors import PictureError, UsageError
+from cnncli.errors import PictureError, StorageError, UsageError
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -106,8 +106,11 @@ def predict(
             predict_output.print_prediction(prediction, draw=draw)
         predict_output.print_problems(prediction)
     if save_input is not None:
-        count = predict_output.save_inputs(predictions, save_input, inputs, save_scale)
-        note(f"wrote {count} PNG files into {save_input}")
+        try:
+            count = predict_output.save_inputs(predictions, save_input, inputs, save_scale)
+            note(f"wrote {count} PNG files into {save_input}")
+        except StorageError as error:
+            note(f"warning: what the network saw is not saved, because {error.message}")
     if csv is not None:
         predict_output.write_csv(predictions, csv)
         if not table_only:

@@ -117,7 +117,7 @@ def _watch(
             elif isinstance(record, EpochRecord):
                 display.epoch(record)
             else:
-                if options.profile:
+                if options.profile and (run.path / "profile.txt").exists():
                     display.note(f"wrote {run.path / 'profile.txt'}")
                 return record
     raise AssertionError("the last record is the result")

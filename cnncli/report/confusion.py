@@ -12,6 +12,7 @@ from cnncli.report.figures import (
     escaped,
     label_inches,
     new_figure,
+    own_style,
     percent,
     shortened,
     text_inches,
@@ -38,6 +39,7 @@ _NAME = 2.2
 """Inches of the longest name; a longer one is shortened."""
 
 
+@own_style()
 def draw_confusion(
     confusion: IntArray, classes: Sequence[str], *, title: str = "", subtitle: str = ""
 ) -> "Figure":

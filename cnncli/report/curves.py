@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnncli.report.figures import FAINT, INK, TRAIN, VALIDATION, add_axes, new_figure, quiet_axes
+from cnncli.report.figures import FAINT, INK, TRAIN, VALIDATION, add_axes, new_figure, own_style, quiet_axes
 from cnncli.types import FloatArray
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ _FINE = (
 )
 
 
+@own_style()
 def draw_curves(
     rows: Sequence[Mapping[str, Any]], *, title: str = "", subtitle: str = "", best_epoch: int | None = None
 ) -> "Figure":

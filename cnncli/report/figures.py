@@ -3,9 +3,11 @@
 matplotlib is imported inside the functions: only commands that draw import it. All lengths are in inches.
 """
 
+import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -27,6 +29,42 @@ WRONG = "#c0392b"
 _TITLE, _SUBTITLE = 13.0, 9.0
 _SPACING = 1.4  # from one line to the next, in font sizes
 _MARGIN = 0.12
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Use the default settings of matplotlib while a picture is made, whatever a file or the user's program has set.
+
+    It decorates each function that makes or saves a picture.
+    """
+    matplotlib = _import_matplotlib()
+    kept = ("backend", "interactive", "toolbar", "date.epoch")  # of the whole program, and not of a picture
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some defaults are deprecated
+        defaults = {
+            key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith(kept)
+        }
+    with matplotlib.rc_context(defaults):
+        yield
+
+
+@cache
+def _import_matplotlib() -> Any:
+    """Import matplotlib even if MPLBACKEND names a backend that is not installed: no backend is needed."""
+    backend = os.environ.pop("MPLBACKEND", None)
+    logger = logging.getLogger("matplotlib")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it warns of folders and settings that do not matter here
+    try:
+        import matplotlib
+    finally:
+        logger.setLevel(level)
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    if backend:
+        with suppress(ValueError):
+            matplotlib.rcParams["backend"] = backend  # for the program that calls us
+    return matplotlib
 
 
 def new_figure(width: float, height: float, title: str = "", subtitle: str = "") -> "Figure":
@@ -163,6 +201,7 @@ def _missing_glyphs_allowed() -> Iterator[None]:
         yield
 
 
+@own_style()
 def save_png(figure: "Figure", path: Path) -> Path:
     """Write the figure as PNG in one atomic write, and return the path.
 

@@ -16,6 +16,7 @@ from cnncli.report.figures import (
     joined,
     label_inches,
     new_figure,
+    own_style,
     percent,
     shortened,
 )
@@ -78,6 +79,7 @@ def find_mistakes(probabilities: FloatArray, labels: IntArray, count: int = 24) 
     ]
 
 
+@own_style()
 def draw_mistakes(
     mistakes: Sequence[Mistake], images: ByteArray, classes: Sequence[str], *, title: str = ""
 ) -> "Figure":

@@ -11,6 +11,7 @@ from cnncli.report.figures import (
     escaped,
     label_inches,
     new_figure,
+    own_style,
     shortened,
     without_frame,
 )
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _NAME = 2.4  # inches of the longest name; a longer one is shortened
 
 
+@own_style()
 def draw_samples(
     images: ByteArray,
     labels: IntArray,

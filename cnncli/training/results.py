@@ -1,10 +1,11 @@
 """Writes what a training run leaves for people and scripts: its result, its evaluations, its pictures."""
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnncli.data.dataset import Split
 from cnncli.report import draw_confusion, draw_curves, draw_mistakes, find_mistakes, save_png
@@ -15,6 +16,11 @@ from cnncli.training.evaluate import Evaluation
 from cnncli.training.prepare import Prepared
 from cnncli.training.state import TrainingState
 from cnncli.types import IntArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
 
 MOST_MISTAKES = 1000
 """How many mistakes the document of an evaluation lists, the most confident first."""
@@ -86,36 +92,28 @@ def is_guessing(accuracy: float | None, classes: int, count: int) -> bool:
 
 
 def write_results(
-    run: Run, prepared: Prepared, state: TrainingState, measured: Evaluation | None, *, plots: bool = True
+    run: Run, prepared: Prepared, state: TrainingState, measured: Evaluation | None
 ) -> TrainResult:
-    """Write eval/test.json and the pictures of a finished training run, and return its result.
+    """Write eval/test.json of a finished training run, and return its result.
 
     Args:
         run: its folder.
         prepared: its data and network.
         state: at its end.
         measured: the evaluation of the best weights on the test images; None when there are no test images.
-        plots: draw curves.png and the pictures of the evaluation.
 
     Raises:
-        StorageError: a file cannot be written.
+        StorageError: the file cannot be written.
     """
     if measured is not None:
-        document = evaluation_document(
+        write_evaluation(
+            run.eval_dir,
+            _test_document(run, prepared, measured),
             measured,
-            run=run.name,
-            checkpoint="best",
-            dataset=prepared.dataset.name,
-            split="test",
-            classes=prepared.dataset.classes,
-            labels=prepared.dataset.test.labels,
+            prepared.dataset.test,
+            prepared.dataset.classes,
+            plots=False,
         )
-        test = prepared.dataset.test
-        write_evaluation(run.eval_dir, document, measured, test, prepared.dataset.classes, plots=plots)
-    if plots:
-        subtitle = _what_was_trained(run, prepared, state, measured)
-        curves = draw_curves(state.history, title=run.name, subtitle=subtitle, best_epoch=state.best_epoch)
-        save_png(curves, run.curves_path)
     return TrainResult(
         run=run.name,
         path=str(run.path),
@@ -130,6 +128,38 @@ def write_results(
         parameters=prepared.network.get_num_parameters(),
         data_notes=list(prepared.dataset.notes),
         left_out=dict(prepared.dataset.left_out),
+    )
+
+
+def draw_results(run: Run, prepared: Prepared, state: TrainingState, measured: Evaluation | None) -> None:
+    """Draw curves.png and the pictures of the test; a picture that cannot be drawn is a warning in the log.
+
+    Args:
+        run, prepared, state, measured: as for `write_results`.
+    """
+    _draw(
+        lambda: draw_curves(
+            state.history,
+            title=run.name,
+            subtitle=_what_was_trained(run, prepared, state, measured),
+            best_epoch=state.best_epoch,
+        ),
+        run.curves_path,
+    )
+    if measured is not None:
+        test, classes = prepared.dataset.test, prepared.dataset.classes
+        _draw_evaluation(run.eval_dir, _test_document(run, prepared, measured), measured, test, classes)
+
+
+def _test_document(run: Run, prepared: Prepared, measured: Evaluation) -> dict[str, Any]:
+    return evaluation_document(
+        measured,
+        run=run.name,
+        checkpoint="best",
+        dataset=prepared.dataset.name,
+        split="test",
+        classes=prepared.dataset.classes,
+        labels=prepared.dataset.test.labels,
     )
 
 
@@ -195,6 +225,8 @@ def write_evaluation(
 ) -> list[Path]:
     """Write <split>.json, <split>-confusion.png and <split>-mistakes.png into a folder.
 
+    A picture that cannot be drawn is a warning in the log.
+
     Args:
         folder: usually a run's eval folder; created when missing.
         document: from `evaluation_document`.
@@ -207,32 +239,49 @@ def write_evaluation(
         The files that were written.
 
     Raises:
-        StorageError: a file cannot be written.
+        StorageError: the folder or <split>.json cannot be written.
     """
     make_folder(folder)
-    split = document["split"]
-    figures = folder / f"{split}.json"
+    figures = folder / f"{document['split']}.json"
     write_text_atomic(figures, json.dumps(document, indent=2) + "\n")
-    if not plots:
-        return [figures]
+    pictures = _draw_evaluation(folder, document, evaluation, images, classes) if plots else []
+    return [figures, *pictures]
+
+
+def _draw_evaluation(
+    folder: Path, document: dict[str, Any], evaluation: Evaluation, images: Split, classes: Sequence[str]
+) -> list[Path]:
+    """Draw the pictures of an evaluation, and return those that could be drawn."""
+    split = document["split"]
     wrong = evaluation.count - int(evaluation.confusion.trace())
     subject = f"{document['run']} on {document['dataset']}, {split}"
-    confusion = draw_confusion(
-        evaluation.confusion,
-        classes,
-        title=subject,
-        subtitle=f"{percent(evaluation.accuracy)} of {evaluation.count:,} right",
-    )
     mistakes = find_mistakes(evaluation.probabilities, images.labels)
     which = "all mistakes" if wrong == len(mistakes) else f"{len(mistakes)} of {wrong:,} mistakes"
-    gallery = draw_mistakes(
-        mistakes,
-        images.images,
-        classes,
-        title=f"{subject}: {which}, the most confident first" if wrong else subject,
+    confusion = _draw(
+        lambda: draw_confusion(
+            evaluation.confusion,
+            classes,
+            title=subject,
+            subtitle=f"{percent(evaluation.accuracy)} of {evaluation.count:,} right",
+        ),
+        folder / f"{split}-confusion.png",
     )
-    return [
-        figures,
-        save_png(confusion, folder / f"{split}-confusion.png"),
-        save_png(gallery, folder / f"{split}-mistakes.png"),
-    ]
+    gallery = _draw(
+        lambda: draw_mistakes(
+            mistakes,
+            images.images,
+            classes,
+            title=f"{subject}: {which}, the most confident first" if wrong else subject,
+        ),
+        folder / f"{split}-mistakes.png",
+    )
+    return [*confusion, *gallery]
+
+
+def _draw(draw: Callable[[], "Figure"], path: Path) -> list[Path]:
+    """Write a picture and return its path; one that cannot be drawn or written is a warning, and nothing returned."""
+    try:
+        return [save_png(draw(), path)]
+    except Exception as error:
+        log.warning("%s is not drawn: %s", path, error)
+        return []

@@ -1,5 +1,6 @@
 """Trains inside a run folder: saves checkpoints, stops on request, resumes, and evaluates at the end."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from cnncli.storage import make_folder, write_text_atomic
 from cnncli.training.evaluate import Evaluation, evaluate
 from cnncli.training.fit import fit
 from cnncli.training.prepare import Prepared, prepare
-from cnncli.training.results import TrainResult, write_results
+from cnncli.training.results import TrainResult, draw_results, write_results
 from cnncli.training.saving import check_resumable, check_something_left, restore, save_best, save_last
 from cnncli.training.state import EpochRecord, StepRecord, TrainingState
 from cnncli.training.step_profile import StepProfile
@@ -26,6 +27,8 @@ from cnncli.training.step_profile import StepProfile
 if TYPE_CHECKING:
     from cnncli.config.schema import Config
     from cnncli.types import ByteArray, IntArray
+
+log = logging.getLogger(__name__)
 
 Stop = Callable[[], int | None]
 """Called often; returns a signal number when the training run should stop (2 for Ctrl-C, 15 for SIGTERM), else None."""
@@ -192,11 +195,12 @@ class _Session:
                 raise
             finally:
                 if profile:
-                    with suppress(CnnError):  # losing the profile must not lose the training run
+                    try:
                         profile.write(run)
+                    except Exception as error:  # losing the profile must not lose the training run
+                        log.warning("the profile is not written: %s", error)
             self._phase = "evaluating"
             result = self._finish(executor)
-            self._phase = "done"
         yield result
 
     def _train(self, executor: Executor) -> Iterator[StepRecord | EpochRecord]:
@@ -312,7 +316,7 @@ class _Session:
         prepared.network.load_state(load_checkpoint(run.best_path).network)
         test = prepared.dataset.test
         measured = self._evaluate(executor, test.images, test.labels) if len(test) else None
-        result = write_results(run, prepared, state, measured, plots=self.plots)
+        result = write_results(run, prepared, state, measured)
         run.write_info(
             status="done",
             stopped_early=state.epoch <= self.config.train.epochs,
@@ -321,6 +325,9 @@ class _Session:
             weights_sha256=final_hash,
             **self._progress(),
         )
+        self._phase = "done"
+        if self.plots:
+            draw_results(run, prepared, state, measured)
         return result
 
     def _check_stop(self) -> None:

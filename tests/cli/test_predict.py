@@ -286,6 +286,15 @@ def test_inputs_are_saved_beside_pictures_with_other_names(read) -> None:
     assert read("a.bmp", "--save-input", ".").exit_code == 0
 
 
+def test_inputs_that_cannot_be_saved_are_a_warning(read) -> None:
+    drawn("3").save("a.png")
+    Path("taken").write_text("a file")
+    result = read("a.png", "--save-input", "taken", "--csv", "out.csv")
+    assert result.exit_code == 0
+    assert "warning: what the network saw is not saved" in result.stderr
+    assert Path("out.csv").exists()
+
+
 def test_a_dash_is_the_table_on_stdout(read) -> None:
     drawn("3").save("a.png")
     result = read("a.png", "--csv", "-")
