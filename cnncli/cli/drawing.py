@@ -23,45 +23,76 @@ HALVES = " ▄▀█"
 
 
 def picture(pixels: ByteArray, console: "Console") -> list["Text"]:
-    """Return a gray picture as lines, two rows of pixels in each.
+    """Return a picture as lines, two rows of pixels in each.
 
     Args:
-        pixels: (H, W), uint8, bright on black.
-        console: where it will be printed; it decides between gray levels, half blocks and ASCII.
+        pixels: (H, W), uint8, bright on black; or (H, W, 3) in colour.
+        console: where it will be printed; it decides between colours, half blocks and ASCII.
     """
     import numpy as np
     from rich.text import Text
 
-    height, width = pixels.shape
-    padded = np.zeros((height + height % 2, width), np.uint8)
+    height = len(pixels)
+    padded = np.zeros((height + height % 2, *pixels.shape[1:]), np.uint8)
     padded[:height] = pixels
-    upper, lower = padded[::2], padded[1::2]  # each (H / 2, W)
+    in_colour = unicode_ok(console.file) and console.color_system is not None and not console.no_color
+    if pixels.ndim == 3 and not in_colour:
+        padded = np.rint(padded @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)  # brightness
+    upper, lower = padded[::2], padded[1::2]  # each (H / 2, W) or (H / 2, W, 3)
     if not unicode_ok(console.file):
         mean = (upper.astype(int) + lower) // 2
         return [Text("".join(RAMP[level * len(RAMP) // 256] for level in row)) for row in mean]
-    if console.color_system is None or console.no_color:
+    if not in_colour:
         shapes = 2 * (upper >= 128).astype(int) + (lower >= 128)
         return [Text("".join(HALVES[shape] for shape in row)) for row in shapes]
+    if pixels.ndim == 2:
+        upper, lower = (np.repeat(half[..., None], 3, axis=2) for half in (upper, lower))
     lines = []
     for above, below in zip(upper.tolist(), lower.tolist(), strict=True):
         line = Text()
-        for top, bottom in zip(above, below, strict=True):
-            line.append("▀", style=f"rgb({top},{top},{top}) on rgb({bottom},{bottom},{bottom})")
+        for (r, g, b), (r2, g2, b2) in zip(above, below, strict=True):
+            line.append("▀", style=f"rgb({r},{g},{b}) on rgb({r2},{g2},{b2})")
         lines.append(line)
     return lines
 
 
-def half_size(pixels: ByteArray) -> ByteArray:
-    """Return a gray picture with half the height and width, (H, W) -> (H / 2, W / 2), a little brighter."""
-    import numpy as np
+def thumbnail(pixels: ByteArray, width: int) -> ByteArray:
+    """Return a picture, (H, W) or (H, W, 3), made smaller to this width; each pixel is the mean of an area.
 
-    height, width = pixels.shape
-    padded = np.zeros((height + height % 2, width + width % 2), np.uint16)
-    padded[:height, :width] = pixels
-    total = padded[::2, ::2] + padded[1::2, ::2] + padded[::2, 1::2] + padded[1::2, 1::2]
-    # 1.5 times the mean, so that thin strokes stay visible
-    bright: ByteArray = np.minimum(total * 3 // 8, 255).astype(np.uint8)
-    return bright
+    A bright drawing on black becomes brighter, so that its thin strokes stay visible.
+    """
+    import numpy as np
+    from PIL import Image
+
+    if width >= pixels.shape[1]:
+        return pixels
+    height = max(round(len(pixels) * width / pixels.shape[1]), 1)
+    small = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))
+    if pixels.ndim == 2 and np.median(pixels) == 0:
+        small = np.minimum(small * 1.5, 255).astype(np.uint8)
+    return small
+
+
+def middle_cut(text: str, width: int, mark: str) -> str:
+    """Return a text that is too wide without its middle, since names in a row often differ at their ends.
+
+    Args:
+        text: one line.
+        width: in characters of the terminal; some characters take two.
+        mark: what takes the place of the middle, one character.
+
+    Example:
+        >>> middle_cut("capital letter A", 10, "~")
+        'capit~er A'
+    """
+    from rich.cells import cell_len
+
+    kept = len(text)
+    short = text
+    while kept and cell_len(short) > width:
+        kept -= 1
+        short = text[: kept - kept // 2] + mark + text[len(text) - kept // 2 :]
+    return short
 
 
 def side_by_side(blocks: list[list["Text"]], gap: int = 2) -> list["Text"]:

@@ -1,7 +1,8 @@
 """`cnn eval`: evaluates a run, or the average of several, on labeled images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -10,6 +11,7 @@ from cnncli.cli.console import four_decimals, note, out, percent, print_json, ta
 from cnncli.cli.options import DataDir, Json, Plots, RunsDir, complete_run
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from cnncli.training.ensemble import Measured
@@ -83,17 +85,17 @@ def eval(
             on_batch=on_batch,
             notify=note,
         )
+    if json:
+        print_json(measured.document)
+    else:
+        print_measured(measured)
     try:
         files = measured.write(plots=plots)
     except StorageError as error:
         note(f"warning: the result is not kept, because {error.message}")
     else:
-        if files:
-            note("wrote " + ", ".join(map(str, files)))
-    if json:
-        print_json(measured.document)
-    else:
-        print_measured(measured)
+        for file in files:
+            note(f"wrote {file}")
     accuracy = measured.evaluation.accuracy
     if min_accuracy is not None and accuracy < min_accuracy:
         raise GateError(
@@ -111,43 +113,108 @@ def print_measured(measured: "Measured") -> None:
         "accuracy": f"{percent(evaluation.accuracy)}, {wrong:,} wrong",
         "loss": four_decimals(evaluation.loss),
     }
+    if wrong:
+        times, label, answer = confused_pairs(evaluation.confusion)[0]
+        support = evaluation.per_class[label].support
+        classes = measured.classes
+        lines["worst"] = f"{classes[label]} taken for {classes[answer]}: {times:,} of {support:,}"
     for name, value in lines.items():
         console.print(f"{name:<10}{value}", soft_wrap=True)
     console.print()
-    console.print(class_table(evaluation, measured.classes))
+    by_class = class_table(evaluation, measured.classes)
+    if not fits(by_class, console):
+        by_class = class_table(evaluation, measured.classes, gap=0, units=False)
+    console.print(by_class)
     console.print()
-    matrix = confusion_table if len(measured.classes) <= MAX_CLASSES else worst_pairs
-    console.print(matrix(evaluation.confusion, measured.classes))
+    console.print(matrix_that_fits(evaluation.confusion, measured.classes, console))
 
 
-def class_table(evaluation: "Evaluation", classes: Sequence[str]) -> "Table":
-    """Return a table with precision, recall and F1 of each class."""
-    made = table("class", "precision>", "recall>", "F1>", "images>")
+def fits(made: "Table", console: "Console") -> bool:
+    """Tell whether the console is wide enough for a table without folded cells."""
+    unlimited = console.options.update(max_width=10_000)
+    return console.measure(made, options=unlimited).maximum <= console.width
+
+
+def class_table(
+    evaluation: "Evaluation", classes: Sequence[str], *, gap: int = 1, units: bool = True
+) -> "Table":
+    """Return a table with precision, recall and F1 of each class, and their averages over the classes.
+
+    Args:
+        evaluation: what was measured.
+        classes: the K names.
+        gap: spaces to the left and right of each column, besides one between columns.
+        units: write % into each cell, else once above the table.
+    """
+    made = table("class", "precision>", "recall>", "F1>", "images>", title=None if units else "in percent")
+    made.padding = (0, gap, 0, gap)
+
+    def add(name: str, figures: Iterable[float], images: int, style: str | None = None) -> None:
+        shares = (percent(each) if units else percent(each).removesuffix(" %") for each in figures)
+        made.add_row(name, *shares, f"{images:,}", style=style)
+
     for name, each in zip(classes, evaluation.per_class, strict=True):
-        made.add_row(
-            name, percent(each.precision), percent(each.recall), percent(each.f1), f"{each.support:,}"
-        )
+        add(name, (each.precision, each.recall, each.f1), each.support)
+    columns = zip(*evaluation.per_class, strict=True)
+    made.add_section()
+    add("average", [mean(column) for column in columns][:3], evaluation.count, "bold")
     return made
 
 
-def confusion_table(confusion: "IntArray", classes: Sequence[str]) -> "Table":
-    """Return a table with a row for each true class and a column for each predicted one.
+def matrix_that_fits(confusion: "IntArray", classes: Sequence[str], console: "Console") -> "Table":
+    """Return the confusion matrix with as much space as the console has, or the worst pairs if it is too wide."""
+    if len(classes) <= MAX_CLASSES:
+        for gap, grouped in ((1, True), (0, True), (0, False)):
+            made = confusion_table(confusion, classes, gap=gap, grouped=grouped)
+            if fits(made, console):
+                return made
+    return worst_pairs(confusion, classes)
+
+
+def confusion_table(
+    confusion: "IntArray", classes: Sequence[str], *, gap: int = 1, grouped: bool = True
+) -> "Table":
+    """Return a table with a row for each true class and a column for each predicted one, all of the same width.
 
     Args:
         confusion: (K, K).
         classes: the K names; if one is long, the columns are numbered.
+        gap: spaces to the left and right of each column, besides one between columns.
+        grouped: write 1129 as 1,129.
     """
     from rich.text import Text
 
     long = max(map(len, classes)) > 4
-    made = table("true \\ predicted", *(f"{label if long else name}>" for label, name in enumerate(classes)))
-    for label, row in enumerate(confusion.tolist()):
-        cells = []
-        for answer, count in enumerate(row):
-            style = "bold green" if answer == label else "red" if count else "dim"
-            cells.append(Text(f"{count:,}" if count else ".", style=style))
-        made.add_row(f"{label} {classes[label]}" if long else classes[label], *cells)
+    heads = [str(label) if long else name for label, name in enumerate(classes)]
+    made = table("true \\ predicted" if gap else "true", *(f"{head}>" for head in heads))
+    made.padding = (0, gap, 0, gap)
+    cells = [
+        [f"{count:{',' if grouped else ''}}" if count else "." for count in row] for row in confusion.tolist()
+    ]
+    for column in made.columns[1:]:
+        column.min_width = max(map(len, [*heads, *(cell for row in cells for cell in row)]))
+    for label, row in enumerate(cells):
+        texts = [
+            Text(cell, style="bold green" if answer == label else "dim" if cell == "." else "red")
+            for answer, cell in enumerate(row)
+        ]
+        made.add_row(f"{label} {classes[label]}" if long else classes[label], *texts)
     return made
+
+
+def confused_pairs(confusion: "IntArray") -> list[tuple[int, int, int]]:
+    """Return how often, true class and predicted class of each pair that was confused, the most frequent first.
+
+    Args:
+        confusion: (K, K).
+    """
+    pairs = [
+        (times, label, answer)
+        for label, row in enumerate(confusion.tolist())
+        for answer, times in enumerate(row)
+        if times and label != answer
+    ]
+    return sorted(pairs, key=lambda pair: -pair[0])
 
 
 def worst_pairs(confusion: "IntArray", classes: Sequence[str], count: int = 20) -> "Table":
@@ -158,13 +225,7 @@ def worst_pairs(confusion: "IntArray", classes: Sequence[str], count: int = 20) 
         classes: the K names.
         count: how many at most.
     """
-    pairs = [
-        (times, label, answer)
-        for label, row in enumerate(confusion.tolist())
-        for answer, times in enumerate(row)
-        if times and label != answer
-    ]
     made = table("true", "predicted", "times>", "of>")
-    for times, label, answer in sorted(pairs, key=lambda pair: -pair[0])[:count]:
+    for times, label, answer in confused_pairs(confusion)[:count]:
         made.add_row(classes[label], classes[answer], f"{times:,}", f"{int(confusion[label].sum()):,}")
     return made

@@ -1,13 +1,14 @@
 """Prints what `cnn inspect` shows of a data set, its counts and samples, and of a picture, its digits."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.text import Text
 
-from cnncli.cli.console import note, out, print_json, table
-from cnncli.cli.drawing import in_rows, picture, write_png
+from cnncli.cli.console import note, out, print_json, table, unicode_ok
+from cnncli.cli.drawing import in_rows, middle_cut, picture, thumbnail, write_png
 from cnncli.data.load import load_dataset
 from cnncli.pictures.digits import NothingToRead, Preprocessed, find_digits
 from cnncli.pictures.read import Page, PictureFile
@@ -15,17 +16,25 @@ from cnncli.randomness import stream
 from cnncli.training.lookup import find_image
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cnncli.data.dataset import Split
 
 MAX_DIGITS = 16
 """The most digits of a picture that are drawn."""
 
-SAMPLES = 4
-"""The number of classes of which one image is drawn."""
+MAX_CLASSES = 100
+"""The most classes of which one image is drawn."""
+
+FULL, SMALL = 28, 14
+"""The width of such an image in characters: if one row has room for all of them, else."""
+
+PIPE_WIDTH = 80
+"""Columns of the rows of images if they are not printed on a terminal."""
 
 
 def show_dataset(name: str, data_dir: Path, save: Path | None, *, as_json: bool) -> None:
-    """Print the number of images of each class, draw a few, and write a sheet of samples into `save`."""
+    """Print the number of images of each class, draw one of each class, and write a sheet of samples into `save`."""
     dataset = load_dataset(name, data_dir)
     classes = dataset.classes
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
@@ -77,19 +86,29 @@ def show_dataset(name: str, data_dir: Path, save: Path | None, *, as_json: bool)
         f"images {' x '.join(map(str, dataset.input_shape))} (C x H x W), "
         f"mean {dataset.mean:.4f}, standard deviation {dataset.std:.4f} of pixels in 0..1"
     )
-    if dataset.input_shape[0] == 1:
-        console.print()
-        for line in in_rows([picture(pixels, console) for pixels in _one_each(shown)], console.width):
-            console.print(line, soft_wrap=True)
+    console.print()
+    for line in _one_of_each(shown, classes, console):
+        console.print(line, no_wrap=True, overflow="crop")
 
 
 def _count(counts: "np.ndarray", label: int) -> tuple[str, str]:
     return f"{counts[label]:,}", f"{100 * counts[label] / max(counts.sum(), 1):.1f} %"
 
 
-def _one_each(split: "Split") -> list["np.ndarray"]:
-    firsts = (np.flatnonzero(split.labels == label)[:1] for label in range(SAMPLES))
-    return [split.images[found[0]] for found in firsts if len(found)]
+def _one_of_each(split: "Split", classes: Sequence[str], console: "Console") -> list[Text]:
+    """Return the first image of each class below its name, in rows as wide as the terminal, in a pipe 80 columns."""
+    width = console.width if console.is_terminal else min(console.width, PIPE_WIDTH)
+    present, firsts = np.unique(split.labels, return_index=True)
+    side = split.images.shape[2]
+    tile = min(side, FULL if len(present) * (FULL + 2) <= width + 2 else SMALL)
+    blocks = []
+    for label, first in zip(present[:MAX_CLASSES].tolist(), firsts.tolist(), strict=False):
+        name = middle_cut(classes[label], tile, "…" if unicode_ok(console.file) else "~")
+        blocks.append([Text(name), *picture(thumbnail(split.images[first], tile), console)])
+    lines = in_rows(blocks, width)
+    if len(present) > MAX_CLASSES:
+        lines.append(Text(f"the first {MAX_CLASSES} of {len(present):,} classes"))
+    return lines
 
 
 def show_image(name: str, data_dir: Path, save: Path | None, scale: int | None, *, as_json: bool) -> None:

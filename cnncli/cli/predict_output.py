@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnncli.cli.console import note, out, print_error
-from cnncli.cli.drawing import bar, half_size, in_rows, picture, side_by_side, write_png
+from cnncli.cli.drawing import bar, in_rows, picture, side_by_side, thumbnail, write_png
 from cnncli.cli.hints import option_hint
 from cnncli.storage import make_folder, refuse_to_overwrite, write_bytes_atomic
 from cnncli.training.lines import UNSURE_OF_SEVERAL, lines_of
@@ -121,7 +121,7 @@ def _several(digits: Sequence["DigitPrediction"], console: "Console") -> list["T
                 + Text(f" {100 * p:.0f} %", style="" if rank == 0 and p >= UNSURE_OF_SEVERAL else "dim")
                 for rank, ((label, p), style) in enumerate(zip(digit.top[:2], ("bold", "dim"), strict=False))
             ]
-            blocks.append([*picture(half_size(digit.pixels), console), *guesses])
+            blocks.append([*picture(thumbnail(digit.pixels, digit.pixels.shape[1] // 2), console), *guesses])
         drawn += in_rows(blocks, console.width)
     return drawn
 

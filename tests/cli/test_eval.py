@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from cnncli.cli.eval import confusion_table, worst_pairs
+from cnncli.cli.eval import class_table, confused_pairs, confusion_table, matrix_that_fits, worst_pairs
+from cnncli.training.evaluate import Evaluation
+from cnncli.training.metrics import per_class
 
 TRAIN = ("train", "-c", "tiny.yaml", "-q", "--no-plots")
 
@@ -66,6 +68,11 @@ def test_tables_and_pictures(cnn, run) -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == "run       run-1, best checkpoint"
     assert [line.split()[0] for line in lines if line.startswith(("class", "true"))] == ["class", "true"]
+    assert result.stderr.splitlines()[-3:] == [
+        f"wrote {Path('runs/run-1/eval') / name}"
+        for name in ("test.json", "test-confusion.png", "test-mistakes.png")
+    ]
+    assert [line.split()[-1] for line in lines if line.startswith("average")] == ["30"]
     made = {path.name for path in Path("runs/run-1/eval").iterdir()}
     assert made == {"test.json", "test-confusion.png", "test-mistakes.png"}
 
@@ -248,3 +255,61 @@ def test_long_class_names_are_numbered_in_the_matrix() -> None:
 def test_the_worst_pairs_come_first() -> None:
     confusion = np.array([[5, 1, 0], [3, 5, 0], [0, 0, 5]])
     assert rows_of(worst_pairs(confusion, ["a", "b", "c"])) == [["b", "a", "3", "8"], ["a", "b", "1", "6"]]
+
+
+def measured(confusion: np.ndarray) -> Evaluation:
+    count = int(confusion.sum())
+    accuracy = confusion.trace() / count
+    return Evaluation(count, 0.1, accuracy, confusion, per_class(confusion), np.zeros((0, len(confusion))))
+
+
+def printed(made, width: int = 200) -> list[str]:
+    console = Console(width=width)
+    with console.capture() as captured:
+        console.print(made)
+    return captured.get().splitlines()
+
+
+def test_the_average_is_over_the_classes() -> None:
+    rows = rows_of(class_table(measured(np.array([[9, 1], [0, 990]])), ["a", "b"]))
+    assert rows[-1] == ["average", "99.95", "%", "95.00", "%", "97.34", "%", "1,000"]
+
+
+def test_the_columns_of_the_matrix_have_one_width() -> None:
+    confusion = np.diag([7, 1200, 30, 5])
+    lines = printed(confusion_table(confusion, list("abcd")))[2:]
+    ends = [
+        line.index(str(f"{count:,}")) + len(f"{count:,}")
+        for line, count in zip(lines, (7, 1200, 30, 5), strict=True)
+    ]
+    assert len(set(np.diff(ends))) == 1
+
+
+@pytest.mark.parametrize(
+    ("width", "first"), [(120, "true \\ predicted"), (80, "true"), (60, "true"), (40, "true   predicted")]
+)
+def test_the_matrix_becomes_narrow_and_then_a_list_rather_than_broken(width: int, first: str) -> None:
+    confusion = np.full((10, 10), 3) + np.diag(np.full(10, 1000))
+    console = Console(width=width)
+    lines = printed(matrix_that_fits(confusion, [str(digit) for digit in range(10)], console), width)
+    assert max(map(len, lines)) <= width
+    assert lines[0].startswith(first)
+    if width > 40:
+        assert [line.split()[0] for line in lines[2:]] == [str(digit) for digit in range(10)]
+        assert lines[2].split()[1] == ("1,003" if width > 60 else "1003")
+
+
+def test_the_worst_confusion_is_named_in_words(cnn, run) -> None:
+    from cnncli.data.readers.idx import write_idx
+
+    labels = np.arange(30, dtype=np.uint8) % 3
+    labels[labels == 1] = 2
+    write_idx(Path("tiny/t10k-labels-idx1-ubyte"), labels)
+    result = cnn("eval", run, "--no-plots")
+    (worst,) = (line for line in result.stdout.splitlines() if line.startswith("worst"))
+    document = json.loads(Path("runs/run-1/eval/test.json").read_text())
+    assert worst == f"worst     2 taken for 1: {document['confusion'][2][1]} of 20"
+
+
+def test_the_pairs_of_a_perfect_network_are_none() -> None:
+    assert confused_pairs(np.diag([3, 4])) == []

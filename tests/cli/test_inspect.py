@@ -157,3 +157,42 @@ def test_only_pictures_can_be_saved() -> None:
     result = cnn("mnist.yaml", "--save", "x.png")
     assert result.exit_code == 2
     assert not Path("x.png").exists()
+
+
+def write_set(classes: list[str]) -> None:
+    for position, name in enumerate(classes):
+        folder = Path("set") / name
+        folder.mkdir(parents=True)
+        for number in range(4):
+            pixels = np.zeros((28, 28), np.uint8)
+            pixels[4:24, 4 + position % 20 : 8 + position % 20] = 255 - number
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
+@pytest.mark.parametrize("count", [2, 10, 26, 47])
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_every_class_of_a_set_is_drawn_below_its_name_within_the_width(
+    count: int, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes = [f"{number:02d}-a-name-of-a-class-{number:02d}" for number in range(count)]
+    write_set(classes)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    result = cnn("folder:set")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    rows = lines[next(at for at, line in enumerate(lines) if line.startswith("images ")) :]
+    shown = [word for line in rows for word in line.split() if word.startswith(tuple("0123456789"))]
+    shown = [word for word in shown if "-" in word]
+    wide = count * 30 <= min(columns, 80) + 2
+    assert len(shown) == count
+    assert [word[:2] for word in shown] == [word[-2:] for word in shown] == [name[:2] for name in classes]
+    assert all(len(word) == (len(classes[0]) if wide else 14) for word in shown)
+
+
+def test_the_images_of_a_pipe_are_80_columns_wide_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    write_set([str(digit) for digit in range(10)])
+    lines = cnn("folder:set").stdout.splitlines()
+    drawn = [line for line in lines if set(line) <= set(" ▄▀█") and line.strip()]
+    assert 60 < max(map(len, drawn)) <= 80
