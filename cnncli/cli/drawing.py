@@ -18,6 +18,9 @@ RAMP = " .:-=+*#%@"
 ENLARGED = 8
 """How large each pixel of a small picture is when it is saved to be looked at."""
 
+FULL = 28
+"""The width in characters of a picture that is drawn alone."""
+
 HALVES = " ▄▀█"
 """The characters for no half, the lower, the upper, and both."""
 

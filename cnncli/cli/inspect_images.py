@@ -8,7 +8,7 @@ import numpy as np
 from rich.text import Text
 
 from cnncli.cli.console import note, out, print_json, table, unicode_ok
-from cnncli.cli.drawing import in_rows, middle_cut, picture, thumbnail, write_png
+from cnncli.cli.drawing import FULL, in_rows, middle_cut, picture, thumbnail, write_png
 from cnncli.data.load import load_dataset
 from cnncli.pictures.digits import NothingToRead, Preprocessed, find_digits
 from cnncli.pictures.read import Page, PictureFile
@@ -26,8 +26,8 @@ MAX_DIGITS = 16
 MAX_CLASSES = 100
 """The most classes of which one image is drawn."""
 
-FULL, SMALL = 28, 14
-"""The width of such an image in characters: if one row has room for all of them, else."""
+SMALL = 14
+"""The width of such an image in characters, if one row has no room for all of them at full size."""
 
 PIPE_WIDTH = 80
 """Columns of the rows of images if they are not printed on a terminal."""
@@ -127,9 +127,8 @@ def show_image(name: str, data_dir: Path, save: Path | None, scale: int | None, 
     console = out()
     height, width = image.pixels.shape[:2]
     console.print(f"{name}: {width} x {height} pixels, the label is {image.label}", soft_wrap=True)
-    if image.pixels.ndim == 2:
-        for line in picture(image.pixels, console):
-            console.print(line, no_wrap=True, overflow="crop")
+    for line in picture(thumbnail(image.pixels, min(image.pixels.shape[1], console.width)), console):
+        console.print(line, no_wrap=True, overflow="crop")
 
 
 def show_picture(name: str, save: Path | None, scale: int | None, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnncli.cli.console import note, out, print_error
-from cnncli.cli.drawing import bar, in_rows, picture, side_by_side, thumbnail, write_png
+from cnncli.cli.drawing import FULL, bar, in_rows, picture, side_by_side, thumbnail, write_png
 from cnncli.cli.hints import option_hint
 from cnncli.storage import make_folder, refuse_to_overwrite, write_bytes_atomic
 from cnncli.training.lines import UNSURE_OF_SEVERAL, lines_of
@@ -82,11 +82,11 @@ def headline(prediction: "PicturePrediction") -> "Text":
 
 
 def _one(digit: "DigitPrediction", console: "Console") -> list["Text"]:
-    """Return the picture, and beside it the best predictions as bars; no picture if it is in color or too wide."""
+    """Return the picture, and beside it the best predictions as bars; no picture if there is no room for it."""
     from rich.text import Text
 
-    is_drawn = digit.pixels.ndim == 2 and digit.pixels.shape[1] + BAR_WIDTH + 16 <= console.width
-    drawn = picture(digit.pixels, console) if is_drawn else []
+    pixels = thumbnail(digit.pixels, FULL)
+    drawn = picture(pixels, console) if pixels.shape[1] + BAR_WIDTH + 16 <= console.width else []
     width = max(len(name) for name, _ in digit.top)
     bars = [
         Text.assemble(
@@ -121,7 +121,9 @@ def _several(digits: Sequence["DigitPrediction"], console: "Console") -> list["T
                 + Text(f" {100 * p:.0f} %", style="" if rank == 0 and p >= UNSURE_OF_SEVERAL else "dim")
                 for rank, ((label, p), style) in enumerate(zip(digit.top[:2], ("bold", "dim"), strict=False))
             ]
-            blocks.append([*picture(thumbnail(digit.pixels, digit.pixels.shape[1] // 2), console), *guesses])
+            blocks.append(
+                [*picture(thumbnail(digit.pixels, (digit.pixels.shape[1] + 1) // 2), console), *guesses]
+            )
         drawn += in_rows(blocks, console.width)
     return drawn
 
