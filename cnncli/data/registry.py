@@ -5,7 +5,6 @@ To add a set in the MNIST format, add one entry to DATASETS.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 from cnncli.data.dataset import SPLIT_NAMES, SYNTHETIC, SplitName
 from cnncli.data.readers.idx import IdxKind
@@ -26,6 +25,7 @@ class DataFile:
         content_hash: the hash of the decompressed file, such as "sha256:ba89..."; None if none was published.
         published_hash: the hash of the .gz as published. A recompressed copy of the right content does not match it,
             so it only counts if `content_hash` is None.
+        published_size: the size of the .gz in bytes, for progress bars; None if unknown.
     """
 
     split: SplitName
@@ -34,6 +34,7 @@ class DataFile:
     shape: Shape | None
     content_hash: str | None = None
     published_hash: str | None = None
+    published_size: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -95,17 +96,25 @@ class DatasetSpec:
 
 
 DIGITS = tuple("0123456789")
-CLOTHES = tuple(
-    "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot".split(", ")
+FILE_ORDER: tuple[tuple[SplitName, IdxKind], ...] = (
+    ("train", "images"),
+    ("train", "labels"),
+    ("test", "images"),
+    ("test", "labels"),
 )
-FILE_ORDER: tuple[tuple[SplitName, IdxKind], ...] = tuple(product(SPLIT_NAMES, ("images", "labels")))
-MNIST_NAMES = tuple(
-    f"{split}-{rest}-ubyte.gz" for split, rest in product(("train", "t10k"), ("images-idx3", "labels-idx1"))
+MNIST_NAMES = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
 )
-EMNIST_NAMES = tuple(f"emnist-digits-{name.replace('t10k', 'test')}" for name in MNIST_NAMES)
+EMNIST_NAMES = tuple(
+    f"emnist-digits-{split}-{rest}-ubyte.gz"
+    for split in SPLIT_NAMES
+    for rest in ("images-idx3", "labels-idx1")
+)
 QMNIST_NAMES = tuple(
-    f"qmnist-{split}-{rest}.gz"
-    for split, rest in product(SPLIT_NAMES, ("images-idx3-ubyte", "labels-idx2-int"))
+    f"qmnist-{split}-{rest}.gz" for split in SPLIT_NAMES for rest in ("images-idx3-ubyte", "labels-idx2-int")
 )
 MNIST_SHAPES: tuple[Shape, ...] = ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,))
 EMNIST_SHAPES: tuple[Shape, ...] = ((240_000, 28, 28), (240_000,), (40_000, 28, 28), (40_000,))
@@ -118,10 +127,11 @@ def _files(
     shapes: Sequence[Shape],
     content_hashes: Sequence[str | None] = UNKNOWN,
     published_hashes: Sequence[str | None] = UNKNOWN,
+    published_sizes: Sequence[int | None] = UNKNOWN,
 ) -> tuple[DataFile, ...]:
     """Return the four files of a set; each argument has one value per file, in the order of FILE_ORDER."""
-    rows = zip(FILE_ORDER, names, shapes, content_hashes, published_hashes, strict=True)
-    return tuple(DataFile(*key, name, shape, *hashes) for key, name, shape, *hashes in rows)
+    columns = zip(FILE_ORDER, names, shapes, content_hashes, published_hashes, published_sizes, strict=True)
+    return tuple(DataFile(split, kind, *rest) for (split, kind), *rest in columns)
 
 
 class Table(dict[str, DatasetSpec]):
@@ -131,46 +141,52 @@ class Table(dict[str, DatasetSpec]):
         return f"<{len(self)} published sets>"
 
 
-_SPECS = (
-    DatasetSpec(
-        name="mnist",
-        title="MNIST",
-        classes=DIGITS,
-        files=_files(
-            MNIST_NAMES,
-            MNIST_SHAPES,
-            content_hashes=(
-                "sha256:ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-                "sha256:65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-                "sha256:0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-                "sha256:ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+DATASETS = Table(
+    {
+        "mnist": DatasetSpec(
+            name="mnist",
+            title="MNIST",
+            classes=DIGITS,
+            files=_files(
+                MNIST_NAMES,
+                MNIST_SHAPES,
+                content_hashes=(
+                    "sha256:ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                    "sha256:65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                    "sha256:0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                    "sha256:ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+                ),
+                published_hashes=(
+                    "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                    "md5:d53e105ee54ea40749a09fcbcd1e9432",
+                    "md5:9fb629c4189551a2d022fa330f9573f3",
+                    "md5:ec29112dd5afa0611ce80d1b7f02629c",
+                ),
+                published_sizes=(9_912_422, 28_881, 1_648_877, 4_542),
             ),
             mirrors=(
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
                 "https://storage.googleapis.com/cvdf-datasets/mnist/",
             ),
+            licence="CC BY-SA 3.0",
+            homepage="https://ossci-datasets.s3.amazonaws.com/mnist/",
+            mean=0.1307,
+            std=0.3081,
         ),
-        mirrors=(
-            "https://ossci-datasets.s3.amazonaws.com/mnist/",
-            "https://storage.googleapis.com/cvdf-datasets/mnist/",
-        ),
-        licence="CC BY-SA 3.0",
-        homepage="https://ossci-datasets.s3.amazonaws.com/mnist/",
-        mean=0.1307,
-        std=0.3081,
-    ),
-    DatasetSpec(
-        name="fashion-mnist",
-        title="Fashion-MNIST",
-        classes=CLOTHES,
-        files=_files(
-            MNIST_NAMES,
-            MNIST_SHAPES,
-            content_hashes=(
-                "md5:f4a8712d7a061bf5bd6d2ca38dc4d50a",
-                None,
-                "md5:8181f5470baa50b63fa0f6fddb340f0a",
-                None,
+        "fashion-mnist": DatasetSpec(
+            name="fashion-mnist",
+            title="Fashion-MNIST",
+            classes=(
+                "T-shirt/top",
+                "Trouser",
+                "Pullover",
+                "Dress",
+                "Coat",
+                "Sandal",
+                "Shirt",
+                "Sneaker",
+                "Bag",
+                "Ankle boot",
             ),
             files=_files(
                 MNIST_NAMES,
@@ -188,66 +204,28 @@ _SPECS = (
                     "sha256:67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
                 ),
             ),
-        ),
-        mirrors=(
-            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-        ),
-        licence="MIT",
-        homepage="https://github.com/zalandoresearch/fashion-mnist",
-        mean=0.2860,  # as commonly published
-        std=0.3530,
-    ),
-    DatasetSpec(
-        name="kmnist",
-        title="Kuzushiji-MNIST",
-        classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-        files=_files(
-            MNIST_NAMES,
-            MNIST_SHAPES,
-            published_hashes=(
-                "sha256:51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
-                "sha256:e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
-                "sha256:edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
-                "sha256:20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+            mirrors=(
+                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+                "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
             ),
             licence="MIT",
             homepage="https://github.com/zalandoresearch/fashion-mnist",
             mean=0.2860,  # as commonly published
             std=0.3530,
         ),
-        mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
-        licence="CC BY-SA 4.0",
-        homepage="http://codh.rois.ac.jp/kmnist/",
-        mean=0.1918,  # as commonly published
-        std=0.3483,
-    ),
-    DatasetSpec(
-        name="emnist-digits",
-        title="EMNIST digits",
-        classes=DIGITS,
-        files=_files(EMNIST_NAMES, EMNIST_SHAPES),
-        mirrors=(
-            "https://biometrics.nist.gov/cs_links/EMNIST/",
-            "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",
-        ),
-        licence="public domain (NIST)",
-        homepage="https://www.nist.gov/itl/products-and-services/emnist-dataset",
-        archive=Archive("gzip.zip", "gzip", "md5:58c8d27c78d21e728a6bc7b3cc06412e", max_bytes=1 << 30),
-        transposed=True,
-    ),
-    DatasetSpec(
-        name="qmnist",
-        title="QMNIST",
-        classes=DIGITS,
-        files=_files(
-            QMNIST_NAMES,
-            QMNIST_SHAPES,
-            published_hashes=(
-                "md5:ed72d4157d28c017586c42bc6afe6370",
-                "md5:0058f8dd561b90ffdd0f734c6a30e5e4",
-                "md5:1394631089c404de565df7b7aeaf9412",
-                "md5:5b5b05890a5e13444e108efe57b788aa",
+        "kmnist": DatasetSpec(
+            name="kmnist",
+            title="Kuzushiji-MNIST",
+            classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+            files=_files(
+                MNIST_NAMES,
+                MNIST_SHAPES,
+                published_hashes=(
+                    "sha256:51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+                    "sha256:e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+                    "sha256:edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+                    "sha256:20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+                ),
             ),
             mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
             licence="CC BY-SA 4.0",
@@ -255,12 +233,40 @@ _SPECS = (
             mean=0.1918,  # as commonly published
             std=0.3483,
         ),
-        mirrors=("https://raw.githubusercontent.com/facebookresearch/qmnist/master/",),
-        licence="BSD 3-Clause",
-        homepage="https://github.com/facebookresearch/qmnist",
-    ),
+        "emnist-digits": DatasetSpec(
+            name="emnist-digits",
+            title="EMNIST digits",
+            classes=DIGITS,
+            files=_files(EMNIST_NAMES, EMNIST_SHAPES),
+            mirrors=(
+                "https://biometrics.nist.gov/cs_links/EMNIST/",
+                "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",
+            ),
+            licence="public domain (NIST)",
+            homepage="https://www.nist.gov/itl/products-and-services/emnist-dataset",
+            archive=Archive("gzip.zip", "gzip", "md5:58c8d27c78d21e728a6bc7b3cc06412e", max_bytes=1 << 30),
+            transposed=True,
+        ),
+        "qmnist": DatasetSpec(
+            name="qmnist",
+            title="QMNIST",
+            classes=DIGITS,
+            files=_files(
+                QMNIST_NAMES,
+                QMNIST_SHAPES,
+                published_hashes=(
+                    "md5:ed72d4157d28c017586c42bc6afe6370",
+                    "md5:0058f8dd561b90ffdd0f734c6a30e5e4",
+                    "md5:1394631089c404de565df7b7aeaf9412",
+                    "md5:5b5b05890a5e13444e108efe57b788aa",
+                ),
+            ),
+            mirrors=("https://raw.githubusercontent.com/facebookresearch/qmnist/master/",),
+            licence="BSD 3-Clause",
+            homepage="https://github.com/facebookresearch/qmnist",
+        ),
+    }
 )
-DATASETS = Table({spec.name: spec for spec in _SPECS})
 
 
 def find_spec(name: str, table: Mapping[str, DatasetSpec] = DATASETS) -> DatasetSpec:
