@@ -1,6 +1,7 @@
 """A set so small that a training takes a blink; ways to call a command in this process, or in its own."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 import cnncli
 from cnncli.cli.app import app
+from cnncli.cli.signals import STOPPING
 from cnncli.data.readers.idx import write_idx
 
 CONFIG = """
@@ -33,6 +35,17 @@ def write_tiny_set(folder: Path, train: int = 150, test: int = 30) -> None:
             images[labels == third, :, 3 * third : 3 * third + 2] += 110
         write_idx(folder / f"{name}-images-idx3-ubyte", images)
         write_idx(folder / f"{name}-labels-idx1-ubyte", labels.astype(np.uint8))
+
+
+@pytest.fixture(autouse=True)
+def signals_as_in_a_terminal() -> Iterator[None]:
+    """Handle the signals that a background job and `nohup` ignore, and leave ignored in what they start."""
+    ignored = [number for number in STOPPING if signal.getsignal(number) == signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture
