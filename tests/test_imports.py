@@ -67,7 +67,7 @@ ENGINE: dict[str, set[str]] = {
 HOME: dict[str, str | tuple[str, ...]] = {
     "typer": "cnncli/cli/",
     "rich": "cnncli/cli/",
-    "requests": "cnncli/data/download/transfer.py",
+    "requests": "cnncli/data/download/",
     "urllib3": "cnncli/data/download/transfer.py",
     "tqdm": "cnncli/data/download/fetch.py",
     "matplotlib": "cnncli/report/",
