@@ -29,8 +29,8 @@ def picture(pixels: ByteArray, console: "Console") -> list["Text"]:
     """Return a picture as lines, two rows of pixels in each.
 
     Args:
-        pixels: (H, W), uint8, bright on black; or (H, W, 3) in colour.
-        console: where it will be printed; it decides between colours, half blocks and ASCII.
+        pixels: (H, W), uint8, bright on black; or (H, W, 3) in color.
+        console: where it will be printed; it decides between colors, half blocks and ASCII.
     """
     import numpy as np
     from rich.text import Text
@@ -38,14 +38,14 @@ def picture(pixels: ByteArray, console: "Console") -> list["Text"]:
     height = len(pixels)
     padded = np.zeros((height + height % 2, *pixels.shape[1:]), np.uint8)
     padded[:height] = pixels
-    in_colour = unicode_ok(console.file) and console.color_system is not None and not console.no_color
-    if pixels.ndim == 3 and not in_colour:
+    in_color = unicode_ok(console.file) and console.color_system is not None and not console.no_color
+    if pixels.ndim == 3 and not in_color:
         padded = np.rint(padded @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)  # brightness
     upper, lower = padded[::2], padded[1::2]  # each (H / 2, W) or (H / 2, W, 3)
     if not unicode_ok(console.file):
         mean = (upper.astype(int) + lower) // 2
         return [Text("".join(RAMP[level * len(RAMP) // 256] for level in row)) for row in mean]
-    if not in_colour:
+    if not in_color:
         shapes = 2 * (upper >= 128).astype(int) + (lower >= 128)
         return [Text("".join(HALVES[shape] for shape in row)) for row in shapes]
     if pixels.ndim == 2:

@@ -99,10 +99,10 @@ def _depth(share: FloatArray) -> FloatArray:
 
 def _shades(share: FloatArray) -> FloatArray:
     """Return the colors of the cells, (K, K, 3): from white to red, and gray on the diagonal."""
-    colours: FloatArray = 1 - _depth(share)[..., None] * (1 - _RED)
+    colors: FloatArray = 1 - _depth(share)[..., None] * (1 - _RED)
     diagonal = np.eye(len(share), dtype=bool)
-    colours[diagonal] = np.where(share[diagonal] > 0, _GRAY, 1.0)[:, None]
-    return colours
+    colors[diagonal] = np.where(share[diagonal] > 0, _GRAY, 1.0)[:, None]
+    return colors
 
 
 def _write_recall(axes: "Axes", confusion: IntArray, positions: range, points: float) -> None:

@@ -98,7 +98,7 @@ def _draw_panel(
     epochs = [row["epoch"] for row in rows]
     marker, size = ("o", 7.0 if len(rows) == 1 else 3.5) if len(rows) <= _MARKERS_UP_TO else ("", 0.0)
     drawn = []
-    for split, label, colour in (("train", "training", TRAIN), ("val", "validation", VALIDATION)):
+    for split, label, color in (("train", "training", TRAIN), ("val", "validation", VALIDATION)):
         values = [row.get(f"{split}_{quantity}") for row in rows]
         if any(value is None for value in values):
             continue
@@ -106,14 +106,14 @@ def _draw_panel(
         y[~np.isfinite(y)] = np.nan
         drawn.append(y)
         axes.plot(
-            epochs, y, color=colour, marker=marker, markersize=size, linewidth=1.6, label=label, clip_on=False
+            epochs, y, color=color, marker=marker, markersize=size, linewidth=1.6, label=label, clip_on=False
         )
         if best_epoch is not None and best_epoch in epochs and split == "val":
             best = y[epochs.index(best_epoch)]
             axes.axvline(best_epoch, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
-            axes.plot([best_epoch], [best], "o", ms=11, mfc="none", mec=colour, clip_on=False)
+            axes.plot([best_epoch], [best], "o", ms=11, mfc="none", mec=color, clip_on=False)
             figure = f"{best:.2f} %" if quantity == "accuracy" else _short(best)
-            axes.set_title(f"best epoch {best_epoch}: {figure}", loc="right", fontsize=10, color=colour)
+            axes.set_title(f"best epoch {best_epoch}: {figure}", loc="right", fontsize=10, color=color)
     axes.set_xlabel("epoch", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     if len(epochs) == 1:

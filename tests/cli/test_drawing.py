@@ -28,7 +28,7 @@ def test_with_colours_each_half_has_its_grey() -> None:
     assert str(line.spans[1].style) == "rgb(255,255,255) on rgb(0,0,0)"
 
 
-def test_a_picture_in_colour_has_the_colours_that_the_stream_can_print() -> None:
+def test_a_picture_in_color_has_the_colors_that_the_stream_can_print() -> None:
     pixels = np.array([[[255, 0, 0]], [[0, 255, 0]]], np.uint8)
     console = console_for("utf-8", force_terminal=True, color_system="truecolor")
     assert str(picture(pixels, console)[0].spans[0].style) == "rgb(255,0,0) on rgb(0,255,0)"

@@ -54,17 +54,17 @@ def diverged(factor: float) -> list[dict[str, Any]]:
     ]
 
 
-def images(count: int, colour: bool) -> np.ndarray:
-    """Return small pictures: a bright disc on black, or a dark one on a coloured background."""
+def images(count: int, color: bool) -> np.ndarray:
+    """Return small pictures: a bright disc on black, or a dark one on a colored background."""
     rng = np.random.default_rng(0)
-    size = 64 if colour else 28
+    size = 64 if color else 28
     y, x = np.mgrid[:size, :size]
-    made = np.zeros((count, size, size, *((3,) if colour else ())), np.uint8)
+    made = np.zeros((count, size, size, *((3,) if color else ())), np.uint8)
     for image in made:
         (row, column), radius = rng.uniform(0.35 * size, 0.65 * size, 2), rng.uniform(0.1, 0.3) * size
         disc = (y - row) ** 2 + (x - column) ** 2 < radius**2
-        image[...] = rng.integers(170, 250, 3) if colour else 0
-        image[disc] = rng.integers(0, 80, 3) if colour else 255
+        image[...] = rng.integers(170, 250, 3) if color else 0
+        image[disc] = rng.integers(0, 80, 3) if color else 255
     return made
 
 
@@ -96,17 +96,17 @@ def never_right(k: int) -> np.ndarray:
     return confusion
 
 
-def gallery(k: int, classes: list[str], colour: bool, count: int = 24) -> Figure:
+def gallery(k: int, classes: list[str], color: bool, count: int = 24) -> Figure:
     """Draw the mistakes of a network."""
     p, labels = answers(k, 400, 0.1)
     title = "run-2 on a set, test"
-    return draw_mistakes(find_mistakes(p, labels, count), images(400, colour), classes, title=title)
+    return draw_mistakes(find_mistakes(p, labels, count), images(400, color), classes, title=title)
 
 
-def sheet(classes: list[str], colour: bool, count: int = 400) -> Figure:
+def sheet(classes: list[str], color: bool, count: int = 400) -> Figure:
     """Draw samples of a set."""
     labels = np.random.default_rng(1).integers(0, len(classes), count)
-    return draw_samples(images(count, colour), labels, classes, rng=np.random.default_rng(0), title="a set")
+    return draw_samples(images(count, color), labels, classes, rng=np.random.default_rng(0), title="a set")
 
 
 def grid(make: Callable[[int], np.ndarray], classes: list[str]) -> Figure:
@@ -141,10 +141,10 @@ def cases() -> dict[str, Callable[[], Figure]]:
         k = len(classes)
         found[f"confusion-{name}"] = partial(grid, matrix, classes)
         found[f"confusion-{name}-never-right"] = partial(grid, never_right, classes)
-        for colour in (False, True):
-            kind = "colour" if colour else "gray"
-            found[f"mistakes-{name}-{kind}"] = partial(gallery, k, classes, colour)
-            found[f"samples-{name}-{kind}"] = partial(sheet, classes, colour)
+        for color in (False, True):
+            kind = "color" if color else "gray"
+            found[f"mistakes-{name}-{kind}"] = partial(gallery, k, classes, color)
+            found[f"samples-{name}-{kind}"] = partial(sheet, classes, color)
     return found
 
 

@@ -57,13 +57,13 @@ CHECKED = (
     ),
     *("confusion-2", "confusion-10", "confusion-26-long", "confusion-47", "confusion-10-never-right"),
     *(
-        "mistakes-2-colour",
+        "mistakes-2-color",
         "mistakes-10-gray",
         "mistakes-26-long-gray",
-        "mistakes-26-one-word-colour",
+        "mistakes-26-one-word-color",
         "mistakes-1",
     ),
-    *("samples-2-gray", "samples-10-colour", "samples-26-long-gray", "samples-few"),
+    *("samples-2-gray", "samples-10-color", "samples-26-long-gray", "samples-few"),
 )
 """Cases of the gallery that differ in what could overlap."""
 
@@ -103,9 +103,9 @@ def test_the_legend_is_above_the_curves() -> None:
 def test_curves_show_training_and_validation(count: int, validation: bool) -> None:
     figure = draw_curves(history(count, validation=validation), title="a$b$", best_epoch=count)
     for axes in figure.axes:
-        colours = [line.get_color() for line in axes.lines if len(line.get_xdata()) == count]
-        assert TRAIN in colours
-        assert (VALIDATION in colours) == validation
+        colors = [line.get_color() for line in axes.lines if len(line.get_xdata()) == count]
+        assert TRAIN in colors
+        assert (VALIDATION in colors) == validation
         markers = {line.get_marker() for line in axes.lines if line.get_label() == "training"}
         assert markers == ({"o"} if count <= 30 else {""})
         assert all(tick == int(tick) for tick in axes.get_xticks())
@@ -235,10 +235,10 @@ def test_a_gallery_of_any_number_of_mistakes(count: int, shape: tuple[int, ...])
     assert ("no mistakes" in written) == (count == 0)
 
 
-@pytest.mark.parametrize("colour", [False, True])
-def test_images_are_drawn_as_they_are_and_captions_are_beside_their_own_image(colour: bool) -> None:
+@pytest.mark.parametrize("color", [False, True])
+def test_images_are_drawn_as_they_are_and_captions_are_beside_their_own_image(color: bool) -> None:
     p, labels = answers(10, 400, 0.1)
-    pixels = images(400, colour)
+    pixels = images(400, color)
     mistakes = find_mistakes(p, labels)
     figure = draw_mistakes(mistakes, pixels, CLASSES["10"])
     (axes,) = figure.axes
@@ -247,7 +247,7 @@ def test_images_are_drawn_as_they_are_and_captions_are_beside_their_own_image(co
     true = [text for text in axes.texts if text.get_color() == RIGHT]
     for mistake, image, above, below in zip(mistakes, axes.images, answered, true, strict=True):
         assert np.array_equal(image.get_array(), pixels[mistake.index])
-        assert colour or (image.get_cmap().name, image.get_clim()) == ("gray", (0, 255))
+        assert color or (image.get_cmap().name, image.get_clim()) == ("gray", (0, 255))
         box = image.get_window_extent()
         gap_above = above.get_window_extent().y0 - box.y1
         gap_below = box.y0 - below.get_window_extent().y1
