@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cnncli.cli.console import four_decimals, note, out, percent, print_json, table
-from cnncli.cli.options import DataDir, Json, Plots, RunsDir, complete_run
+from cnncli.cli.hints import option_hint
+from cnncli.cli.options import DataDir, Json, Plots, Prepare, RunsDir, complete_run
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,13 +44,18 @@ def eval(
         ),
     ],
     split: Annotated[
-        Literal["test", "val", "train"],
-        typer.Option("--split", metavar="test|val|train", help="Which images to evaluate on."),
-    ] = "test",
+        Literal["test", "val", "train"] | None,
+        typer.Option(
+            "--split",
+            metavar="test|val|train",
+            help="Which images to evaluate on [dim]\\[default: test; all of another set of your own][/].",
+        ),
+    ] = None,
     dataset: Annotated[
         str | None,
         typer.Option("--dataset", metavar="SET", help="A data set other than the run's."),
     ] = None,
+    prepare: Prepare = "auto",
     checkpoint: Annotated[
         Literal["best", "last"],
         typer.Option("--checkpoint", metavar="best|last", help="Which weights of the run."),
@@ -69,6 +75,9 @@ def eval(
 
     Prints the accuracy, precision, recall and F1 of each class, and the confusion matrix. The result is also
     written to the run's eval folder, with pictures of the confusion matrix and the most confident mistakes.
+
+    Pictures in another folder are prepared as those of the training were. Of a folder of your own that the run was
+    not trained on, all images are measured.
     """
     from cnncli.cli.progress import counting
     from cnncli.errors import GateError, StorageError
@@ -80,10 +89,11 @@ def eval(
             runs_dir,
             split,
             dataset=dataset,
+            prepare=prepare,
             checkpoint=checkpoint,
             data_dir=data_dir,
             on_batch=on_batch,
-            notify=note,
+            notify=lambda text: note(option_hint(text)),
         )
     if json:
         print_json(measured.document)

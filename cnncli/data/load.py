@@ -7,6 +7,7 @@ from cnncli.data.dataset import FOLDER_PREFIX, SPLIT_NAMES, SYNTHETIC, Dataset, 
 from cnncli.data.readers import idx_set
 from cnncli.data.registry import DATASETS, DatasetSpec, find_spec
 from cnncli.errors import UsageError
+from cnncli.pictures.whole import Form
 
 DEFAULT_SIZE = 28
 """Height and width of pictures from folders, if nobody says otherwise: those of MNIST."""
@@ -20,6 +21,7 @@ def load_dataset(
     table: Mapping[str, DatasetSpec] = DATASETS,
     size: int | tuple[int, int] = DEFAULT_SIZE,
     colour: bool = False,
+    prepare: Form = "as_is",
 ) -> Dataset:
     """Load a set by its name; this never downloads anything.
 
@@ -32,6 +34,7 @@ def load_dataset(
         table: the published sets.
         size: height and width to which pictures in folders are resized, or (height, width).
         colour: keep the colours of pictures in folders.
+        prepare: "digits" to find the digit of each picture in folders and to bring it into the form of MNIST.
 
     Raises:
         UsageError: no set has this name, or a set of fixed size is asked for in another one.
@@ -46,20 +49,20 @@ def load_dataset(
         from cnncli.data.synthetic.draw import make_synthetic
 
         return make_synthetic()
-    if not _is_own(name, table):
+    if not is_own(name, table):
         return idx_set.load_published(find_spec(name, table), data_dir, splits)
-    folder = _own_folder(name)
+    folder = own_folder(name)
     files = idx_set.find_own(folder)
     if files:
         return idx_set.load_own(name, files)
     from cnncli.data.readers.folder import load_folder  # imports Pillow
 
-    return load_folder(folder, size, colour=colour)
+    return load_folder(folder, size, colour=colour, prepare=prepare)
 
 
 def has_pictures(name: str, *, table: Mapping[str, DatasetSpec] = DATASETS) -> bool:
     """Return whether a set is a folder of pictures, which are resized; all other sets have a fixed size."""
-    return _is_own(name, table) and not idx_set.find_own(_own_folder(name))
+    return is_own(name, table) and not idx_set.find_own(own_folder(name))
 
 
 def check_form(
@@ -89,7 +92,7 @@ def is_available(
     if name == SYNTHETIC:
         return True
     if name not in table:
-        return _own_folder(name).is_dir()
+        return own_folder(name).is_dir()
     return idx_set.holds_idx_files(idx_set.locate(table[name], data_dir), table[name])
 
 
@@ -102,7 +105,7 @@ def set_path(
     """
     if name == SYNTHETIC:
         return None
-    return str((Path(data_dir) if name in table else _own_folder(name)).absolute())
+    return str((Path(data_dir) if name in table else own_folder(name)).absolute())
 
 
 def find_again(
@@ -126,7 +129,7 @@ def find_again(
         if moved_to is None and recorded is not None and is_available(name, recorded, table=table):
             moved_to = recorded
         return name, data_dir if moved_to is None else moved_to
-    own = _own_folder(name)
+    own = own_folder(name)
     places = [] if recorded is None else [Path(recorded)]
     if moved_to is not None:
         around = Path(moved_to)
@@ -139,8 +142,8 @@ def files_of(
     name: str, data_dir: str | Path = "data", *, table: Mapping[str, DatasetSpec] = DATASETS
 ) -> Iterator[Path]:
     """Yield the files that a set may be read from: all in the user's own folder, or those of a published set."""
-    if _is_own(name, table):
-        own = _own_folder(name)
+    if is_own(name, table):
+        own = own_folder(name)
         yield own
         yield from own.rglob("*")
     elif name in table:
@@ -148,9 +151,11 @@ def files_of(
         yield from (folder / each for file in table[name].files for each in file.names)
 
 
-def _is_own(name: str, table: Mapping[str, DatasetSpec]) -> bool:
+def is_own(name: str, table: Mapping[str, DatasetSpec] = DATASETS) -> bool:
+    """Return whether a set is of the user's own, and not a published or the built-in one."""
     return name.startswith(FOLDER_PREFIX) or (name not in table and name != SYNTHETIC and Path(name).exists())
 
 
-def _own_folder(name: str) -> Path:
+def own_folder(name: str) -> Path:
+    """Return the folder of a set of the user's own."""
     return Path(name.removeprefix(FOLDER_PREFIX)).expanduser()

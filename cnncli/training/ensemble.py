@@ -7,18 +7,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from cnncli.data.dataset import Dataset, Split
-from cnncli.data.load import find_again, has_pictures, load_dataset
+from cnncli.data.load import find_again, is_own
 from cnncli.engine import compile
 from cnncli.errors import CheckpointError, DataError, RunError, StorageError, UsageError
 from cnncli.runs import Run
 from cnncli.training.evaluate import Evaluation, evaluate
 from cnncli.training.lookup import run_or_file
+from cnncli.training.measured_set import WARNING, differences, is_same_set, load_measured_set
 from cnncli.training.model import Model, load_model
+from cnncli.training.preparation import Prepare
 from cnncli.training.prepare import data_checksum, select_split, split_indices
 from cnncli.training.results import evaluation_document, write_evaluation
 
 SplitName = Literal["test", "val", "train"]
+
+EvaluatedSplit = Literal["test", "val", "train", "all"]
 
 BATCH = 1000
 
@@ -57,9 +63,10 @@ class Measured:
 def measure_runs(
     names: Sequence[str],
     runs_dir: str | Path = "runs",
-    split: SplitName = "test",
+    split: SplitName | None = None,
     *,
     dataset: str | None = None,
+    prepare: Prepare = "auto",
     checkpoint: Literal["best", "last"] = "best",
     data_dir: str | Path | None = None,
     on_batch: Callable[[int, int], None] | None = None,
@@ -70,13 +77,15 @@ def measure_runs(
     Args:
         names: runs, as for `find_run`, or checkpoint files.
         runs_dir: where names of runs are looked up.
-        split: which images.
+        split: which images; None for the test images, or for all images of another set of the user's own.
         dataset: a data set; None for the one the runs were trained on.
+        prepare: how the pictures of a folder become images: "digits", "as_is", or "auto" for what was done in training.
+            For a network that reads digits in the form of MNIST, "auto" finds the digits of any other pictures.
         checkpoint: which weights of each run.
         data_dir: where data sets are; None for where they were in training.
         on_batch: called with (images done, images in all) before the first batch and after each.
-        notify: called with what is worth knowing about another set, and with a warning where the classes have other
-            names than in training.
+        notify: called with what is worth knowing about another set. A likely mistake starts with "warning: ". It is
+            also in the document: classes or pixels unlike those of the training.
 
     Raises:
         UsageError: the runs do not agree on the images to be measured on.
@@ -86,22 +95,25 @@ def measure_runs(
     models = [load_model(source, checkpoint) for source in sources]
     own = _same(models, "dataset", "name one with `dataset`") if dataset is None else None
     chosen = own or dataset or ""
-    is_own = chosen == models[0].meta.get("dataset")
-    folder = models[0].data_config.get("dir", "data")
-    if is_own:
-        found, folder = find_again(chosen, folder, _recorded_path(models[0]), moved_to=data_dir)
-        whole = _load(found, folder, models[0])
-        whole = whole if found == chosen else replace(whole, name=chosen)
-    else:
-        whole = _load(chosen, data_dir or folder, models[0])
-    for text in () if is_own else whole.notes:
-        notify(text)
+    own_set = is_same_set(chosen, models[0].meta.get("dataset"))
+    name, folder = chosen, models[0].data_config.get("dir", "data")
+    if own_set:
+        name, folder = find_again(chosen, folder, _recorded_path(models[0]), moved_to=data_dir)
+    elif data_dir is not None:
+        folder = data_dir
+    whole, notes = load_measured_set(name, folder, models[0], prepare, is_own=own_set)
+    whole = whole if name == chosen else replace(whole, name=chosen)
     for model in models:
         _check_shape(model, whole)
     whole = whole.with_classes(models[0].classes)
     for model in models:
-        _check_classes(model, whole, notify)
-    images = _images(models, whole, split, is_own=is_own)
+        notes += _check_classes(model, whole)
+    part: EvaluatedSplit = split or ("test" if own_set or not is_own(chosen) else "all")
+    images = _images(models, whole, part, is_own=own_set)
+    if not own_set:
+        notes += [*whole.notes, *differences(models[0], whole.name, images)]
+    for text in notes:
+        notify(text)
     evaluation = _evaluate(models, images, on_batch)
     checkpoints = "+".join(dict.fromkeys(model.checkpoint for model in models))
     document = evaluation_document(
@@ -109,13 +121,14 @@ def measure_runs(
         run="+".join(model.name for model in models),
         checkpoint=checkpoints,
         dataset=whole.name,
-        split=split,
+        split=part,
         classes=whole.classes,
         labels=images.labels,
+        warnings=[text.removeprefix(WARNING) for text in notes if text.startswith(WARNING)],
     )
     results = None
     if isinstance(sources[0], Run) and len(sources) == 1:
-        parts = [] if is_own else [chosen]
+        parts = [] if own_set else [chosen]
         parts += [] if checkpoints == "best" else [checkpoints]
         results = sources[0].eval_dir.joinpath(
             *(re.sub(r"[^\w.-]+", "-", part).strip("-.") or "set" for part in parts)
@@ -129,14 +142,6 @@ def _recorded_path(model: Model) -> str | None:
         path = Run(model.path.absolute().parent.parent).read_info().get("data_path")
         return path if isinstance(path, str) else None
     return None
-
-
-def _load(name: str, data_dir: str | Path, model: Model) -> Dataset:
-    """Load a set for a network: pictures get the size and colors of its input."""
-    if len(model.network.input_shape) != 3 or not has_pictures(name):
-        return load_dataset(name, data_dir)
-    channels, height, width = model.network.input_shape
-    return load_dataset(name, data_dir, size=(height, width), colour=channels == 3)
 
 
 def _evaluate(
@@ -154,8 +159,13 @@ def _evaluate(
         )
 
 
-def _images(models: Sequence[Model], whole: Dataset, split: SplitName, *, is_own: bool) -> Split:
+def _images(models: Sequence[Model], whole: Dataset, split: EvaluatedSplit, *, is_own: bool) -> Split:
     """Return the images of a split, the same as when the models were trained."""
+    if split == "all":
+        parts = [part for part in (whole.train, whole.validation, whole.test) if part is not None]
+        return Split(
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
+        )
     if split == "test" and not (is_own and whole.test_drawn):
         return whole.test
     if not is_own:
@@ -220,10 +230,12 @@ def _check_shape(model: Model, dataset: Dataset) -> None:
         )
 
 
-def _check_classes(model: Model, dataset: Dataset, notify: Callable[[str], None]) -> None:
+def _check_classes(model: Model, dataset: Dataset) -> list[str]:
+    """Return a warning if the classes have other names than in training."""
     if len(model.classes) != len(dataset.classes):
         raise DataError(
             f"{model.name} has {len(model.classes)} classes, and {dataset.name} has {len(dataset.classes)}"
         )
-    if model.classes != dataset.classes:
-        notify(f"warning: {model.name} was trained on other classes: {', '.join(model.classes)}")
+    if model.classes == dataset.classes:
+        return []
+    return [f"{WARNING}{model.name} was trained on other classes: {', '.join(model.classes)}"]

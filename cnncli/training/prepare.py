@@ -22,7 +22,7 @@ from cnncli.nn.build import build_network
 from cnncli.nn.network import Network
 from cnncli.optim import ExponentialAverage, Optimizer, Schedule, make_average, make_optimizer, make_schedule
 from cnncli.randomness import stream
-from cnncli.training.preparation import Preparation, preparation_of
+from cnncli.training.preparation import DIGIT_SHAPE, Preparation, preparation_of
 from cnncli.types import IntArray, MeanStd, Shape
 
 if TYPE_CHECKING:
@@ -168,9 +168,20 @@ def split_indices(
 
 def _load(config: "Config", name: str, data_dir: str | Path) -> Dataset:
     try:
-        dataset = load_dataset(name, data_dir, size=config.data.size, colour=config.data.colour)
+        dataset = load_dataset(
+            name,
+            data_dir,
+            size=config.data.size,
+            colour=config.data.colour,
+            prepare="digits" if config.data.prepare == "digits" else "as_is",
+        )
     except UsageError as error:
         raise config.error(("data", "dataset"), error.message, error.hint) from error
+    if config.data.prepare == "digits" and dataset.input_shape != DIGIT_SHAPE:
+        raise config.error(
+            ("data", "prepare"),
+            f"digits in the form of MNIST are {DIGIT_SHAPE}, and the images of {dataset.name} {dataset.input_shape}",
+        )
     if len(dataset.train) == 0:
         raise DataError(
             f"{dataset.name} has test images only, and none to train on",

@@ -189,6 +189,7 @@ def evaluation_document(
     split: str,
     classes: Sequence[str],
     labels: IntArray,
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the document of `cnn eval --json`: which weights, which images, the figures and the mistakes.
 
@@ -197,9 +198,10 @@ def evaluation_document(
         run: the run's name, or the names of several.
         checkpoint: which weights.
         dataset: the name of the data set.
-        split: "train", "val" or "test".
+        split: "train", "val", "test" or "all".
         classes: the K names.
         labels: (N,), the true classes; the index of a mistake is a position in them.
+        warnings: why the figures may not say what they seem to say.
     """
     measured = {"run": run, "checkpoint": checkpoint, "dataset": dataset, "split": split}
     mistakes = [
@@ -211,7 +213,12 @@ def evaluation_document(
         }
         for mistake in find_mistakes(evaluation.probabilities, labels, MOST_MISTAKES)
     ]
-    return {**measured, **evaluation.to_json(classes), "mistakes": mistakes}
+    return {
+        **measured,
+        **evaluation.to_json(classes),
+        "mistakes": mistakes,
+        "warnings": list(warnings),
+    }
 
 
 def write_evaluation(

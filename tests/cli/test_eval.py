@@ -110,7 +110,11 @@ def test_another_set_is_kept_apart_from_its_own(cnn, run) -> None:
     shutil.copytree("tiny", "other")
     result = cnn("eval", run, "--dataset", "other", "--no-plots", "--json")
     assert result.exit_code == 0, result.stderr
-    assert json.loads(Path("runs/run-1/eval/other/test.json").read_text())["dataset"] == "other"
+    document = json.loads(Path("runs/run-1/eval/other/all.json").read_text())
+    assert (document["dataset"], document["split"], document["count"]) == ("other", "all", 180)
+    assert document["warnings"] == []
+    part = cnn("eval", run, "--dataset", "other", "--split", "test", "--no-plots", "--json")
+    assert json.loads(part.stdout)["count"] == 30
     assert json.loads(Path("runs/run-1/eval/test.json").read_text())["dataset"] == "tiny"
     refused = cnn("eval", run, "--dataset", "other", "--split", "val")
     assert refused.exit_code == 2

@@ -16,9 +16,9 @@ OPTIONS = {
     "download": "--data-dir --from --verify --force --list",
     "train": "--config -c --set --name --exist-ok --runs-dir --resume --epochs --batch-size --lr --seed"
     " --print-config --dry-run --json --quiet -q",
-    "eval": "--split --dataset --checkpoint --min-accuracy --json --runs-dir",
-    "predict": "--run --top --invert --raw --save-input --csv --json --runs-dir",
-    "inspect": "--json --save --runs-dir",
+    "eval": "--split --dataset --prepare --checkpoint --min-accuracy --json --runs-dir",
+    "predict": "--run --top --invert --prepare --raw --save-input --save-scale --csv --json --runs-dir",
+    "inspect": "--json --save --save-scale --runs-dir",
 }
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 import cnncli
 from cnncli.checkpoint import load_checkpoint
 from cnncli.data.readers.idx import write_idx
-from cnncli.data.synthetic.draw import make_synthetic
+from cnncli.data.synthetic.draw import draw_digits, make_synthetic
 from cnncli.errors import CheckpointError, UsageError
 from cnncli.training.ensemble import measure_runs
 from cnncli.training.model import Model, load_model
@@ -187,6 +187,117 @@ def test_an_image_of_a_set_is_read_with_exactly_its_pixels(place: Path) -> None:
     (found,) = predict_pictures([LabeledImage("clothes:3", 255 - image, "3")], model)
     assert (found.digits[0].pixels == 255 - image).all()
     assert (found.path, found.label, found.to_json()["label"]) == ("clothes:3", "3", "3")
+
+
+def ink_on_white(folder: Path, count: int, seed: int, *, noise: int = 0) -> list[Path]:
+    """Write pictures of 90x120 pixels of drawn digits, dark on light, off center, a folder for each class."""
+    rng = np.random.default_rng(seed)
+    images, labels = [], np.arange(count) % 10
+    for digit in draw_digits(labels, rng):
+        page = np.full((90, 120), 235, np.int64)
+        top, left = rng.integers(3, 28), rng.integers(3, 58)
+        ink = np.asarray(Image.fromarray(digit).resize((60, 60)), np.int64)
+        page[top : top + 60, left : left + 60] -= ink * 200 // 255
+        images.append((page + rng.integers(-noise, noise + 1, page.shape)).clip(0, 255).astype(np.uint8))
+    return write_pictures(folder, np.stack(images), labels)
+
+
+def test_eval_finds_the_digits_of_a_folder_as_predict_does(place: Path) -> None:
+    model = train("synthetic", "data.limit=2000")
+    paths = ink_on_white(place / "ink", 60, seed=3)
+    said: list[str] = []
+    measured = measure_runs(["runs/run"], dataset="folder:ink", notify=said.append)
+    read = predict_pictures(paths, model)
+    right = [each.text == path.parent.name for each, path in zip(read, paths, strict=True)]
+    assert measured.evaluation.count == 60 and measured.document["split"] == "all"
+    assert measured.evaluation.accuracy == np.mean(right) >= 0.8
+    assert any(
+        "are not in the form of MNIST (mean 0.8" in text and "bright background" in text for text in said
+    )
+    assert measured.document["warnings"] == []  # prepared, they are as those of the training
+    raw = measure_runs(["runs/run"], dataset="folder:ink", prepare="as_is")
+    assert raw.evaluation.accuracy < 0.5
+    (warning,) = raw.document["warnings"]
+    assert "have a bright background (mean 0.8" in warning
+    assert "that run was trained on a dark one (mean 0.14)" in warning
+
+
+def test_a_set_that_is_much_brighter_is_said_to_be(place: Path) -> None:
+    write_set(place / "clothes", clothes, 60, 20)
+    train("clothes", model="[flatten, {linear: 4}]")
+    write_set(place / "faint", lambda *a: (clothes(*a)[0] // 8, clothes(*a)[1]), 60, 20)
+    warnings = measure_runs(["runs/run"], dataset="faint").document["warnings"]
+    assert "the images of faint have mean 0.02, and those that run was trained on 0.16" in warnings
+    write_set(place / "negative", lambda *a: (255 - clothes(*a)[0], clothes(*a)[1]), 60, 20)
+    warning = measure_runs(["runs/run"], dataset="negative").document["warnings"][-1]
+    assert "have a bright background (mean 0.84)" in warning and "a dark one (mean 0.16)" in warning
+
+
+def test_photos_of_digits_can_train_in_the_form_of_mnist(place: Path) -> None:
+    paths = ink_on_white(place / "photos", 120, seed=4, noise=4)
+    Image.new("L", (120, 90), 240).save("photos/3/blank.png")
+    two = np.hstack([np.asarray(Image.open(path)) for path in paths[:2]])
+    Image.fromarray(two).save("photos/0/two.png")
+    model = train("folder:photos", "data.prepare=digits")
+    entry = recorded(model)
+    assert (entry["form"], entry["background"]) == ("digits", "dark") and 0.08 < entry["mean"] < 0.2
+    info = json.loads(Path("runs/run/run.json").read_text())
+    assert (
+        info["left_out"]["pictures without a digit"] == info["left_out"]["pictures with several digits"] == 1
+    )
+    assert any("1 pictures with several digits are left out" in note for note in info["data_notes"])
+    measured = measure_runs(["runs/run"])
+    assert measured.evaluation.count == 24
+    x, y = measured.images.images, measured.images.labels
+    by_pixels = {
+        digit.pixels.tobytes(): each.text for each in predict_pictures(paths, model) for digit in each.digits
+    }
+    answers = [by_pixels[image.tobytes()] for image in x]
+    assert (
+        np.mean([answer == str(label) for answer, label in zip(answers, y, strict=True)])
+        == measured.evaluation.accuracy
+    )
+
+
+def test_the_folder_of_the_training_is_known_by_any_name(place: Path) -> None:
+    images, labels = clothes(60, 0)
+    write_pictures(place / "things", images, labels)
+    train("folder:things", "data.validation=10", model="[flatten, {linear: 4}]")
+    for name in ("folder:things", "things", "things/", f"folder:{place}/things"):
+        measured = measure_runs(["runs/run"], dataset=name)
+        assert (measured.document["split"], measured.evaluation.count) == ("test", 12)
+
+
+def shapes(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Colour 64x64 pictures: a red disc, a green square or a blue triangle, anywhere on a varied light ground."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 3
+    images = rng.integers(170, 255, (count, 1, 1, 3)) + rng.integers(-15, 16, (count, 64, 64, 3))
+    y, x = np.mgrid[:64, :64]
+    for image, label in zip(images, labels, strict=True):
+        size, (top, left) = rng.integers(12, 22), rng.integers(22, 42, 2)
+        far = [
+            np.hypot(y - top, x - left),
+            np.maximum(abs(y - top), abs(x - left)),
+            np.maximum(abs(x - left) * 2 - (y - top), y - top),
+        ]
+        image[far[label] <= size] = np.eye(3)[label] * 180 + 30
+    return images.clip(0, 255).astype(np.uint8), labels
+
+
+@pytest.mark.parametrize("size", [64, 32])
+def test_colour_pictures_of_shapes_are_read_as_eval_reads_them(place: Path, size: int) -> None:
+    write_pictures(place / "shapes/train", *shapes(120, 0))
+    write_pictures(place / "shapes/test", *shapes(45, 1))
+    changes = (f"data.size={size}", "data.colour=true", "data.validation=12", "train.optimizer.lr=0.05")
+    changes += ("data.normalize={mean: 0.75, std: 0.2}", "train.epochs=12")
+    model = train(
+        "folder:shapes", *changes, model="[{conv: {filters: 8, kernel: 1}}, relu, globalavgpool, {linear: 3}]"
+    )
+    entry = recorded(model)
+    assert (entry["form"], entry["size"], entry["colour"]) == ("as_is", [size, size], True)
+    paths = sorted(Path("shapes/test").rglob("*.png"), key=lambda path: (path.parent.name, path.name))
+    assert_predict_is_eval(model, paths, least=0.9)
 
 
 @pytest.mark.parametrize(

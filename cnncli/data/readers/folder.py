@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from cnncli.data.checks import describe_values
@@ -13,8 +12,9 @@ from cnncli.data.dataset import FOLDER_PREFIX, Dataset, Split, pixel_statistics
 from cnncli.data.readers.layout import Listing, Pictures, list_folder
 from cnncli.data.splits import cut_test
 from cnncli.errors import DataError, PictureError, UsageError
+from cnncli.pictures.digits import NothingToRead, find_digits
 from cnncli.pictures.read import Page, PictureFile
-from cnncli.pictures.whole import resize_whole
+from cnncli.pictures.whole import Form, resize_whole
 from cnncli.types import ByteArray
 
 MAX_PIXEL_BYTES = 1 << 30
@@ -22,7 +22,7 @@ MAX_SIZE = 1024
 
 
 @dataclass(frozen=True)
-class Form:
+class ImageFormat:
     """The form that all pictures of a set are brought to.
 
     Args:
@@ -49,19 +49,22 @@ def load_folder(
     size: int | tuple[int, int] = 28,
     *,
     colour: bool = False,
+    prepare: Form = "as_is",
     test_fraction: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
     """Load pictures from class folders, each resized to the same size.
 
-    The pictures are only resized: none is inverted, cropped or centered. A picture with other proportions is squeezed.
-    What is left out is counted in the data set.
+    The pictures are only resized, unless their digits are to be found: none is inverted, cropped or centered. A picture
+    with other proportions is squeezed. What is left out is counted in the data set.
 
     Args:
         path: a folder with one subfolder per class, or with train/, and test/ or val/ or both, each with one subfolder
             per class. A folder with test/ alone has no training images.
         size: height and width of the resized pictures in pixels, or (height, width).
         colour: keep three colours, (N, H, W, 3), or convert to grey, (N, H, W).
+        prepare: "digits" to find the one digit of each picture and to bring it into the form of MNIST, 28x28 grey. A
+            picture with none or with several is left out.
         test_fraction: the fraction of each class that becomes the test split, if there is no test/.
         seed: seed of that split.
 
@@ -73,8 +76,10 @@ def load_folder(
     height, width = (size, size) if isinstance(size, int) else size
     if not (1 <= height <= MAX_SIZE and 1 <= width <= MAX_SIZE):
         raise UsageError(f"pictures cannot be resized to {size} pixels", f"give a size from 1 to {MAX_SIZE}")
-    form, listing = Form(height, width, colour), list_folder(path)
-    seen = _Seen(form)
+    form, listing = ImageFormat(height, width, colour), list_folder(path)
+    if prepare == "digits" and form != ImageFormat(28, 28, False):
+        raise UsageError(f"digits in the form of MNIST are 28x28 grey, not {form}", "`data.size=28`")
+    seen = _Seen(form, prepare)
     _check_memory(path, len(listing.train) + len(listing.validation or ()) + len(listing.test or ()), form)
     train, notes = _read(listing.train, seen), list(listing.notes)
     validation = None if listing.validation is None else _read(listing.validation, seen)
@@ -101,7 +106,8 @@ def load_folder(
 class _Seen:
     """What the pictures of a set were like before they were resized."""
 
-    form: Form
+    form: ImageFormat
+    prepare: Form = "as_is"
     count: int = 0
     coloured: int = 0
     squeezed: int = 0
@@ -110,10 +116,21 @@ class _Seen:
     warnings: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
 
-    def resized(self, page: Page) -> ByteArray:
-        """Return a page in the form of the set, and count it."""
-        self._count(page)
-        return resize_whole(page.picture, (self.form.height, self.form.width), colour=self.form.colour)
+    def prepared(self, page: Page) -> list[ByteArray]:
+        """Return a page in the form of the set, and count it; nothing if its digit is sought and it has not one."""
+        if self.prepare == "as_is":
+            self._count(page)
+            return [resize_whole(page.picture, (self.form.height, self.form.width), colour=self.form.colour)]
+        try:
+            digits = find_digits(page.picture).digits
+        except NothingToRead:
+            digits = ()
+        if len(digits) != 1:
+            self.left_out["pictures with several digits" if digits else "pictures without a digit"] += 1
+            return []
+        self.bits[page.bits] += 1
+        self.warnings.update(page.warnings)
+        return [digits[0].pixels]
 
     def _count(self, page: Page) -> None:
         picture = page.picture
@@ -133,6 +150,13 @@ class _Seen:
     def describe(self, name: str) -> list[str]:
         """Return the sentences about what a user may not expect."""
         notes = []
+        if self.prepare == "digits":
+            notes.append(f"{name}: the digit of each picture is found and brought into the form of MNIST")
+            notes += [
+                f"warning: {number:,} {reason} are left out"
+                for reason, number in self.left_out.items()
+                if reason.startswith("pictures with")
+            ]
         coloured = self.coloured > 0.05 * self.count
         widths, heights = zip(*self.sizes, strict=True) if self.sizes else ((0,), (0,))
         if (
@@ -155,7 +179,7 @@ class _Seen:
         return notes
 
 
-def _check_memory(path: str | Path, count: int, form: Form) -> None:
+def _check_memory(path: str | Path, count: int, form: ImageFormat) -> None:
     needed = count * int(np.prod(form.shape))
     if needed > MAX_PIXEL_BYTES:
         raise DataError(
@@ -179,14 +203,17 @@ def _read(pictures: Pictures, seen: _Seen) -> Split:
     """Read and resize pictures into one array; further pages of a file follow after all others."""
     form = seen.form
     images: ByteArray = np.empty((len(pictures), *form.shape), np.uint8)
-    labels: npt.NDArray[np.int64] = np.array([label for _, label in pictures], dtype=np.int64)
+    kept: list[int] = []
     further: list[ByteArray] = []
     further_labels: list[int] = []
-    for index, (path, label) in enumerate(pictures):
-        first, *others = _read_file(path, seen)
-        images[index] = first
-        further += others
-        further_labels += [label] * len(others)
+    for path, label in pictures:
+        pages = _read_file(path, seen)
+        if pages:
+            images[len(kept)] = pages[0]
+            kept.append(label)
+        further += pages[1:]
+        further_labels += [label] * len(pages[1:])
+    images, labels = images[: len(kept)], np.array(kept, dtype=np.int64)
     if further:
         _check_memory("the data set", len(images) + len(further), form)
         images = np.concatenate([images, np.stack(further)])
@@ -204,15 +231,15 @@ def _read_file(path: Path, seen: _Seen) -> list[ByteArray]:
             if len(file) > 1 and _is_blank(page.picture):
                 blank += 1
             else:
-                images.append(seen.resized(page))
-        if not images:
-            images.append(seen.resized(file.read()))
+                images += seen.prepared(page)
+        if blank == len(file):
+            images += seen.prepared(file.read())
     except PictureError as error:
         raise DataError(
             error.message, error.hint or "remove it, or give it a name that starts with a dot"
         ) from error
     if blank:
-        seen.left_out["blank pages"] += len(file) - len(images)
+        seen.left_out["blank pages"] += min(blank, len(file) - 1)
     return images
 
 
