@@ -120,9 +120,14 @@ def prepare(
 
 
 def data_checksum(dataset: Dataset, train: IntArray) -> int:
-    """Return a checksum of a training set and of the positions (N,) in it that are trained on."""
-    images, labels, train = map(np.ascontiguousarray, (dataset.train.images, dataset.train.labels, train))
-    return zlib.crc32(train.data, zlib.crc32(labels.data, zlib.crc32(images.data)))
+    """Return a checksum of a training set, of its own validation images and of the positions (N,) trained on."""
+    arrays = [dataset.train.images, dataset.train.labels, train]
+    if dataset.validation is not None:
+        arrays += [dataset.validation.images, dataset.validation.labels]
+    checksum = 0
+    for array in arrays:
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+    return checksum
 
 
 def select_split(

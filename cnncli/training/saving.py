@@ -90,7 +90,7 @@ def restore(run: Run, prepared: Prepared) -> TrainingState:
     _check_same_config(run, saved.meta["config"], prepared.config)
     if training.pop("data_checksum", None) != prepared.data_checksum:
         raise RunError(
-            f"the training images are not those that {run.name} was started with",
+            f"the training and validation images are not those that {run.name} was started with",
             hint="restore the old data set, or train a new run",
         )
     try:

@@ -220,7 +220,25 @@ def test_a_folder_with_another_picture_is_not_measured_on_images_of_the_training
         assert "are not those that run-1 was trained on" in result.stderr
     resumed = cnn("train", "--resume", "run-1", "--epochs", "9")
     assert resumed.exit_code == 1
-    assert "the training images are not those that run-1 was started with" in resumed.stderr
+    assert "the training and validation images are not those that run-1 was started with" in resumed.stderr
+
+
+def test_validation_images_of_a_folder_may_not_change_either(cnn, shapes) -> None:
+    shutil.copytree(shapes, "parts/train")
+    for part in ("val", "test"):
+        for kind in "ab":
+            Path("parts", part, kind).mkdir(parents=True)
+            for picture in sorted(Path("parts/train", kind).iterdir())[:5]:
+                picture.rename(Path("parts", part, kind, picture.name))
+    options = ("--set", "data.dataset=folder:parts", "--set", "model.-1.linear=2")
+    assert cnn(*TRAIN, *options).exit_code == 0
+    assert cnn("eval", "run-2", "--split", "val", "--no-plots").exit_code == 0
+    next(Path("parts/val/a").iterdir()).unlink()
+    assert cnn("eval", "run-2", "--split", "val", "--no-plots").exit_code == 1
+    resumed = cnn("train", "--resume", "run-2", "--epochs", "9")
+    assert resumed.exit_code == 1
+    assert "images are not those that run-2 was started with" in resumed.stderr
+    assert cnn("eval", "run-2", "--no-plots").exit_code == 0  # its test images have a folder of their own
 
 
 def test_a_set_of_other_images_is_refused(cnn, run) -> None:

@@ -500,7 +500,9 @@ def test_a_resume_refuses_another_config_and_other_images(
         train(config("train.optimizer.lr=0.1"), run, resume=True)
     images, _ = tiny_pictures(36, 5)
     write_idx(data / "train-images-idx3-ubyte.gz", images)
-    with pytest.raises(RunError, match="the training images are not those that run-1 was started with"):
+    with pytest.raises(
+        RunError, match="the training and validation images are not those that run-1 was started with"
+    ):
         train(None, run, resume=True)
     assert run.status() == "interrupted"
 
