@@ -41,21 +41,10 @@ BELOW: dict[str, set[str]] = {
         "report",
         "runs",
     },
-    "cli": {
-        "batches",
-        "checkpoint",
-        "config",
-        "data",
-        "engine",
-        "nn",
-        "optim",
-        "pictures",
-        "report",
-        "runs",
-        "training",
-    },
 }
 """What each folder of the package may import of the others, beside itself and the modules above."""
+
+BELOW["cli"] = {*BELOW["training"], "training"}
 
 ENGINE: dict[str, set[str]] = {
     "engine.kernels": set(),

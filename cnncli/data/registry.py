@@ -25,7 +25,6 @@ class DataFile:
         content_hash: the hash of the decompressed file, such as "sha256:ba89..."; None if none was published.
         published_hash: the hash of the .gz as published. A recompressed copy of the right content does not match it,
             so it only counts if `content_hash` is None.
-        published_size: the size of the .gz in bytes, for progress bars; None if unknown.
     """
 
     split: SplitName
@@ -34,7 +33,6 @@ class DataFile:
     shape: Shape | None
     content_hash: str | None = None
     published_hash: str | None = None
-    published_size: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -127,11 +125,10 @@ def _files(
     shapes: Sequence[Shape],
     content_hashes: Sequence[str | None] = UNKNOWN,
     published_hashes: Sequence[str | None] = UNKNOWN,
-    published_sizes: Sequence[int | None] = UNKNOWN,
 ) -> tuple[DataFile, ...]:
     """Return the four files of a set; each argument has one value per file, in the order of FILE_ORDER."""
-    columns = zip(FILE_ORDER, names, shapes, content_hashes, published_hashes, published_sizes, strict=True)
-    return tuple(DataFile(split, kind, *rest) for (split, kind), *rest in columns)
+    rows = zip(FILE_ORDER, names, shapes, content_hashes, published_hashes, strict=True)
+    return tuple(DataFile(*key, name, shape, *hashes) for key, name, shape, *hashes in rows)
 
 
 class Table(dict[str, DatasetSpec]):
@@ -162,7 +159,6 @@ DATASETS = Table(
                     "md5:9fb629c4189551a2d022fa330f9573f3",
                     "md5:ec29112dd5afa0611ce80d1b7f02629c",
                 ),
-                published_sizes=(9_912_422, 28_881, 1_648_877, 4_542),
             ),
             mirrors=(
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
