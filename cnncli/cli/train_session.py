@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cnncli.cli.console import err, four_decimals, note, out, percent, print_json
 from cnncli.cli.hints import runs_dir_option
 from cnncli.cli.layer_table import layer_table
-from cnncli.cli.progress import make_display
+from cnncli.cli.progress import QuietDisplay, make_display
 from cnncli.cli.signals import StopRequest
 from cnncli.config.load import load_config
 from cnncli.config.schema import Config
@@ -50,7 +50,7 @@ def start(config: Config, runs_dir: Path, name: str | None, options: TrainOption
     if not options.quiet:
         note(f"run {run.path}")
         err().print(layer_table(prepared.network))
-    _print_result(_watch(config, run, options, prepared=prepared), options, config)
+    _train(config, run, options, prepared=prepared)
 
 
 def resume(text: str, runs_dir: Path, overrides: Sequence[str], options: TrainOptions) -> None:
@@ -63,7 +63,7 @@ def resume(text: str, runs_dir: Path, overrides: Sequence[str], options: TrainOp
             f"{done} of {wanted} epochs done" if done <= wanted else f"{done} epochs done, {wanted} asked for"
         )
         note(f"run {run.path}: {run.status()}, {epochs}")
-    _print_result(_watch(config, run, options, resume=True), options, config)
+    _train(config, run, options, resume=True)
 
 
 def try_out(config: Config, options: TrainOptions) -> None:
@@ -73,8 +73,9 @@ def try_out(config: Config, options: TrainOptions) -> None:
         err().print(layer_table(network))
     del network
     began = time.monotonic()
-    with dry_run(config) as short:
-        result = _watch(short.config, short.run, options, prepared=short.prepared)
+    with dry_run(config) as short, make_display(short.config.train.epochs, quiet=options.quiet) as display:
+        with StopRequest(display.stopping) as stop:
+            result = _watch(short.config, short.run, options, display, stop, prepared=short.prepared)
     seconds = time.monotonic() - began
     if options.as_json:
         print_json({**result.to_json(), "run": None, "path": None, "status": "dry run"})
@@ -84,42 +85,51 @@ def try_out(config: Config, options: TrainOptions) -> None:
     )
 
 
+def _train(
+    config: Config, run: Run, options: TrainOptions, *, resume: bool = False, prepared: Prepared | None = None
+) -> None:
+    """Train, and print the result. A signal that comes too late to stop the run does not lose the printed result."""
+    display = make_display(config.train.epochs, quiet=options.quiet)
+    with StopRequest(display.stopping) as stop:
+        with display:
+            result = _watch(config, run, options, display, stop, resume=resume, prepared=prepared)
+        _print_result(result, options, config)
+
+
 def _watch(
     config: Config,
     run: Run,
     options: TrainOptions,
+    display: QuietDisplay,
+    stop: StopRequest,
     *,
     resume: bool = False,
     prepared: Prepared | None = None,
 ) -> TrainResult:
     """Train, show each record as it comes, and return the last one."""
-    with (
-        make_display(config.train.epochs, quiet=options.quiet) as display,
-        StopRequest(display.stopping) as stop,
-    ):
-        records = train_run(
-            config,
-            run,
-            resume=resume,
-            stop=stop,
-            prepared=prepared,
-            plots=options.plots,
-            profile=options.profile,
-        )
-        for position, record in enumerate(records):
-            if position == 0:
-                for line in _data_lines(run):
-                    display.note(line)
-                if resume and isinstance(record, StepRecord):
-                    display.note(f"go on from epoch {record.epoch}, step {record.step} of {record.steps}")
-            if isinstance(record, StepRecord):
-                display.step(record)
-            elif isinstance(record, EpochRecord):
-                display.epoch(record)
-            else:
-                if options.profile and (run.path / "profile.txt").exists():
-                    display.note(f"wrote {run.path / 'profile.txt'}")
-                return record
+    records = train_run(
+        config,
+        run,
+        resume=resume,
+        stop=stop,
+        prepared=prepared,
+        plots=options.plots,
+        profile=options.profile,
+    )
+    for position, record in enumerate(records):
+        if position == 0:
+            for line in _data_lines(run):
+                display.note(line)
+            if resume and isinstance(record, StepRecord):
+                display.note(f"go on from epoch {record.epoch}, step {record.step} of {record.steps}")
+        if isinstance(record, StepRecord):
+            display.step(record)
+        elif isinstance(record, EpochRecord):
+            display.epoch(record)
+        else:
+            if options.profile and (run.path / "profile.txt").exists():
+                display.note(f"wrote {run.path / 'profile.txt'}")
+            return record
     raise AssertionError("the last record is the result")
 
 

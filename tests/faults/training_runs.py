@@ -234,8 +234,10 @@ def signals(folder: Path, count: int) -> Outcome:
                 send(process, number)
                 _, words = process.communicate(timeout=20)
                 took = time.monotonic() - asked
-                if process.returncode == 0:
-                    continue  # it was just done
+                if run.status() == "done":  # the signal came too late to stop it, or while the process ended
+                    if process.returncode not in (0, 128 + number, -number):
+                        lost.append(f"{name} is done, with exit code {process.returncode}: {words[-300:]!r}")
+                    continue
                 stops[number.name] += 1
                 slowest = max(slowest, took)
                 if process.returncode != 128 + number:
