@@ -1,10 +1,7 @@
 """Finds what a user means by a name: an exact match, else a unique prefix, else a similar name for a hint."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
-
-from cnncli.foreign_words import translated
 
 
 def matching(text: str, names: Sequence[str]) -> list[str]:
@@ -29,6 +26,11 @@ def did_you_mean(word: str, known: Sequence[str], kind: str = "") -> str | None:
         >>> did_you_mean("max_pool", ["conv", "maxpool"])
         "did you mean 'maxpool'?"
     """
+    # a command without a mistake starts faster without these
+    from difflib import get_close_matches
+
+    from cnncli.foreign_words import translated
+
     if hint := translated(word, kind, known):
         return hint
     near = get_close_matches(word, known, n=1, cutoff=0.6)

@@ -12,7 +12,7 @@ import typer.main
 
 from cnncli._version import __version__
 from cnncli.cli.command import QuickCommand, help_page, read_quickly
-from cnncli.cli.console import run_command
+from cnncli.cli.console import print_warnings, run_command
 from cnncli.errors import UsageError
 from cnncli.names import did_you_mean
 
@@ -43,6 +43,7 @@ class CommandTable(typer.core.TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in COMMANDS and cmd_name not in self.commands:
+            print_warnings()
             module = import_module(f"cnncli.cli.{cmd_name}")
             alone = typer.Typer(
                 add_completion=False, context_settings=SETTINGS, pretty_exceptions_enable=False

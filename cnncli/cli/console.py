@@ -1,7 +1,6 @@
 """Prints for the commands: results on stdout, progress and errors on stderr; an error sets the exit code."""
 
 import json
-import logging
 import math
 import os
 import sys
@@ -9,10 +8,11 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from cnncli.cli.hints import error_text
 from cnncli.errors import Interrupted
 
 if TYPE_CHECKING:
+    from logging import LogRecord
+
     from rich.console import Console
     from rich.table import Table
 
@@ -158,9 +158,6 @@ def run_command(command: Callable[[], object], *, debug: bool) -> int:
     open_closed_streams()
     keep_streams_writable()
     ignore_unusable_sizes()
-    log = logging.getLogger("cnncli")
-    if not any(isinstance(handler, _Warnings) for handler in log.handlers):
-        log.addHandler(_Warnings())
     try:
         code = command()
         sys.stdout.flush()
@@ -171,6 +168,8 @@ def run_command(command: Callable[[], object], *, debug: bool) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             traceback.print_exc()
+        from cnncli.cli.hints import error_text  # a command without an error starts faster without it
+
         message, hint, code = error_text(error)
         if isinstance(error, Interrupted):  # no error: the user asked for it
             note(f"{message}; {hint}")
@@ -189,11 +188,19 @@ def print_error(message: str, hint: str | None = None) -> None:
         console.print(Text.assemble(("hint: ", "bold"), hint), soft_wrap=True)
 
 
-class _Warnings(logging.Handler):
-    """Prints what the package logs as lines on stderr."""
+def print_warnings() -> None:
+    """Print what the package logs from now on as lines on stderr."""
+    from logging import Handler, getLogger
 
-    def emit(self, record: logging.LogRecord) -> None:
-        note(f"{record.levelname.lower()}: {record.getMessage()}")
+    class Lines(Handler):
+        def emit(self, record: "LogRecord") -> None:
+            note(f"{record.levelname.lower()}: {record.getMessage()}")
+
+    log = getLogger("cnncli")
+    if not any(handler.name == "lines" for handler in log.handlers):
+        handler = Lines()
+        handler.name = "lines"
+        log.addHandler(handler)
 
 
 def open_closed_streams() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from cnncli.types import ByteArray
 
@@ -59,6 +58,8 @@ def read_samples(opened: Image.Image, content: bytes) -> Samples:
 
 def name_samples(content: bytes) -> str | None:
     """Return the form of the values of a TIFF that Pillow does not decode, such as "64-bit floating-point values"."""
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2  # most pictures are no TIFF
+
     try:
         directory = ImageFileDirectory_v2(content[:8])
         stream = BytesIO(content)

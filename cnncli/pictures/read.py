@@ -7,7 +7,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from PIL import Image, ImageOps, ImageStat, UnidentifiedImageError
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cnncli.errors import PictureError
 from cnncli.pictures.frames import choose_frame
@@ -115,7 +116,7 @@ class PictureFile:
         samples = read_samples(opened, self._content)
         opened.load()
         picture, bits = to_plain(_upright(opened), samples)
-        if samples.wide_colour and max(high for _, high in ImageStat.Stat(picture).extrema) < 32:
+        if samples.wide_colour and np.asarray(picture).max() < 32:
             notes.append("16 bits per colour that are nearly black: save it with 8 bits per colour")
         return Page(picture, bits, tuple(notes), unread)
 

@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from cnncli.config.files import list_configs
 from cnncli.data.dataset import FOLDER_PREFIX, SYNTHETIC, Dataset, SplitName
 from cnncli.errors import PictureError, RunError, UsageError
 from cnncli.names import did_you_mean, matching
@@ -88,11 +87,11 @@ def find_pictures(
 
 def is_image_of_set(name: str) -> bool:
     """Return whether a name has the form SET:INDEX or SET:train:INDEX, there may be such a set, and no such file."""
-    from cnncli.data.registry import DATASETS
-
     parts = _IMAGE_OF_SET.fullmatch(name)
     if parts is None or Path(name).exists() or _own_folder(name).is_dir():
         return False
+    from cnncli.data.registry import DATASETS  # after the check: a prediction starts faster without it
+
     return parts["set"] in (*DATASETS, SYNTHETIC) or _own_folder(parts["set"]).is_dir()
 
 
@@ -167,6 +166,8 @@ def kind_of(name: str, runs_dir: Path) -> Kind:
         return "picture"
     if path.is_dir():
         return "dataset"
+    from cnncli.config.files import list_configs
+
     configs = list_configs()
     if f"{name}.yaml" in configs:
         return "config"
