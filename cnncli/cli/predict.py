@@ -93,7 +93,7 @@ def predict(
     model = find_model(run, runs_dir)
     note(f"model {model.name} ({model.path})")
     refuse_addresses(images)
-    sources = find_pictures(images, _read_stdin, partial(load_set_for, model, data_dir=data_dir))
+    sources = find_pictures(images, _read_stdin, partial(load_set_for, model, data_dir=data_dir), note)
     inputs = [model.path, *(Path(source) for source in sources if isinstance(source, str | Path))]
     if csv is not None and not table_only:
         refuse_to_overwrite(csv, inputs)

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -11,30 +10,24 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cnncli.errors import PictureError
+from cnncli.pictures.formats import FORMATS, PACKAGES, container_of, open_image, unread_format
 from cnncli.pictures.frames import choose_frame
+from cnncli.pictures.pdf import PdfFile
 from cnncli.pictures.plain import name_samples, read_samples, to_plain
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-"""The formats that are decoded. Pillow knows many more, and every decoder may have weaknesses."""
-
 MAX_BYTES = 128 << 20
-MAX_PIXELS = 64_000_000
+MAX_PIXELS = 70_000_000
+"""Larger pictures are refused. A phone of 64 megapixels makes photos of 9248 x 6944."""
+
+HALVED_PIXELS = 40_000_000
+"""A JPEG that is larger is decoded at half its width and height, which takes a quarter of the memory."""
 
 MAX_PAGES = 1000
 """More pages of a TIFF are refused."""
 
-ANIMATED = ("GIF", "PNG", "WEBP")
+ANIMATED = ("AVIF", "GIF", "PNG", "WEBP")
 """The formats that may be animations."""
 
-_UNREAD_FORMATS = {
-    b"%PDF": "PDF documents: save the page as PNG",
-    b"<svg": "drawings in SVG: save it as PNG",
-    b"8BPS": "Photoshop files: save it as PNG",
-    b"JXL ": "pictures in JPEG XL: save it as PNG",
-    b"jP  ": "pictures in JPEG 2000: save it as PNG",
-}
-_HEIF_BRANDS = frozenset("heic heix heim heis hevc hevx hevm hevs heif mif1 mif2 msf1 miaf".split())
-_AVIF_BRANDS = frozenset(("avif", "avis"))
 _SUBFILE_TYPE, _REDUCED, _MASK = 254, 1, 4  # a tag of TIFF, and two of its bits
 
 
@@ -59,7 +52,7 @@ class Page:
 
 
 class PictureFile:
-    """A picture file that may have several pages: each page of a TIFF, and one picture of any other file.
+    """A picture file that may have several pages: those of a TIFF or a PDF, and one picture of any other file.
 
     Args:
         source: a path, the content of a file, or a file opened for reading bytes.
@@ -76,8 +69,13 @@ class PictureFile:
     def __init__(self, source: str | Path | bytes | IO[bytes], name: str | None = None) -> None:
         self.name = name or (str(source) if isinstance(source, str | Path) else "the picture")
         self._content = _content(source, self.name)
-        self._opened = self._attempt(lambda: Image.open(BytesIO(self._content), formats=FORMATS))
-        self._pages = _page_indices(self._opened) if self._opened.format == "TIFF" else [0]
+        self._document: PdfFile | None = None
+        if container_of(self._content) == "PDF":
+            self._document = self._attempt(lambda: PdfFile(self._content, self.name))
+            self._pages = list(range(len(self._document)))
+        else:
+            self._opened = self._attempt(lambda: open_image(self._content, self.name))
+            self._pages = _page_indices(self._opened) if self._opened.format == "TIFF" else [0]
         if len(self._pages) > MAX_PAGES:
             raise PictureError(
                 f"{self.name} is too large: more than {MAX_PAGES:,} pages", "split it into smaller files"
@@ -102,6 +100,8 @@ class PictureFile:
         return self._attempt(lambda: self._read(page), self.page_name(page))
 
     def _read(self, page: int) -> Page:
+        if self._document is not None:
+            return Page(self._document.draw(page))
         opened, notes, unread = self._opened, [], 0
         if opened.format == "TIFF":
             opened.seek(self._pages[page])
@@ -114,6 +114,8 @@ class PictureFile:
                 unread = frames - 1
                 notes.append(f"an animation of {frames} frames: only the first one is read")
         samples = read_samples(opened, self._content)
+        if opened.format in ("JPEG", "MPO") and opened.width * opened.height > HALVED_PIXELS:
+            opened.draft(None, (opened.width // 2, opened.height // 2))
         opened.load()
         picture, bits = to_plain(_upright(opened), samples)
         if samples.wide_colour and np.asarray(picture).max() < 32:
@@ -186,7 +188,7 @@ def _attempt(name: str, content: bytes, decode: Callable[[], _Decoded]) -> _Deco
     except UnidentifiedImageError as error:
         known = _unread_format(content)
         hint = f"this program does not read {known}" if known else None
-        formats = ", ".join(FORMATS)
+        formats = ", ".join((*FORMATS, *PACKAGES))
         raise PictureError(f"{name} is not a picture of a known format ({formats})", hint) from error
     except PictureError:
         raise
@@ -200,18 +202,10 @@ def _attempt(name: str, content: bytes, decode: Callable[[], _Decoded]) -> _Deco
 
 def _unread_format(content: bytes) -> str | None:
     """Return what a file is that is not decoded, and what to do about it."""
-    if content[4:8] == b"ftyp":  # a box with its size, then the main brand, a version and all brands
-        box = content[8 : min(int.from_bytes(content[:4], "big"), 512)]
-        brands = {box[start : start + 4].decode("latin-1") for start in range(0, len(box), 4) if start != 4}
-        if brands & _AVIF_BRANDS:
-            return "pictures in AVIF: save it as PNG"
-        if brands & _HEIF_BRANDS:
-            return "photos in HEIC: save or export it as JPEG"
-        return "films: save one frame as PNG"
     if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         samples = name_samples(content) or "this layout or compression"
         return f"TIFF files with {samples}: save it as PNG, or with 8 or 16 bits per value"
-    return next((hint for mark, hint in _UNREAD_FORMATS.items() if mark in content[:512]), None)
+    return unread_format(content)
 
 
 def _upright(picture: Image.Image) -> Image.Image:

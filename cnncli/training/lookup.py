@@ -51,16 +51,20 @@ def run_or_file(text: str, runs_dir: str | Path = "runs") -> Run | Path:
 
 
 def find_pictures(
-    names: Sequence[str], read_stdin: Callable[[], bytes], find_set: FindSet | None = None
+    names: Sequence[str],
+    read_stdin: Callable[[], bytes],
+    find_set: FindSet | None = None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> list[Source]:
     """Return the pictures behind files, folders, patterns, "-", and images of data sets, in that order.
 
-    A folder stands for all pictures in it and its subfolders, by their file endings. Hidden ones are left out.
+    A folder stands for all pictures in it and its subfolders, by their file endings. Hidden files are left out.
 
     Args:
         names: as on a command line.
         read_stdin: called for "-"; returns the content of a picture.
         find_set: called once for each part of a data set of which an image is named, as in `find_image`.
+        notify: called with a sentence about the files of a folder that are left out, for each reason.
 
     Raises:
         PictureError: a folder or a pattern without a picture, or an image that a set does not have.
@@ -72,7 +76,7 @@ def find_pictures(
         if name == "-":
             found.append(("stdin", read_stdin()))
         elif path.is_dir():
-            found += _pictures_in(path)
+            found += _pictures_in(path, notify)
         elif not path.exists() and glob.has_magic(name):
             matches = sorted(Path(match) for match in glob.glob(name, recursive=True))
             if not matches:
@@ -178,17 +182,25 @@ def kind_of(name: str, runs_dir: Path) -> Kind:
     raise UsageError(f"{name} is no config, run, data set or picture", did_you_mean(name, sorted(known)))
 
 
-def _pictures_in(folder: Path) -> list[Path]:
-    from cnncli.data.readers.layout import SUFFIXES, SYSTEM, UNREAD_SUFFIXES
+def _pictures_in(folder: Path, notify: Callable[[str], None]) -> list[Path]:
+    from cnncli.data.readers.layout import HIDDEN, NOT_A_PICTURE, SYSTEM, describe_left_out
+    from cnncli.pictures.formats import SUFFIXES, reads_suffix, why_unread
 
-    pictures = SUFFIXES | UNREAD_SUFFIXES  # a photo in a format that is not read must not go unnoticed
-
-    def is_shown(file: Path) -> bool:
-        parts = file.relative_to(folder).parts
-        hidden = any(part.startswith(".") or part.lower() in SYSTEM for part in parts)
-        return not hidden and file.suffix.lower() in pictures and file.is_file()
-
-    inside = sorted(file for file in folder.rglob("*") if is_shown(file))
+    inside: list[Path] = []
+    left_out: dict[str, list[Path]] = {}
+    for file in sorted(folder.rglob("*")):
+        parts, suffix = file.relative_to(folder).parts, file.suffix.lower()
+        if any(part.lower() in SYSTEM or part.startswith("._") for part in parts) or not file.is_file():
+            continue
+        if any(part.startswith(".") for part in parts):
+            if suffix in SUFFIXES:
+                left_out.setdefault(HIDDEN, []).append(file)
+        elif reads_suffix(suffix):
+            inside.append(file)
+        else:
+            left_out.setdefault(why_unread(suffix) or NOT_A_PICTURE, []).append(file)
+    for note in describe_left_out(left_out, folder):
+        notify(f"{folder}: {note}")
     if not inside:
         raise PictureError(f"there is no picture in {folder}", f"known endings: {' '.join(sorted(SUFFIXES))}")
     return inside

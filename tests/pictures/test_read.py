@@ -236,29 +236,3 @@ def test_a_sheet_with_writing_is_laid_on_white():
     values = grey(saved(canvas, "PNG"))
     assert values[0, 0] == 255
     assert np.array_equal(values[60:120, 50:140], PLAIN)
-
-
-# Formats that are not read
-
-
-def heif(brand, *compatible):
-    brands = brand.encode() + b"\0\0\0\0" + "".join(compatible).encode()
-    return struct.pack(">I", 8 + len(brands)) + b"ftyp" + brands + bytes(100)
-
-
-@pytest.mark.parametrize("brand", "heic heix heim heis hevc hevx hevm hevs heif mif1 mif2 msf1".split())
-def test_all_kinds_of_heif_have_the_hint_for_photos(brand):
-    with pytest.raises(PictureError) as caught:
-        read_picture(heif(brand), "photo.heic")
-    assert "photos in HEIC" in caught.value.hint and "JPEG" in caught.value.hint
-
-
-def test_the_compatible_brands_of_a_file_count():
-    for content, what in (
-        (heif("mif1", "avif"), "AVIF"),
-        (heif("abcd", "heix"), "HEIC"),
-        (heif("isom"), "film"),
-    ):
-        with pytest.raises(PictureError) as caught:
-            read_picture(content)
-        assert what in caught.value.hint

@@ -25,7 +25,12 @@ def test_pictures_are_found_in_folders_by_patterns_and_on_stdin() -> None:
     for name in ("a/2.PNG", "a/b/1.jpg", "a/notes.txt", "a/.hidden/3.png", "c-1.txt", "c-2.txt"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
-    found = find_pictures(["a", "c-*", "-", "missing.png"], lambda: b"content")
+    notes: list[str] = []
+    found = find_pictures(["a", "c-*", "-", "missing.png"], lambda: b"content", notify=notes.append)
+    assert notes == [
+        "a: left out: 1 hidden (.hidden/3.png)",
+        "a: left out: 1 not a picture (notes.txt)",
+    ]
     assert found == [
         *(Path("a/2.PNG"), Path("a/b/1.jpg"), Path("c-1.txt"), Path("c-2.txt")),
         *(("stdin", b"content"), Path("missing.png")),

@@ -4,7 +4,7 @@ A folder holds one subfolder per class, or train/ and others with one subfolder 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import scandir
@@ -13,9 +13,8 @@ from pathlib import Path
 from cnncli.data.dataset import MAX_CLASSES
 from cnncli.data.readers.unread import READ, name_data_file, refuse_file
 from cnncli.errors import DataError
+from cnncli.pictures.formats import reads_suffix, why_unread
 
-SUFFIXES = frozenset(".bmp .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split())
-UNREAD_SUFFIXES = frozenset(".avif .dng .heic .heif .ico .jp2 .jxl .pdf .psd .svg .tga".split())
 MAX_PICTURES = 200_000
 LAYOUT = "a folder of pictures looks like PATH/cat/1.png, PATH/dog/1.png, ..., or PATH/train/cat/1.png, ..."
 
@@ -113,10 +112,7 @@ def list_folder(path: str | Path) -> Listing:
         missing = [title for label, title in enumerate(classes) if label not in present]
         if missing:
             notes.append(f"{splits[name].path} has no pictures of {_listed(missing)}")
-    for reason, files in sorted(left_out.items()):
-        if files:
-            names = _listed([file.relative_to(root).as_posix() for file in files])
-            notes.append(f"left out: {len(files):,} {reason} ({names})")
+    notes += describe_left_out(left_out, root)
     return Listing(
         classes,
         found.get("train", ()),
@@ -125,6 +121,15 @@ def list_folder(path: str | Path) -> Listing:
         {reason: len(files) for reason, files in left_out.items() if files},
         tuple(notes),
     )
+
+
+def describe_left_out(left_out: Mapping[str, Sequence[Path]], root: Path) -> list[str]:
+    """Return a sentence for each reason why files below a folder are not read, with their number and some names."""
+    return [
+        f"left out: {len(files):,} {reason} ({_listed([file.relative_to(root).as_posix() for file in files])})"
+        for reason, files in sorted(left_out.items())
+        if files
+    ]
 
 
 def _scan(path: Path, left_out: dict[str, list[Path]], above: frozenset[tuple[int, int]]) -> _Folder:
@@ -144,15 +149,14 @@ def _scan(path: Path, left_out: dict[str, list[Path]], above: frozenset[tuple[in
         if name.lower() in SYSTEM:
             continue
         if name.startswith("."):
-            if suffix in SUFFIXES and not is_folder and not name.startswith("._"):
+            if reads_suffix(suffix) and not is_folder and not name.startswith("._"):
                 left_out[HIDDEN].append(path / name)
         elif is_folder:
             folder.folders[name] = _scan(path / name, left_out, above | {here})
-        elif suffix in SUFFIXES:
+        elif reads_suffix(suffix):
             folder.pictures.append(path / name)
         else:
-            reason = f"in a format that is not read: {suffix}" if suffix in UNREAD_SUFFIXES else NOT_A_PICTURE
-            left_out[reason].append(path / name)
+            left_out[why_unread(suffix) or NOT_A_PICTURE].append(path / name)
     return folder
 
 

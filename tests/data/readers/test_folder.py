@@ -114,14 +114,14 @@ def test_what_is_left_out_is_counted_by_reason_and_said_once(tmp_path):
     class_folders(tmp_path)
     (tmp_path / "README.txt").write_text("x")
     (tmp_path / "1" / "notes.md").write_text("x")
-    (tmp_path / "1" / "photo.HEIC").write_bytes(b"x")
+    (tmp_path / "1" / "photo.PSD").write_bytes(b"x")
     picture(tmp_path / "1" / ".hidden.png")
     picture(tmp_path / "loose.png")
     dataset = load_folder(tmp_path)
     assert len(dataset.train) + len(dataset.test) == 10
     assert dataset.left_out == {
         "not a picture": 2,
-        "in a format that is not read: .heic": 1,
+        "in a format that is not read: .psd": 1,
         "hidden": 1,
         "outside of the class folders": 1,
     }
