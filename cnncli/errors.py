@@ -91,11 +91,20 @@ class DataError(CnnError):
         message: what is wrong, and with which file.
         hint: what to do about it, or None.
         call: the download that the hint names, or None.
+        more_calls: further downloads that it names.
     """
 
-    def __init__(self, message: str, hint: str | None = None, *, call: DownloadCall | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        hint: str | None = None,
+        *,
+        call: DownloadCall | None = None,
+        more_calls: tuple[DownloadCall, ...] = (),
+    ) -> None:
         super().__init__(message, hint)
         self.call = call
+        self.more_calls = more_calls
 
 
 class MissingDataError(DataError):

@@ -19,7 +19,7 @@ ANYWHERE = {"_version", "errors", "types", "randomness", "memory", "storage", "l
 """Modules at the package's root that any other may import."""
 
 BELOW: dict[str, set[str]] = {
-    "config": {"batches", "nn", "optim"},
+    "config": {"batches", "data", "nn", "optim"},
     "nn": set(),
     "optim": {"nn"},
     "engine": {"nn", "optim"},

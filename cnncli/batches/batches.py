@@ -7,6 +7,7 @@ Axis letters: N images of a set, B images of a batch, C channels, H W image.
 """
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,18 @@ Batch = tuple[FloatArray, npt.NDArray[np.int64]]
 """Images (B, C, H, W) and labels (B,)."""
 
 
+class Portion(NamedTuple):
+    """A part of a set, and how many images of each epoch come from it.
+
+    Attributes:
+        indices: (n,), its images.
+        wanted: images of an epoch. Each image is in it wanted // n times, and a random part of them once more.
+    """
+
+    indices: IntArray
+    wanted: int
+
+
 class Batches:
     """The batches of a set, each of which is a pure function of (seed, epoch, step).
 
@@ -77,7 +90,8 @@ class Batches:
         shuffle: draw a new order in every epoch, or keep the order of the set.
         drop_last: omit the last batch of an epoch if it is not full.
         dtype: float32 or float64.
-        indices: use only these images of the set, without copying them; None for all images.
+        indices: use only these images of the set, without copying them; None for all images. Portions instead of
+            indices make an epoch of a given number of images of each.
 
     Raises:
         DataError: an epoch has no batch.
@@ -100,7 +114,7 @@ class Batches:
         shuffle: bool = True,
         drop_last: bool = False,
         dtype: npt.DTypeLike = np.float32,
-        indices: IntArray | None = None,
+        indices: IntArray | list[Portion] | None = None,
     ) -> None:
         if len(images) != len(labels):
             raise ValueError(f"{len(images)} images, but {len(labels)} labels")
@@ -108,8 +122,15 @@ class Batches:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         self.images = images
         self.labels = labels
-        self.indices = None if indices is None else np.asarray(indices, np.int64)
-        self.count = len(images) if self.indices is None else len(self.indices)
+        self.portions: tuple[Portion, ...] = ()
+        self.indices: IntArray | None = None
+        self.count = len(images)
+        if isinstance(indices, list) and indices and isinstance(indices[0], Portion):
+            self.portions = tuple(indices)
+            self.count = sum(portion.wanted for portion in self.portions)
+        elif indices is not None:
+            self.indices = np.asarray(indices, np.int64)
+            self.count = len(self.indices)
         self.batch_size = batch_size
         self.seed = seed
         self.normalize = normalize
@@ -143,10 +164,22 @@ class Batches:
 
     def order(self, epoch: int) -> IntArray:
         """Return the indices of the images in the order of an epoch, (count,)."""
+        if self.portions:
+            return self._mixed_order(epoch)
         if not self.shuffle:
             return np.arange(self.count) if self.indices is None else self.indices
         shuffled = stream(self.seed, "shuffle", epoch).permutation(self.count)
         return shuffled if self.indices is None else self.indices[shuffled]
+
+    def _mixed_order(self, epoch: int) -> IntArray:
+        """Return the indices of an epoch of portions: what is drawn of each, (count,), shuffled together."""
+        rng = stream(self.seed, "portions", epoch)
+        drawn = []
+        for indices, wanted in self.portions:
+            times, rest = divmod(wanted, len(indices))
+            drawn += [np.tile(indices, times), indices[rng.permutation(len(indices))[:rest]]]
+        order: IntArray = np.concatenate(drawn)
+        return order[stream(self.seed, "shuffle", epoch).permutation(self.count)] if self.shuffle else order
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, starting at a step.

@@ -72,7 +72,8 @@ def hint_of(error: CnnError) -> str | None:
     """
     hint = error.hint
     if hint is not None and isinstance(error, DataError) and error.call is not None:
-        hint = hint.replace(str(error.call), download_command(error.call))
+        for call in (error.call, *error.more_calls):
+            hint = hint.replace(str(call), download_command(call))
     return hint and option_hint(hint, error.run)
 
 

@@ -29,7 +29,7 @@ def show_config(name: str, data_dir: Path | None, *, as_json: bool) -> None:
     console = out()
     console.print(layer_table(network, details=True))
     size = network.get_num_parameters() * network.dtype.itemsize
-    console.print(f"weights {memory(size)}, for images of {config.data.dataset}")
+    console.print(f"weights {memory(size)}, for images of {config.data.set_title}")
     console.print(f"train it: cnn train --config {name}")
 
 
@@ -70,6 +70,8 @@ def _run_lines(run: Run, info: dict[str, Any], status: str) -> Iterator[tuple[st
         yield "validation", percent(info.get("val_accuracy"))
     if info.get("test_accuracy") is not None:
         yield "test", f"{percent(info['test_accuracy'])}, loss {four_decimals(info.get('test_loss'))}"
+    for name, accuracy in info.get("other_tests", {}).items():
+        yield "", f"{percent(accuracy)} of {name}"
     if info.get("seconds"):
         speed = info.get("images_per_second") or 0
         yield "speed", f"{speed:,.0f} images/s in training, {info['seconds']:.1f} s in all"

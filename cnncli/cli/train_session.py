@@ -169,6 +169,8 @@ def _summary(result: TrainResult, config: Config) -> Iterator[tuple[str, str]]:
     yield "best epoch", f"{result.best_epoch} of {result.epochs}"
     yield "validation", percent(result.val_accuracy)
     yield "test", f"{percent(result.test_accuracy)}, loss {four_decimals(result.test_loss)}"
+    for name, accuracy in result.other_tests.items():
+        yield "", f"{percent(accuracy)} of {name}"
     yield "speed", f"{result.images_per_second:,.0f} images/s in training, {result.seconds:.1f} s in all"
     run = Run(Path(result.path))
     picture = "PICTURE" if run.read_info()["preparation"]["form"] == "as_is" else "digit.png"

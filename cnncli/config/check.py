@@ -14,6 +14,7 @@ from cnncli.batches.augment import AUGMENTATIONS, make_augmentation
 from cnncli.config.errors import Problem, join_problems
 from cnncli.config.list_entries import ListEntry, read_entry, read_options
 from cnncli.config.schema import Config
+from cnncli.config.set_entries import find_set_problems
 from cnncli.config.values import is_list
 from cnncli.errors import ModelError
 from cnncli.foreign_words import meant
@@ -43,6 +44,9 @@ def find_problems(data: object) -> Iterator[Problem]:
     Args:
         data: mappings, lists and scalars; values of a wrong form are passed over.
     """
+    if isinstance(sets := _at(data, "data", "dataset"), list | tuple):
+        for problem in find_set_problems(sets):
+            yield Problem(str(problem), key_path=("data", "dataset", *problem.key_path), hint=problem.hint)
     yield from _entries(data, ("model",), _layer_mistakes)
     yield from _entries(data, ("data", "augment"), _augmentation_mistakes)
     yield from _named(data, "optimizer", OPTIMIZERS, "adam", FlatParameters({}))

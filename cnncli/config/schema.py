@@ -31,9 +31,11 @@ from cnncli.config.list_entries import (
     write_entry,
 )
 from cnncli.config.overrides import apply_override
+from cnncli.config.set_entries import read_sets, write_set
 from cnncli.config.values import KeyPath, is_list
 from cnncli.config.yaml_reader import MAX_INTEGER
 from cnncli.config.yaml_writer import write_yaml
+from cnncli.data.dataset import SetEntry
 from cnncli.errors import ConfigError, ModelError
 from cnncli.names import user_path
 from cnncli.options import MAIN_OPTION
@@ -122,7 +124,9 @@ class NormalizeConfig(Section):
 class DataConfig(Section):
     """The data set, and how its images are prepared."""
 
-    dataset: Text = Field(default="mnist", description="the name of a data set, or folder:PATH")
+    dataset: Annotated[str | tuple[SetEntry, ...], PlainValidator(read_sets)] = Field(
+        default="mnist", description="the name of a data set, folder:PATH, or a list of those"
+    )
     dir: Annotated[Text, AfterValidator(_expand_home)] = Field(
         default="data", description="the folder where data sets live"
     )
@@ -138,6 +142,25 @@ class DataConfig(Section):
     prepare: Literal["auto", "digits", "as_is"] = Field(default="auto", description="auto, digits or as_is")
     normalize: NormalizeConfig | None = Field(default=None, description="{mean: ..., std: ...}, or null")
     augment: Entries = Field(default=(), strict=False, description="a list of augmentations")
+
+    @property
+    def sets(self) -> tuple[SetEntry, ...]:
+        """The sets of `dataset`, also if it is one name."""
+        return (SetEntry(self.dataset),) if isinstance(self.dataset, str) else self.dataset
+
+    @property
+    def set_title(self) -> str:
+        """The names of the sets, as in "mnist + synthetic"."""
+        return " + ".join(entry.name for entry in self.sets)
+
+    @model_validator(mode="after")
+    def _limit_of_one_set(self) -> Self:
+        if self.limit is not None and not isinstance(self.dataset, str):
+            hint = "give each set its own limit, such as [mnist, {synthetic: {limit: 1000}}]"
+            raise Problem(
+                "data.dataset is a list, so this limit has no meaning", key_path=("limit",), hint=hint
+            )
+        return self
 
     @property
     def mean_std(self) -> MeanStd | None:
@@ -347,4 +370,6 @@ def _to_plain(value: object) -> object:
         return write_entry(value)
     if isinstance(value, BaseModel):
         return {name: _to_plain(entry) for name, entry in _entries(value)}
+    if isinstance(value, SetEntry):
+        return write_set(value)
     return [_to_plain(entry) for entry in value] if is_list(value) else value

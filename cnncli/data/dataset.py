@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.errors import DataError
+from cnncli.errors import DataError, UsageError
 from cnncli.types import ByteArray, Shape
 
 SplitName = Literal["train", "test"]
@@ -46,6 +46,56 @@ class Split:
 
 
 @dataclass(frozen=True)
+class SetEntry:
+    """One of several sets to train on: `mnist`, or `synthetic: {limit: 60000, share: 0.5}` in a config.
+
+    Args:
+        name: as for `load_dataset`.
+        limit: use only this many of its training images, every class in proportion, and draw this many of "synthetic".
+            None for all.
+        share: the part of the images of an epoch that comes from this set; None for each of its images once an epoch.
+    """
+
+    name: str
+    limit: int | None = None
+    share: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and not (type(self.limit) is int and self.limit >= 1):
+            raise UsageError(f"the limit of {self.name} is {self.limit!r}, expected a whole number from 1 up")
+        if self.share is not None and not 0 < self.share <= 1:
+            raise UsageError(
+                f"the share of {self.name} is {self.share!r}, expected a number above 0 and at most 1"
+            )
+
+
+@dataclass(frozen=True)
+class Member:
+    """What a data set of several sets keeps of one of them.
+
+    Args:
+        name: as in the config.
+        positions: its first training image in the whole set, and the one after its last.
+        share: as in its entry.
+        test: its own test images.
+        test_drawn: as in `Dataset`.
+        has_validation: whether it came with validation images, so that none are held out of its training images.
+    """
+
+    name: str
+    positions: tuple[int, int]
+    share: float | None
+    test: Split
+    test_drawn: bool
+    has_validation: bool
+
+    @property
+    def slice(self) -> slice:
+        """Its part of the training images."""
+        return slice(*self.positions)
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A data set in memory, ready for training.
 
@@ -61,6 +111,7 @@ class Dataset:
         validation: the validation set, if the set comes with one.
         notes: sentences on how the files were read; a likely mistake starts with "warning:".
         left_out: how many files or parts of files were not read, for each reason.
+        members: the sets that it is made of, in the order of their training images; empty for one set.
     """
 
     name: str
@@ -73,6 +124,7 @@ class Dataset:
     validation: Split | None = None
     notes: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
+    members: tuple[Member, ...] = ()
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.train.images.shape[1:]))
@@ -111,11 +163,18 @@ class Dataset:
                 "evaluate on a set with classes that it was trained on",
             )
         position = np.array([names.index(name) for name in self.classes], dtype=np.int64)
-        train, test = (Split(split.images, position[split.labels]) for split in (self.train, self.test))
-        held_out = self.validation
-        if held_out is not None:
-            held_out = Split(held_out.images, position[held_out.labels])
-        return replace(self, train=train, test=test, validation=held_out, classes=names)
+
+        def moved(split: Split) -> Split:
+            return Split(split.images, position[split.labels])
+
+        return replace(
+            self,
+            train=moved(self.train),
+            test=moved(self.test),
+            validation=self.validation and moved(self.validation),
+            classes=names,
+            members=tuple(replace(member, test=moved(member.test)) for member in self.members),
+        )
 
 
 def pixel_statistics(images: ByteArray) -> tuple[float, float]:

@@ -1,20 +1,25 @@
 """Turns the name of a data set into arrays: a published set, the built-in digits, or a folder of the user's."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from cnncli.data.dataset import FOLDER_PREFIX, SPLIT_NAMES, SYNTHETIC, Dataset, SplitName
+from cnncli.data.dataset import FOLDER_PREFIX, SPLIT_NAMES, SYNTHETIC, Dataset, SetEntry, SplitName
 from cnncli.data.readers import idx_set
 from cnncli.data.registry import DATASETS, DatasetSpec, find_spec
 from cnncli.errors import UsageError
 from cnncli.pictures.whole import Form
+
+if TYPE_CHECKING:
+    from cnncli.data.mixture import Sets
 
 DEFAULT_SIZE = 28
 """Height and width of pictures from folders, if nobody says otherwise: those of MNIST."""
 
 
 def load_dataset(
-    name: str,
+    name: "str | Sets",
     data_dir: str | Path = "data",
     *,
     splits: Sequence[SplitName] = SPLIT_NAMES,
@@ -27,7 +32,8 @@ def load_dataset(
 
     Args:
         name: an entry of the table, "synthetic", "folder:PATH", or the path of a folder. The folder holds pictures
-            in one subfolder per class, or IDX files.
+            in one subfolder per class, or IDX files. A list of those is one set with the training images of all, such
+            as `["mnist", {"synthetic": {"limit": 60000}}]`, and with the test images of the first.
         data_dir: the folder of the published sets: data_dir/<name>/<file>. The four MNIST files may be in data_dir
             itself.
         splits: which splits of a published set to load; the other one has no images.
@@ -44,11 +50,52 @@ def load_dataset(
         >>> load_dataset("synthetic").input_shape
         (1, 28, 28)
     """
+    if not isinstance(name, str):
+        from cnncli.data.mixture import join_sets, to_entries
+
+        entries = to_entries(name)
+        form = {"splits": splits, "table": table, "size": size, "colour": colour, "prepare": prepare}
+        return join_sets(entries, [load_entry(entry, data_dir, **form) for entry in entries])  # type: ignore[arg-type]
+    return load_entry(
+        SetEntry(name), data_dir, splits=splits, table=table, size=size, colour=colour, prepare=prepare
+    )
+
+
+def load_entry(
+    entry: SetEntry,
+    data_dir: str | Path = "data",
+    *,
+    splits: Sequence[SplitName] = SPLIT_NAMES,
+    table: Mapping[str, DatasetSpec] = DATASETS,
+    size: int | tuple[int, int] = DEFAULT_SIZE,
+    colour: bool = False,
+    prepare: Form = "as_is",
+) -> Dataset:
+    """Load one set with at most as many training images as its entry says; the rest is as for `load_dataset`."""
+    name = entry.name
     check_form(name, size, colour, table=table)
     if name == SYNTHETIC:
         from cnncli.data.synthetic.draw import make_synthetic
 
-        return make_synthetic()
+        whole = make_synthetic()
+        if entry.limit is None:
+            return whole
+        # the test images are the same for every limit
+        return replace(make_synthetic(train=entry.limit, test=0), test=whole.test)
+    from cnncli.data.mixture import take_limit
+
+    return take_limit(_load_whole(name, data_dir, splits, table, size, colour, prepare), entry.limit)
+
+
+def _load_whole(
+    name: str,
+    data_dir: str | Path,
+    splits: Sequence[SplitName],
+    table: Mapping[str, DatasetSpec],
+    size: int | tuple[int, int],
+    colour: bool,
+    prepare: Form,
+) -> Dataset:
     if not is_own(name, table):
         return idx_set.load_published(find_spec(name, table), data_dir, splits)
     folder = own_folder(name)
@@ -136,6 +183,49 @@ def find_again(
         places = [*([] if own.is_absolute() else [around / own]), around / own.name, around]
     found = next((place for place in places if place.exists()), None)
     return name if found is None else f"{FOLDER_PREFIX}{found}", data_dir
+
+
+class Found(NamedTuple):
+    """Where a set is found now.
+
+    Attributes:
+        name: by which `load_dataset` finds it.
+        data_dir: the folder of the published sets.
+    """
+
+    name: str
+    data_dir: str | Path
+
+
+def find_all_again(
+    names: Sequence[str],
+    data_dir: str | Path,
+    recorded: object,
+    *,
+    moved_to: str | Path | None = None,
+    table: Mapping[str, DatasetSpec] = DATASETS,
+) -> list[Found]:
+    """Return where each of the sets of a training run is found now, as `find_again` does for one.
+
+    Args:
+        names, data_dir, moved_to, table: as for `find_again`.
+        recorded: what a run recorded: the path of one set, or a list with an entry for each.
+    """
+    paths = recorded if isinstance(recorded, list) else [recorded]
+    paths = [path if isinstance(path, str) else None for path in paths]
+    paths += [None] * (len(names) - len(paths))
+    found = []
+    for name, path in zip(names, paths, strict=False):
+        place = moved_to
+        if moved_to is not None and len(names) > 1:
+            # the folder that was given may hold only some of the sets
+            own = own_folder(name)
+            inside = [Path(moved_to) / own, Path(moved_to) / own.name]
+            fixed = name in table or name == SYNTHETIC
+            here = is_available(name, moved_to, table=table) if fixed else any(map(Path.exists, inside))
+            place = moved_to if here or path is None else None
+        found.append(Found(*find_again(name, data_dir, path, moved_to=place, table=table)))
+    return found
 
 
 def files_of(

@@ -38,25 +38,28 @@ def choose_config(
     overrides = list(overrides)
     config = load_config(name or REFERENCE, overrides)
     check_model(config)
-    dataset, folder, source = config.data.dataset, config.data.dir, config.origin.source
-    if dataset not in DATASETS:
-        notify(f"config {source}")
+    folder, source = config.data.dir, config.origin.source
+    published = [entry.name for entry in config.data.sets if entry.name in DATASETS]
+    missing = [each for each in published if not is_available(each, folder)]
+    if not missing:
+        title = f", because {DATASETS[published[0]].title} is in {folder}" if published and not name else ""
+        notify(f"config {source}{title}")
         return config
-    title = DATASETS[dataset].title
-    if is_available(dataset, folder):
-        notify(f"config {source}" + ("" if name else f", because {title} is in {folder}"))
-        return config
-    notify(f"config {source}: {title} is not in {folder}, so it is downloaded")
+    titles = " and ".join(DATASETS[each].title for each in missing)
+    fetched = "it is downloaded" if len(missing) == 1 else "they are downloaded"
+    verb = "is" if len(missing) == 1 else "are"
+    notify(f"config {source}: {titles} {verb} not in {folder}, so {fetched}")
     replaceable = name is None and not any(override.startswith("data.dataset") for override in overrides)
     from cnncli.data.download.fetch import download
     from cnncli.data.download.transfer import Limits
 
     try:
-        if replaceable:
-            impatient = Limits(connect=3, read=8, retries=0)
-            download(dataset, folder, progress=progress, limits=impatient)
-        else:
-            download(dataset, folder, progress=progress, limits=Limits(), notify=notify)
+        for each in missing:
+            if replaceable:
+                impatient = Limits(connect=3, read=8, retries=0)
+                download(each, folder, progress=progress, limits=impatient)
+            else:
+                download(each, folder, progress=progress, limits=Limits(), notify=notify)
     except (DownloadError, StorageError) as error:
         if not replaceable:
             raise

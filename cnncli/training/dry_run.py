@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+from cnncli.batches.batches import Batches
 from cnncli.data.dataset import Split
 from cnncli.runs import Run, create_run
 from cnncli.training.prepare import Prepared, prepare
@@ -49,15 +52,32 @@ def dry_run(config: "Config") -> Iterator[DryRun]:
         1
     """
     images = min(config.data.limit or BATCHES * config.train.batch_size, BATCHES * config.train.batch_size)
-    warmup = min(config.train.warmup_epochs, 1)
-    shorter = config.with_overrides(
-        [f"data.limit={images}", "train.epochs=1", f"train.warmup_epochs={warmup}"]
-    )
+    changes = ["train.epochs=1", f"train.warmup_epochs={min(config.train.warmup_epochs, 1)}"]
+    if isinstance(config.data.dataset, str):
+        changes.append(f"data.limit={images}")
+    shorter = config.with_overrides(changes)
     whole = prepare(shorter)
+    if whole.batches.count > images:  # several sets have no limit for all of them
+        whole = replace(whole, batches=_few_of(whole.batches, images))
     dataset = replace(whole.dataset, test=_few(whole.dataset.test))
     prepared = replace(whole, dataset=dataset, validation=_few(whole.validation))
     with tempfile.TemporaryDirectory(prefix="cnn-dry-run-") as folder:
         yield DryRun(shorter, create_run(folder, "dry-run"), prepared, images)
+
+
+def _few_of(batches: Batches, count: int) -> Batches:
+    """Return batches of so many images, drawn from the first epoch."""
+    return Batches(
+        batches.images,
+        batches.labels,
+        batch_size=batches.batch_size,
+        seed=batches.seed,
+        normalize=batches.normalize,
+        augment=batches.augment,
+        drop_last=batches.drop_last,
+        dtype=batches.dtype,
+        indices=np.sort(batches.order(1)[:count]),
+    )
 
 
 def _few(split: Split) -> Split:

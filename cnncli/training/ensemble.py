@@ -1,6 +1,5 @@
 """Evaluates trained runs on labeled images: one alone, or several whose probabilities are averaged."""
 
-import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -9,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cnncli.data.dataset import Dataset, Split
-from cnncli.data.load import find_again, is_own
+from cnncli.data.dataset import Dataset, SetEntry, Split
+from cnncli.data.load import Found, find_all_again, is_own
 from cnncli.engine import compile
 from cnncli.errors import CheckpointError, DataError, RunError, StorageError, UsageError
 from cnncli.runs import Run
@@ -19,8 +18,8 @@ from cnncli.training.lookup import run_or_file
 from cnncli.training.measured_set import WARNING, differences, is_same_set, load_measured_set
 from cnncli.training.model import Model, load_model
 from cnncli.training.preparation import Prepare
-from cnncli.training.prepare import data_checksum, select_split, split_indices
-from cnncli.training.results import evaluation_document, write_evaluation
+from cnncli.training.prepare import data_checksum, select_split, set_checksum, split_indices
+from cnncli.training.results import evaluation_document, folder_of_set, write_evaluation
 
 SplitName = Literal["test", "val", "train"]
 
@@ -93,22 +92,36 @@ def measure_runs(
     """
     sources = [run_or_file(name, runs_dir) for name in names]
     models = [load_model(source, checkpoint) for source in sources]
-    own = _same(models, "dataset", "name one with `dataset`") if dataset is None else None
-    chosen = own or dataset or ""
-    own_set = is_same_set(chosen, models[0].meta.get("dataset"))
-    name, folder = chosen, models[0].data_config.get("dir", "data")
+    if dataset is None:
+        _same(models, "dataset", "name one with `dataset`")
+    own_sets = models[0].sets
+    several = len(own_sets) > 1
+    known = [each for each in own_sets if dataset is None or is_same_set(dataset, each.name)]
+    own_set = bool(known)
+    joined = several and dataset is None and split in ("train", "val")
+    entries = own_sets if joined else known[:1] or (SetEntry(dataset or ""),)
+    chosen = models[0].meta["dataset"] if joined else entries[0].name
+    folder = models[0].data_config.get("dir", "data")
     if own_set:
-        name, folder = find_again(chosen, folder, _recorded_path(models[0]), moved_to=data_dir)
-    elif data_dir is not None:
-        folder = data_dir
-    whole, notes = load_measured_set(name, folder, models[0], prepare, is_own=own_set)
-    whole = whole if name == chosen else replace(whole, name=chosen)
+        every = find_all_again(
+            [each.name for each in own_sets], folder, _recorded_path(models[0]), moved_to=data_dir
+        )
+        found = [every[own_sets.index(each)] for each in entries]
+    else:
+        found = [Found(chosen, folder if data_dir is None else data_dir)]
+    whole, notes = load_measured_set(found, entries, models[0], prepare, is_own=own_set)
+    whole = replace(whole, name=chosen)
     for model in models:
         _check_shape(model, whole)
     whole = whole.with_classes(models[0].classes)
     for model in models:
         notes += _check_classes(model, whole)
     part: EvaluatedSplit = split or ("test" if own_set or not is_own(chosen) else "all")
+    if several and own_set and not joined and part != "test":
+        raise UsageError(
+            f"the {part} images of {models[0].name} are of {models[0].meta['dataset']} together",
+            "leave `dataset` out, or use `split='test'`",
+        )
     images = _images(models, whole, part, is_own=own_set)
     if not own_set:
         notes += [*whole.notes, *differences(models[0], whole.name, images)]
@@ -128,19 +141,18 @@ def measure_runs(
     )
     results = None
     if isinstance(sources[0], Run) and len(sources) == 1:
-        parts = [] if own_set else [chosen]
+        parts = [] if joined or (own_set and entries[0] == own_sets[0]) else [chosen]
         parts += [] if checkpoints == "best" else [checkpoints]
-        results = sources[0].eval_dir.joinpath(
-            *(re.sub(r"[^\w.-]+", "-", part).strip("-.") or "set" for part in parts)
-        )
+        results = sources[0].eval_dir
+        for each in parts:
+            results = folder_of_set(results, each)
     return Measured(evaluation, document, images, whole.classes, results)
 
 
-def _recorded_path(model: Model) -> str | None:
-    """Return where the set was in training, from the run.json beside the checkpoint; None if it does not say so."""
+def _recorded_path(model: Model) -> object:
+    """Return where the set was, or each set, in training, as the run.json beside the checkpoint says."""
     with suppress(RunError, StorageError):
-        path = Run(model.path.absolute().parent.parent).read_info().get("data_path")
-        return path if isinstance(path, str) else None
+        return Run(model.path.absolute().parent.parent).read_info().get("data_path")
     return None
 
 
@@ -181,7 +193,7 @@ def _images(models: Sequence[Model], whole: Dataset, split: EvaluatedSplit, *, i
         return whole.test
     seed = _same(models, "seed", "their validation images differ: use `split='test'`")
     data = models[0].data_config
-    for key in ("validation",) if split == "val" else ("validation", "limit"):
+    for key in ("dataset", "validation") if split == "val" else ("dataset", "validation", "limit"):
         if any(model.data_config.get(key) != data.get(key) for model in models):
             raise UsageError("the runs held out different images", "use `split='test'`")
     return select_split(
@@ -198,11 +210,15 @@ def _check_unchanged(model: Model, dataset: Dataset) -> None:
     data, training = model.data_config, model.meta.get("training")
     expected = training.get("data_checksum") if isinstance(training, dict) else None
     found, seed = None, model.meta.get("seed", 0)
-    with suppress(UsageError):  # too few images are left for the validation part
-        train, _ = split_indices(
-            dataset, seed=seed, validation=data.get("validation", 0), limit=data.get("limit")
-        )
-        found = data_checksum(dataset, train)
+    if isinstance(recorded := model.meta.get("sets"), list) and not dataset.members:
+        sums = [each.get("checksum") for each in recorded if is_same_set(dataset.name, each.get("name"))]
+        found, expected = set_checksum(dataset), next(iter(sums), None)
+    else:
+        with suppress(UsageError):  # too few images are left for the validation part
+            train, _ = split_indices(
+                dataset, seed=seed, validation=data.get("validation", 0), limit=data.get("limit")
+            )
+            found = data_checksum(dataset, train)
     if found is None or found != expected:
         raise DataError(
             f"the images of {dataset.name} are not those that {model.name} was trained on, so a part of it may hold "

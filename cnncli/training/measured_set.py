@@ -1,13 +1,16 @@
 """Loads a data set to measure a run on, with its pictures prepared as those of the training were."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from cnncli.data.dataset import Dataset, Split, pixel_statistics
-from cnncli.data.load import has_pictures, is_own, load_dataset, own_folder
+from cnncli.data.dataset import SYNTHETIC, Dataset, SetEntry, Split, pixel_statistics
+from cnncli.data.load import DEFAULT_SIZE, Found, has_pictures, is_own, load_dataset, own_folder
+from cnncli.data.mixture import join_sets
 from cnncli.pictures.whole import background_of_set
 from cnncli.training.model import Model
 from cnncli.training.preparation import Prepare, are_digit_images
+from cnncli.training.training_set import has_digits, load_member
 
 FAR = 0.1
 """A mean of pixels in 0..1 that is farther than this from that of the training is worth a warning."""
@@ -26,20 +29,24 @@ def is_same_set(name: str, trained_on: object) -> bool:
 
 
 def load_measured_set(
-    name: str, data_dir: str | Path, model: Model, prepare: Prepare, *, is_own: bool
+    found: Sequence[Found], entries: Sequence[SetEntry], model: Model, prepare: Prepare, *, is_own: bool
 ) -> tuple[Dataset, list[str]]:
     """Load a set to measure a model on, its pictures prepared as those of the training were.
 
     Args:
-        name, data_dir: as for `load_dataset`.
+        found: where the set is; several for all the sets that the model was trained on.
+        entries: the same as the config of the model has them.
         model: from `load_model`.
         prepare: how pictures in a folder become images. With "auto" the digits of another set are found for a network
             that reads digits in the form of MNIST, unless the pictures have that form already.
-        is_own: whether it is the set that the model was trained on.
+        is_own: whether the model was trained on it.
 
     Returns:
         The set, and a note if its digits were found.
     """
+    if is_own and len(model.sets) > 1:
+        return _load_own(found, entries, model, prepare), []
+    name, data_dir = found[0]
     shape = model.network.input_shape
     if len(shape) != 3 or not has_pictures(name):
         return load_dataset(name, data_dir), []
@@ -58,6 +65,25 @@ def load_measured_set(
         f"the pictures of {dataset.name} are not in the form of MNIST ({reason}), so the digit of each is found; "
         "`prepare='as_is'` prevents that"
     ]
+
+
+def _load_own(found: Sequence[Found], entries: Sequence[SetEntry], model: Model, prepare: Prepare) -> Dataset:
+    """Load one of the several sets of a training run, or all of them as one, as the training did."""
+    data = model.data_config
+    size = data.get("size", DEFAULT_SIZE)
+    loaded = [
+        load_member(
+            # the limit is of training images, and the drawn test images are the same without it
+            replace(entry, limit=None) if entry.name == SYNTHETIC and len(entries) == 1 else entry,
+            where,
+            among_digits=has_digits(model.sets),
+            prepare=str(data.get("prepare", "auto")) if prepare == "auto" else prepare,
+            size=tuple(size) if isinstance(size, list) else size,
+            colour=bool(data.get("colour", False)),
+        )
+        for entry, where in zip(entries, found, strict=True)
+    ]
+    return loaded[0] if len(entries) == 1 else join_sets(entries, loaded)
 
 
 def differences(model: Model, name: str, images: Split) -> list[str]:

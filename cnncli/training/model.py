@@ -10,7 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from cnncli.checkpoint import Checkpoint, load_checkpoint
-from cnncli.errors import CheckpointError, ModelError, RunError
+from cnncli.data.dataset import SetEntry
+from cnncli.data.mixture import to_entries
+from cnncli.errors import CheckpointError, ModelError, RunError, UsageError
 from cnncli.nn.build import build_network
 from cnncli.nn.layers import LAYERS
 from cnncli.nn.network import Network
@@ -55,6 +57,19 @@ class Model:
         config = self.meta.get("config")
         data = config.get("data") if isinstance(config, dict) else None
         return data if isinstance(data, dict) else {}
+
+    @property
+    def sets(self) -> tuple[SetEntry, ...]:
+        """The sets that it was trained on; empty if the checkpoint names none."""
+        dataset = self.data_config.get("dataset", self.meta.get("dataset"))
+        if isinstance(dataset, list):
+            try:
+                return tuple(to_entries(dataset))
+            except UsageError as error:
+                raise CheckpointError(
+                    f"{self.path} has data sets of another form: {error.message}"
+                ) from error
+        return (SetEntry(dataset),) if isinstance(dataset, str) else ()
 
     @property
     def preparation(self) -> Preparation:

@@ -58,8 +58,10 @@ def preparation_of(dataset: Dataset, prepare: Prepare = "auto") -> Preparation:
     images = dataset.train.images
     channels, *size = dataset.input_shape
     if prepare == "auto":
-        if dataset.name in DATASETS or dataset.name == SYNTHETIC:
-            digits = dataset.name in DIGIT_SETS
+        names = [member.name for member in dataset.members] or [dataset.name]
+        if any(name in DATASETS or name == SYNTHETIC for name in names):
+            # the pictures of a folder beside a set of digits were prepared as digits
+            digits = any(name in DIGIT_SETS for name in names)
         else:
             digits = are_digit_images(images, dataset.mean)
         prepare = "digits" if digits else "as_is"

@@ -1,28 +1,29 @@
 """Builds all that a training run needs from its config, and refuses what cannot work before training starts."""
 
 import zlib
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from cnncli.batches.augment import make_augmentation
-from cnncli.batches.batches import Batches
+from cnncli.batches.batches import Batches, Portion
 from cnncli.config.check import check_names
-from cnncli.data.checks import describe_normalize
 from cnncli.data.dataset import SYNTHETIC, Dataset, Split
-from cnncli.data.load import DEFAULT_SIZE, check_form, has_pictures, load_dataset, set_path
+from cnncli.data.load import DEFAULT_SIZE, Found, check_form, has_pictures, load_dataset, set_path
 from cnncli.data.registry import DATASETS
 from cnncli.data.splits import stratified_split
-from cnncli.errors import CnnError, DataError, ModelError, UsageError
+from cnncli.errors import CnnError, ModelError, UsageError
 from cnncli.memory import available_bytes
 from cnncli.nn.build import build_network
 from cnncli.nn.network import Network
 from cnncli.optim import ExponentialAverage, Optimizer, Schedule, make_average, make_optimizer, make_schedule
 from cnncli.randomness import stream
-from cnncli.training.preparation import DIGIT_SHAPE, Preparation, preparation_of
+from cnncli.training.preparation import Preparation, preparation_of
+from cnncli.training.training_set import check_sets, load_training_set
 from cnncli.types import IntArray, MeanStd, Shape
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Prepared:
         normalize: mean and standard deviation, or None.
         data_checksum: of the training images and labels in use; a resume must find the same.
         preparation: how the pictures became images; `eval` and `predict` do the same.
-        data_path: where the set was found; None for drawn digits.
+        data_path: where the set was found, None for drawn digits; of several sets a list.
     """
 
     config: "Config"
@@ -60,18 +61,18 @@ class Prepared:
     normalize: MeanStd | None
     data_checksum: int
     preparation: Preparation
-    data_path: str | None
+    data_path: str | list[str | None] | None
 
 
 def prepare(
-    config: "Config", *, data_dir: str | Path | None = None, dataset_name: str | None = None
+    config: "Config", *, data_dir: str | Path | None = None, found: Sequence[Found] | None = None
 ) -> Prepared:
     """Load the data and build network, batches, optimizer, schedule and average.
 
     Args:
         config: what to train and how.
         data_dir: the folder of the data sets; replaces config.data.dir.
-        dataset_name: by which the set of the config is found now; replaces config.data.dataset.
+        found: where each set of the config is found now; replaces the names in config.data.dataset, and data_dir.
 
     Raises:
         ConfigError: a part of the config cannot be built; the message names file and line.
@@ -80,8 +81,10 @@ def prepare(
     """
     check_names(config)
     data_dir = config.data.dir if data_dir is None else data_dir
-    dataset = _load(config, dataset_name or config.data.dataset, data_dir)
+    found = found or [Found(entry.name, data_dir) for entry in config.data.sets]
+    dataset = load_training_set(config, found)
     train, _ = _split(config, dataset)
+    paths = [set_path(*each) for each in found]
     network = _build_network(config, dataset)
     _check_memory(config, network)
     settings, normalize = config.train, config.data.mean_std
@@ -98,7 +101,7 @@ def prepare(
         augment=augment,
         drop_last=settings.drop_last,
         dtype=network.dtype,
-        indices=train,
+        indices=portions(dataset, train),
     )
     optimizer, schedule, average = _build_optimization(config, network, len(batches))
     return Prepared(
@@ -115,7 +118,7 @@ def prepare(
         normalize=normalize,
         data_checksum=data_checksum(dataset, train),
         preparation=preparation_of(dataset, config.data.prepare),
-        data_path=set_path(dataset_name or config.data.dataset, data_dir),
+        data_path=paths[0] if isinstance(config.data.dataset, str) else paths,
     )
 
 
@@ -130,6 +133,40 @@ def data_checksum(dataset: Dataset, train: IntArray) -> int:
     return checksum
 
 
+def set_checksum(dataset: Dataset, part: slice = slice(None)) -> int:
+    """Return a checksum of the training images and labels of a set, or of one part of them."""
+    checksum = 0
+    for array in (dataset.train.images[part], dataset.train.labels[part]):
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+    return checksum
+
+
+def describe_sets(prepared: Prepared) -> dict[str, Any]:
+    """Return what run.json and a checkpoint say of several sets; nothing for one set.
+
+    `images` counts the training images of a set with those held out, `epoch_images` those in each epoch.
+    """
+    dataset, batches = prepared.dataset, prepared.batches
+    if not dataset.members:
+        return {}
+    counts = [portion.wanted for portion in batches.portions]
+    if not counts and batches.indices is not None:
+        counts = [
+            int(np.diff(np.searchsorted(batches.indices, each.positions))[0]) for each in dataset.members
+        ]
+    return {
+        "sets": [
+            {
+                "name": member.name,
+                "images": member.positions[1] - member.positions[0],
+                "epoch_images": count,
+                "checksum": set_checksum(dataset, member.slice),
+            }
+            for member, count in zip(dataset.members, counts, strict=True)
+        ]
+    }
+
+
 def select_split(
     dataset: Dataset,
     split: Literal["train", "val", "test"],
@@ -142,7 +179,8 @@ def select_split(
 
     A set may come with validation images. Otherwise they are drawn first, from the whole training set, and depend on
     the seed alone. A limit then keeps the first images of the rest. So these few numbers are enough to select a run's
-    validation images again.
+    validation images again. Of several sets they are drawn from each that comes without any, every class of every set
+    in proportion, and those of the other sets follow.
 
     Args:
         dataset: the whole data set.
@@ -154,50 +192,70 @@ def select_split(
     """
     if split == "test":
         return dataset.test
-    if split == "val" and dataset.validation is not None:
+    if split == "val" and dataset.validation is not None and not dataset.members:
         return dataset.validation
     train, held_out = split_indices(dataset, seed=seed, validation=validation, limit=limit)
     chosen = train if split == "train" else held_out
-    return Split(dataset.train.images[chosen], dataset.train.labels[chosen])
+    images, labels = dataset.train.images[chosen], dataset.train.labels[chosen]
+    if split == "val" and dataset.validation is not None:
+        images = np.concatenate([images, dataset.validation.images])
+        labels = np.concatenate([labels, dataset.validation.labels])
+    return Split(images, labels)
 
 
 def split_indices(
     dataset: Dataset, *, seed: int, validation: int | float | Literal["auto"], limit: int | None = None
 ) -> tuple[IntArray, IntArray]:
     """Return the positions of the training and the validation images in the training set; see `select_split`."""
+    if dataset.members:
+        return _split_members(dataset, seed, validation)
     if dataset.validation is not None:
         validation = 0
     train, held_out = stratified_split(dataset.train.labels, validation, stream(seed, "split"))
     return train[:limit], held_out
 
 
-def _load(config: "Config", name: str, data_dir: str | Path) -> Dataset:
-    try:
-        dataset = load_dataset(
-            name,
-            data_dir,
-            size=config.data.size,
-            colour=config.data.colour,
-            prepare="digits" if config.data.prepare == "digits" else "as_is",
-        )
-    except UsageError as error:
-        raise config.error(("data", "dataset"), error.message, error.hint) from error
-    if config.data.prepare == "digits" and dataset.input_shape != DIGIT_SHAPE:
-        raise config.error(
-            ("data", "prepare"),
-            f"digits in the form of MNIST are {DIGIT_SHAPE}, and the images of {dataset.name} {dataset.input_shape}",
-        )
-    if len(dataset.train) == 0:
-        raise DataError(
-            f"{dataset.name} has test images only, and none to train on",
-            "measure a run on it with `dataset`, or put the images to train on into train/",
-        )
-    notes = [*dataset.notes, *describe_normalize(config.data.mean_std, dataset)]
-    if dataset.validation is not None:
-        notes.append(
-            f"the set has {len(dataset.validation):,} validation images: data.validation is not used"
-        )
-    return replace(dataset, notes=tuple(notes))
+def _split_members(
+    dataset: Dataset, seed: int, validation: int | float | Literal["auto"]
+) -> tuple[IntArray, IntArray]:
+    """Hold out images of every class of every set in proportion, except of the sets with validation images."""
+    groups = dataset.train.labels.copy()
+    drawable = np.ones(len(groups), dtype=bool)
+    for number, member in enumerate(dataset.members):
+        groups[member.slice] += number * len(dataset.classes)
+        drawable[member.slice] = not member.has_validation
+    positions = np.flatnonzero(drawable)
+    if len(positions) == 0:
+        return np.arange(len(groups)), positions
+    _, held_out = stratified_split(groups[positions], validation, stream(seed, "split"))
+    held_out = positions[held_out]
+    kept = np.ones(len(groups), dtype=bool)
+    kept[held_out] = False
+    return np.flatnonzero(kept), held_out
+
+
+def portions(dataset: Dataset, train: IntArray) -> IntArray | list[Portion]:
+    """Return what an epoch is made of, as `Batches` takes it.
+
+    Without a share, each image is in an epoch once. With shares, this holds for the sets that have none, and the others
+    are added until each is the part that its share says. If every set has a share, an epoch has as many images as all
+    sets together.
+
+    Args:
+        dataset: all training images.
+        train: the positions (N,) of those that are not held out for validation, sorted.
+    """
+    members = dataset.members
+    if all(member.share is None for member in members):
+        return train
+    of_member = [train[slice(*np.searchsorted(train, member.positions))] for member in members]
+    shares = sum(member.share or 0 for member in members)
+    alone = sum(len(each) for each, member in zip(of_member, members, strict=True) if member.share is None)
+    total = alone / (1 - shares) if alone else len(train)
+    return [
+        Portion(each, len(each) if member.share is None else max(round(member.share * total), 1))
+        for each, member in zip(of_member, members, strict=True)
+    ]
 
 
 def _split(config: "Config", dataset: Dataset) -> tuple[IntArray, IntArray]:
@@ -221,7 +279,7 @@ def build_untrained(config: "Config", shape: Shape | None = None) -> Network:
     """
     try:
         shape = shape or input_shape(
-            config.data.dataset, config.data.dir, size=config.data.size, colour=config.data.colour
+            config.data.sets[0].name, config.data.dir, size=config.data.size, colour=config.data.colour
         )
     except UsageError as error:
         raise config.error(("data", "dataset"), error.message, error.hint) from error
@@ -259,13 +317,16 @@ def input_shape(
 
 
 def check_model(config: "Config") -> None:
-    """Refuse a model that does not fit the images and classes of a published set, before that is fetched.
+    """Refuse sets that do not fit each other and a model that does not fit a published set, before that is fetched.
 
     Raises:
         ConfigError: as for `prepare`.
     """
-    if (spec := DATASETS.get(config.data.dataset)) and spec.file("train", "images").shape:
-        _check_outputs(config, build_untrained(config), config.data.dataset, len(spec.classes))
+    check_sets(config)
+    for entry in config.data.sets:
+        if (spec := DATASETS.get(entry.name)) and spec.file("train", "images").shape:
+            _check_outputs(config, build_untrained(config), entry.name, len(spec.classes))
+            return
 
 
 def _build_network(config: "Config", dataset: Dataset) -> Network:

@@ -2,12 +2,14 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from cnncli.data.dataset import Split
+from cnncli.data.dataset import Member, Split
 from cnncli.report import draw_confusion, draw_curves, draw_mistakes, find_mistakes, save_png
 from cnncli.report.figures import percent
 from cnncli.runs import Run
@@ -38,6 +40,7 @@ class TrainResult:
         best_epoch: the epoch whose weights are kept.
         val_accuracy: of that epoch; None without validation.
         test_accuracy, test_loss: of those weights, measured once at the end; None without test images.
+        other_tests: the accuracy on the test images of each further set that was trained on.
         seconds: of the whole run, evaluation included.
         images_per_second: in training steps alone.
         parameters: how many numbers are learned.
@@ -58,6 +61,7 @@ class TrainResult:
     parameters: int
     data_notes: list[str] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
+    other_tests: dict[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         figures = [
@@ -91,8 +95,17 @@ def is_guessing(accuracy: float | None, classes: int, count: int) -> bool:
     )
 
 
+def folder_of_set(eval_dir: Path, name: str) -> Path:
+    """Return the folder in a run's eval folder for what was measured on a set other than its first."""
+    return eval_dir / (re.sub(r"[^\w.-]+", "-", name).strip("-.") or "set")
+
+
 def write_results(
-    run: Run, prepared: Prepared, state: TrainingState, measured: Evaluation | None
+    run: Run,
+    prepared: Prepared,
+    state: TrainingState,
+    measured: Evaluation | None,
+    others: Mapping[str, Evaluation] = MappingProxyType({}),
 ) -> TrainResult:
     """Write eval/test.json of a finished training run, and return its result.
 
@@ -101,6 +114,7 @@ def write_results(
         prepared: its data and network.
         state: at its end.
         measured: the evaluation of the best weights on the test images; None when there are no test images.
+        others: their evaluation on the test images of each further set that was trained on, by its name.
 
     Raises:
         StorageError: the file cannot be written.
@@ -114,6 +128,12 @@ def write_results(
             prepared.dataset.classes,
             plots=False,
         )
+    for member in prepared.dataset.members:
+        if member.name in others:
+            evaluation, classes = others[member.name], prepared.dataset.classes
+            document = _test_document(run, prepared, evaluation, member)
+            folder = folder_of_set(run.eval_dir, member.name)
+            write_evaluation(folder, document, evaluation, member.test, classes, plots=False)
     return TrainResult(
         run=run.name,
         path=str(run.path),
@@ -128,6 +148,7 @@ def write_results(
         parameters=prepared.network.get_num_parameters(),
         data_notes=list(prepared.dataset.notes),
         left_out=dict(prepared.dataset.left_out),
+        other_tests={name: each.accuracy for name, each in others.items()},
     )
 
 
@@ -151,15 +172,21 @@ def draw_results(run: Run, prepared: Prepared, state: TrainingState, measured: E
         _draw_evaluation(run.eval_dir, _test_document(run, prepared, measured), measured, test, classes)
 
 
-def _test_document(run: Run, prepared: Prepared, measured: Evaluation) -> dict[str, Any]:
+def _test_document(
+    run: Run, prepared: Prepared, measured: Evaluation, member: Member | None = None
+) -> dict[str, Any]:
+    """Return the document of a test; of several sets, that of one of them, by default of the first."""
+    dataset = prepared.dataset
+    if member is None and dataset.members:
+        member = dataset.members[0]
     return evaluation_document(
         measured,
         run=run.name,
         checkpoint="best",
-        dataset=prepared.dataset.name,
+        dataset=member.name if member else dataset.name,
         split="test",
-        classes=prepared.dataset.classes,
-        labels=prepared.dataset.test.labels,
+        classes=dataset.classes,
+        labels=(member or dataset).test.labels,
     )
 
 

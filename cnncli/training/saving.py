@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cnncli.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from cnncli.errors import CheckpointError, ConfigError, RunError, UsageError
 from cnncli.runs import Run
-from cnncli.training.prepare import Prepared
+from cnncli.training.prepare import Prepared, describe_sets
 from cnncli.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _meta(run: Run, prepared: Prepared, state: TrainingState) -> dict[str, Any]:
         "model": prepared.network.spec(),
         "input_shape": list(prepared.network.input_shape),
         "classes": list(prepared.dataset.classes),
-        "dataset": config.data.dataset,
+        "dataset": config.data.set_title,
         "normalize": prepared.normalize,
         "preparation": prepared.preparation.to_json(),
         "dtype": str(prepared.network.dtype),
@@ -201,6 +201,7 @@ def _meta(run: Run, prepared: Prepared, state: TrainingState) -> dict[str, Any]:
         "best": state.best(),
         "history": history,
         "training": {**training, "data_checksum": prepared.data_checksum},
+        **describe_sets(prepared),
     }
 
 

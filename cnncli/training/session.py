@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cnncli.checkpoint import load_checkpoint, network_hash
-from cnncli.data.load import find_again
+from cnncli.data.load import find_all_again
 from cnncli.engine import Executor, compile
 from cnncli.errors import CnnError, Interrupted, RunError
 from cnncli.runs import Run, machine_facts
 from cnncli.storage import make_folder, write_text_atomic
 from cnncli.training.evaluate import Evaluation, evaluate
 from cnncli.training.fit import fit
-from cnncli.training.prepare import Prepared, prepare
+from cnncli.training.prepare import Prepared, describe_sets, prepare
 from cnncli.training.results import TrainResult, draw_results, write_results
 from cnncli.training.saving import check_resumable, check_something_left, restore, save_best, save_last
 from cnncli.training.state import EpochRecord, StepRecord, TrainingState
@@ -161,15 +161,15 @@ class _Session:
         if self.resume:
             check_resumable(run)
         if prepared is None:
-            name = config.data.dataset
+            found = None
             if self.resume:
                 if data_dir is None and isinstance(config.origin.spots.get(("data", "dir")), str):
-                    data_dir = (
-                        config.data.dir
-                    )  # an override of this resume, so the user says where the data is
+                    # an override of this resume, so the user says where the data is
+                    data_dir = config.data.dir
+                names = [entry.name for entry in config.data.sets]
                 recorded = run.read_info().get("data_path")
-                name, data_dir = find_again(name, config.data.dir, recorded, moved_to=data_dir)
-            prepared = prepare(config, data_dir=data_dir, dataset_name=name)
+                found = find_all_again(names, config.data.dir, recorded, moved_to=data_dir)
+            prepared = prepare(config, data_dir=data_dir, found=found)
         self.prepared = prepared
         if self.resume:
             self.state = restore(run, self.prepared)
@@ -249,7 +249,8 @@ class _Session:
             "status": "running",
             "error": None,
             "seed": config.seed,
-            "dataset": config.data.dataset,
+            "dataset": config.data.set_title,
+            **describe_sets(self.prepared),
             "data_path": self.prepared.data_path,
             "preparation": self.prepared.preparation.to_json(),
             "epochs": config.train.epochs,
@@ -316,12 +317,18 @@ class _Session:
         prepared.network.load_state(load_checkpoint(run.best_path).network)
         test = prepared.dataset.test
         measured = self._evaluate(executor, test.images, test.labels) if len(test) else None
-        result = write_results(run, prepared, state, measured)
+        others = {
+            member.name: self._evaluate(executor, member.test.images, member.test.labels)
+            for member in prepared.dataset.members[1:]
+            if len(member.test)
+        }
+        result = write_results(run, prepared, state, measured, others)
         run.write_info(
             status="done",
             stopped_early=state.epoch <= self.config.train.epochs,
             test_accuracy=result.test_accuracy,
             test_loss=result.test_loss,
+            **({"other_tests": result.other_tests} if others else {}),
             weights_sha256=final_hash,
             **self._progress(),
         )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnncli.batches.augment import AUGMENTATIONS, make_augmentation
-from cnncli.batches.batches import Batches, to_input
+from cnncli.batches.batches import Batches, Portion, to_input
 from cnncli.errors import DataError
 
 
@@ -198,3 +198,31 @@ def test_size_and_shape_tell_what_an_executor_has_to_make_room_for():
     assert [batches.size(step) for step in (-1, 0, 1, 2, 3)] == [0, 4, 4, 2, 0]
     full_ones = Batches(images, labels, batch_size=4, drop_last=True)
     assert [full_ones.size(step) for step in range(3)] == [4, 4, 0]
+
+
+def portioned(shuffle: bool = True) -> Batches:
+    """Ten images, of which an epoch has the first two once each, three of the next three, and five of the last five."""
+    images, labels = np.zeros((10, 2, 2), np.uint8), np.arange(10)
+    parts = [Portion(np.arange(2), 2), Portion(np.arange(2, 5), 7), Portion(np.arange(5, 10), 3)]
+    return Batches(images, labels, batch_size=4, seed=3, indices=parts, shuffle=shuffle)
+
+
+def test_an_epoch_of_portions_has_the_wanted_number_of_images_of_each() -> None:
+    batches = portioned()
+    assert batches.count == 12 and len(batches) == 3
+    for epoch in (1, 2):
+        times = np.bincount(batches.order(epoch), minlength=10)
+        assert times[:2].tolist() == [1, 1]
+        assert times[2:5].sum() == 7 and set(times[2:5]) == {2, 3}
+        assert times[5:].sum() == 3 and set(times[5:]) == {0, 1}
+
+
+def test_an_epoch_of_portions_depends_on_its_number_alone() -> None:
+    first, again = portioned(), portioned()
+    again.order(1)
+    assert first.order(2).tolist() == again.order(2).tolist()
+    assert sorted(first.order(2)) != sorted(first.order(1))
+    y = np.concatenate([y for _, y in first.epoch(2)])
+    assert y.tolist() == first.order(2).tolist()
+    later = np.concatenate([y for _, y in portioned().epoch(2, start_step=1)])
+    assert y[4:].tolist() == later.tolist()

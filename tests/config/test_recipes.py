@@ -74,7 +74,7 @@ def test_the_network_gives_ten_finite_logits(path: Path) -> None:
 def test_every_name_and_option_in_it_is_known_where_it_is_used(path: Path) -> None:
     config = load_config(path)
     network = build(path)
-    assert config.data.dataset in {*DATASETS, SYNTHETIC}
+    assert {entry.name for entry in config.data.sets} <= {*DATASETS, SYNTHETIC}
     assert (make_augmentation(config.data.augment) is None) == (not config.data.augment)
     make_optimizer(config.train.optimizer.name, config.train.optimizer.options, network.parameters)
     rate = make_schedule(

@@ -156,6 +156,7 @@ def test_the_result_is_the_json_document_of_train(
         "parameters",
         "data_notes",
         "left_out",
+        "other_tests",
     }
     assert document["run"] == "run-1" and document["path"] == str(run.path) and document["epochs"] == 3
     assert document["parameters"] == 3 * 10 + 6 + 48 * 3 + 3
