@@ -44,9 +44,10 @@ def test_every_other_command_of_the_readme_starts_something_that_is_there():
     lines = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]
     rest = [line for line in lines if not line.startswith("cnn ")]
     assert rest == [
-        "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/cnn train",
+        "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/cnn predict digit.png",
         "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/python -m pytest -q -n 2",
         "source .venv/bin/activate",
+        "python -m cnncli.training.make_bundled latest",
     ]
     inline = re.findall(r"`([^`\n]* [^`\n]*)`", README)
     scripts = [word for command in inline for word in command.split() if word.endswith(".py")]

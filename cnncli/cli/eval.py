@@ -38,7 +38,7 @@ def eval(
         typer.Argument(
             metavar="RUN...",
             help="A name, a path, a unique prefix, or `latest`: the latest finished run, else the latest with a"
-            " checkpoint. Several: their probabilities are averaged.",
+            " checkpoint. `bundled` is the model that ships with cnn. Several: their probabilities are averaged.",
             autocompletion=complete_run,
             show_default=False,
         ),

@@ -16,6 +16,7 @@ EXAMPLES = """
   cnn inspect mnist.yaml --plan          how the engine runs it, and where the time goes
   cnn inspect mnist.yaml --plan --calls  the same, with every recorded NumPy call
   cnn inspect run-3                      how a training run went
+  cnn inspect bundled                    the model that ships with cnn
   cnn inspect mnist --save sheet.png     counts for each class, and a sheet of samples
   cnn inspect digit.png                  what the network would see
   cnn inspect mnist:2462                 a test image of a data set
@@ -27,7 +28,7 @@ def inspect(
         str | None,
         typer.Argument(
             metavar="TARGET",
-            help="A config, a run, a data set or a picture. [dim]\\[default: the reference config][/]",
+            help="A config, a run, `bundled`, a data set or a picture. [dim]\\[default: the reference config][/]",
             autocompletion=complete_config,
         ),
     ] = None,
@@ -92,6 +93,10 @@ def inspect(
         from cnncli.cli.inspect_network import show_run
 
         show_run(name, runs_dir, as_json=json)
+    elif kind == "model":
+        from cnncli.cli.inspect_network import show_model
+
+        show_model(name, runs_dir, as_json=json)
     elif kind == "dataset":
         from cnncli.cli.inspect_images import show_dataset
 

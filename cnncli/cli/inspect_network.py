@@ -10,6 +10,7 @@ from cnncli.cli.layer_table import layer_table, layers_json, memory
 from cnncli.cli.options import data_dir_override
 from cnncli.config.load import load_config
 from cnncli.runs import Row, Run, find_run
+from cnncli.training.lookup import find_model
 from cnncli.training.prepare import build_untrained
 
 if TYPE_CHECKING:
@@ -54,6 +55,47 @@ def show_run(name: str, runs_dir: Path, *, as_json: bool) -> None:
     console.print()
     for path in files:
         console.print(f"{path}  {memory(path.stat().st_size)}", soft_wrap=True)
+
+
+def show_model(name: str, runs_dir: Path, *, as_json: bool) -> None:
+    """Print the network of the bundled model, how it was made, and what was measured then."""
+    model = find_model(name, runs_dir)
+    build, size = model.meta["build"], model.path.stat().st_size
+    if as_json:
+        kept = ("build", "calibration", "preparation", "normalize", "classes", "sha256", "config")
+        facts = {key: model.meta.get(key) for key in kept}
+        print_json(
+            {
+                "kind": "model",
+                "model": model.name,
+                "path": model.path,
+                "bytes": size,
+                **facts,
+                **layers_json(model.network),
+            }
+        )
+        return
+    console, calibration = out(), model.calibration
+    lines = [
+        ("model", f"{model.name}, which ships with cnn"),
+        ("file", f"{model.path}, {memory(size)}"),
+        ("data", str(model.meta.get("dataset"))),
+        ("command", build["command"]),
+        ("version", build["version"]),
+        ("best epoch", f"{build['best_epoch']} of {build['epochs']}"),
+        ("validation", percent(build["validation_accuracy"])),
+    ]
+    for dataset, each in build["test"].items():
+        lines.append(("test", f"{percent(each['accuracy'])} of {each['images']:,} images of {dataset}"))
+    if calibration.temperature is not None:
+        lines.append(("temperature", f"{calibration.temperature:g}"))
+    if calibration.unknown_threshold is not None:
+        lines.append(("no digit", f"beyond {calibration.unknown_threshold:g}"))
+    lines.append(("weights", f"sha256 {model.meta['sha256']}"))
+    for title, value in lines:
+        console.print(f"{title:<14}{value}", soft_wrap=True)
+    console.print()
+    console.print(layer_table(model.network, details=True))
 
 
 def _run_lines(run: Run, info: dict[str, Any], status: str) -> Iterator[tuple[str, str]]:

@@ -55,10 +55,10 @@ def data_dir_override(folder: Path | None) -> "list[Override]":
 
 
 def complete_run() -> list[str]:
-    """Return the names that a shell may complete a run to: the folders in ./runs."""
+    """Return the names that a shell may complete a run to: the folders in ./runs, and the bundled model."""
     runs = Path("runs")
     names = [entry.name for entry in runs.iterdir() if entry.is_dir()] if runs.is_dir() else []
-    return ["latest", *sorted(name for name in names if not name.startswith("."))]
+    return ["latest", "bundled", *sorted(name for name in names if not name.startswith("."))]
 
 
 def complete_config() -> list[str]:

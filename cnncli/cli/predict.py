@@ -40,7 +40,8 @@ def predict(
         typer.Option(
             "--run",
             metavar="RUN",
-            help="Which run reads them. [dim]\\[default: latest][/]",
+            help="Which run reads them; `bundled` is the model that ships with cnn."
+            " [dim]\\[default: the latest finished run, else bundled][/]",
             autocompletion=complete_run,
         ),
     ] = None,
@@ -91,7 +92,8 @@ def predict(
     if json and table_only:
         raise UsageError("--json and --csv - both print on stdout", "write the table into a file: --csv FILE")
     model = find_model(run, runs_dir)
-    note(f"model {model.name} ({model.path})")
+    why = "" if run else f", because no run in {runs_dir} is finished"
+    note(f"model {model.name}" + (f", which ships with cnn{why}" if model.is_bundled else f" ({model.path})"))
     refuse_addresses(images)
     sources = find_pictures(images, _read_stdin, partial(load_set_for, model, data_dir=data_dir), note)
     inputs = [model.path, *(Path(source) for source in sources if isinstance(source, str | Path))]

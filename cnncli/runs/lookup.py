@@ -13,6 +13,9 @@ from cnncli.names import did_you_mean, matching
 from cnncli.runs.folder import CONTENTS, KILLED, Run
 from cnncli.storage import make_folder, storing, take_folder, write_text_atomic
 
+BUNDLED = "bundled"
+"""The name of the model that ships with the package, in place of the name of a run."""
+
 STOPPED = ("interrupted", "failed", KILLED)
 """The statuses of a run that can be resumed without asking for more epochs."""
 
@@ -111,6 +114,11 @@ def find_run(
     Raises:
         RunError: there is no such run, there are several, or it lacks something.
     """
+    if text == BUNDLED:
+        raise RunError(
+            f"'{BUNDLED}' is the model that ships with cnncli, and no run: it has no folder and cannot be resumed",
+            f"train its network from the start with the config {BUNDLED}.yaml",
+        )
     run = _look_up(text, Path(runs_dir), to_resume)
     missing = run.missing(needs)
     if missing:
@@ -182,6 +190,8 @@ def _check_name(name: str) -> None:
     """Refuse names with a path separator, with another meaning to a command, or with characters that shells change."""
     if name.lower() == "latest":
         raise UsageError("a run cannot be called 'latest': that word means the latest run")
+    if name.lower() == BUNDLED:
+        raise UsageError(f"a run cannot be called '{BUNDLED}': that is the model that ships with cnncli")
     if len(name) > _MAX_NAME:
         raise UsageError(f"a run's name has at most {_MAX_NAME} characters, this one has {len(name)}")
     if not re.fullmatch(r"\w([\w.+=@-]*[\w+=@-])?", name):

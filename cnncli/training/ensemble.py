@@ -95,7 +95,7 @@ def measure_runs(
     if dataset is None:
         _same(models, "dataset", "name one with `dataset`")
     own_sets = models[0].sets
-    several = len(own_sets) > 1
+    several = models[0].has_list_of_sets
     known = [each for each in own_sets if dataset is None or is_same_set(dataset, each.name)]
     own_set = bool(known)
     joined = several and dataset is None and split in ("train", "val")

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 from cnncli.data.dataset import FOLDER_PREFIX, SYNTHETIC, Dataset, SplitName
-from cnncli.errors import PictureError, RunError, UsageError
+from cnncli.errors import PictureError, UsageError
 from cnncli.names import did_you_mean, matching
-from cnncli.runs import Run, find_run, latest_run, list_runs
+from cnncli.runs import BUNDLED, Run, find_run, latest_run, list_runs
+from cnncli.training.bundled import BUNDLED_PATH, bundled_path
 from cnncli.training.model import Model, load_model
 from cnncli.training.predict import LabeledImage, Source
 
-Kind = Literal["config", "run", "dataset", "picture"]
+Kind = Literal["config", "run", "model", "dataset", "picture"]
 
 FindSet = Callable[[str, SplitName], Dataset]
 """Returns a data set by its name, at least with the split that is asked for."""
@@ -26,27 +27,31 @@ def find_model(text: str | None, runs_dir: str | Path = "runs") -> Model:
     """Load the trained network that a user means.
 
     Args:
-        text: a run or a checkpoint file, as for `run_or_file`; None for the latest run, as `latest_run` understands it.
+        text: a run or a checkpoint file, as for `run_or_file`; None for the latest finished run, or the bundled model
+            if no run is finished.
         runs_dir: where names of runs are looked up.
 
     Raises:
         RunError: there is no such run, or it has no checkpoint.
         CheckpointError: the checkpoint is damaged.
     """
-    source = latest_run(runs_dir) if text is None else run_or_file(text, runs_dir)
-    if source is None or (isinstance(source, Run) and source.missing(["checkpoint"])):
-        raise RunError(
-            f"there is no finished run in {runs_dir}", "train one with `train_run`, or name one with `run`"
-        )
-    return load_model(source)
+    if text is not None:
+        return load_model(run_or_file(text, runs_dir))
+    latest = latest_run(runs_dir)
+    finished = latest is not None and latest.status() == "done" and not latest.missing(["checkpoint"])
+    return load_model(latest if latest and finished else BUNDLED_PATH)
 
 
 def run_or_file(text: str, runs_dir: str | Path = "runs") -> Run | Path:
     """Return the run that a user means, as `find_run` does, or the path of a checkpoint file.
 
+    "bundled" is the checkpoint of the model that ships with the package.
+
     Raises:
         RunError: there is no such run, or it has no checkpoint.
     """
+    if bundled := bundled_path(text, runs_dir):
+        return bundled
     return Path(text) if Path(text).is_file() else find_run(text, runs_dir, needs=["checkpoint"])
 
 
@@ -164,6 +169,8 @@ def kind_of(name: str, runs_dir: Path) -> Kind:
         return "picture"
     if name in (*DATASETS, SYNTHETIC) or name.startswith(FOLDER_PREFIX):
         return "dataset"
+    if name == BUNDLED:
+        return "model"
     if name == "latest" or any((folder / "run.json").is_file() for folder in (path, runs_dir / name)):
         return "run"
     if path.is_file():

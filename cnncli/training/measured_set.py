@@ -44,7 +44,7 @@ def load_measured_set(
     Returns:
         The set, and a note if its digits were found.
     """
-    if is_own and len(model.sets) > 1:
+    if is_own and model.has_list_of_sets:
         return _load_own(found, entries, model, prepare), []
     name, data_dir = found[0]
     shape = model.network.input_shape

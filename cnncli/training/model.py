@@ -18,6 +18,7 @@ from cnncli.nn.layers import LAYERS
 from cnncli.nn.network import Network
 from cnncli.optim.averaging import averaged_weights
 from cnncli.runs import Run, find_run
+from cnncli.training.bundled import BUNDLED_PATH, Calibration, bundled_path, read_calibration
 from cnncli.training.preparation import Preparation, read_preparation
 from cnncli.types import MeanStd, Shape
 
@@ -34,7 +35,7 @@ class Model:
         normalize: the mean and standard deviation that its inputs are normalized by, or None.
         name: the run's name, or the file's.
         path: the checkpoint.
-        checkpoint: "best" or "last"; for another file its name without .npz.
+        checkpoint: "best" or "last"; for another file its name without .npz. The bundled model has the best weights.
         meta: the checkpoint's JSON part: config, dataset, seed, best epoch, ...
     """
 
@@ -72,9 +73,24 @@ class Model:
         return (SetEntry(dataset),) if isinstance(dataset, str) else ()
 
     @property
+    def has_list_of_sets(self) -> bool:
+        """Whether its config names a list of sets, so that each has its own limit, checksum and test images."""
+        return isinstance(self.data_config.get("dataset"), list)
+
+    @property
     def preparation(self) -> Preparation:
         """How the pictures of its training were prepared."""
         return read_preparation(self.meta, self.network.input_shape)
+
+    @property
+    def calibration(self) -> Calibration:
+        """How its outputs become probabilities."""
+        return read_calibration(self.meta)
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether it is the model that ships with the package."""
+        return self.path == BUNDLED_PATH
 
 
 def load_model(
@@ -87,7 +103,7 @@ def load_model(
 
     Args:
         source: a run, its folder, a checkpoint file, or a name as for `find_run`: "run-3", the beginning of one name
-            only, or "latest".
+            only, or "latest". "bundled" is the model that ships with the package.
         checkpoint: which one of a run; "best" falls back to the last one while there is no best one yet.
         runs_dir: where names are looked up.
 
@@ -100,7 +116,9 @@ def load_model(
         >>> model.network.predict(np.zeros((8, 1, 28, 28), np.float32)).shape
         (8, 10)
     """
-    if isinstance(source, str) and not Path(source).is_file() and not source.endswith(".npz"):
+    if isinstance(source, str) and (bundled := bundled_path(source, runs_dir)):
+        source = bundled
+    elif isinstance(source, str) and not Path(source).is_file() and not source.endswith(".npz"):
         source = find_run(source, runs_dir, needs=["checkpoint"])
     path = _find_checkpoint(source, checkpoint)
     saved = load_checkpoint(path)
@@ -126,6 +144,7 @@ def load_model(
         )
     try:
         read_preparation(meta, shape)
+        read_calibration(meta)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.message}") from error
     run = Run(path.parent.parent)  # it may have been renamed since
@@ -136,7 +155,7 @@ def load_model(
         normalize=_read_normalize(meta.get("normalize"), path),
         name=named if isinstance(named, str) else path.stem,
         path=path,
-        checkpoint=path.stem,
+        checkpoint="best" if path == BUNDLED_PATH else path.stem,
         meta=meta,
     )
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Invert = Literal["auto", "yes", "no"]
 
+_CHUNK = 64  # digits in a forward pass
+
 
 @dataclass(frozen=True)
 class LabeledImage:
@@ -262,10 +264,12 @@ class _Reader:
         )
 
     def _classify(self, digits: "Sequence[Digit]") -> Iterator[DigitPrediction]:
-        """Classify all digits of a picture in one forward pass."""
+        """Classify all digits of a picture, so many at once that the windows of a convolution fit into the cache."""
         model = self.model
-        x = to_input(np.stack([digit.pixels for digit in digits]), model.normalize, model.network.dtype)
-        for digit, p in zip(digits, model.network.predict(x), strict=True):  # p: (K,)
+        chunks = [digits[start : start + _CHUNK] for start in range(0, len(digits), _CHUNK)]
+        inputs = (np.stack([digit.pixels for digit in chunk]) for chunk in chunks)
+        outputs = (model.network.predict(to_input(x, model.normalize, model.network.dtype)) for x in inputs)
+        for digit, p in zip(digits, (p for rows in outputs for p in rows), strict=True):  # p: (K,)
             order = np.argsort(-p, kind="stable")[: max(self.top, 1)]
             best = tuple((model.classes[k], float(p[k])) for k in order)
             yield DigitPrediction(best[0][0], best[0][1], digit.box, best, digit.pixels, digit.line)

@@ -376,14 +376,6 @@ def test_dark_on_light_can_be_said(read) -> None:
     )  # the black paper is the ink
 
 
-def test_without_a_trained_run_the_way_to_one_is_named(cnn, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    drawn("1").save("digit.png")
-    result = cnn("predict", "digit.png")
-    assert result.exit_code == 1
-    assert "there is no finished run in runs" in result.stderr and "cnn train" in result.stderr
-
-
 def test_the_run_can_be_named_or_be_a_checkpoint_file(read, reader: Path) -> None:
     drawn("1").save("digit.png")
     shutil.copy(reader / "run-1" / "checkpoints" / "best.npz", "taken.npz")

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
+from cnncli.data.load import load_dataset
 
 from .conftest import CONFIG, write_tiny_set
 
@@ -113,3 +116,32 @@ def test_sets_of_other_sizes_or_classes_are_told_with_their_lines(place: Path, c
 def test_a_dry_run_of_several_sets_is_short(mixed: Path, cnn) -> None:
     result = cnn("train", "mixed.yaml", "--dry-run", "-q")
     assert result.exit_code == 0 and "60 images were trained on" in result.stdout
+
+
+def test_a_list_of_one_set_keeps_its_limit_in_an_evaluation(place: Path, cnn) -> None:
+    (place / "one.yaml").write_text(CONFIG.replace("dataset: tiny", "dataset: [tiny: {limit: 90}]"))
+    assert cnn("train", "one.yaml", "--name", "r", "--no-plots", "-q").exit_code == 0
+    for split, count in (("val", 30), ("train", 60), ("test", 30)):
+        result = cnn("eval", "r", "--split", split, "--json", "--no-plots")
+        assert result.exit_code == 0, result.stderr
+        assert json.loads(result.stdout)["count"] == count
+
+
+def test_pictures_beside_digits_are_prepared_as_digits(place: Path, cnn) -> None:
+    test = load_dataset("synthetic").test
+    for number in range(60):
+        folder = place / "mine" / str(test.labels[number])
+        folder.mkdir(parents=True, exist_ok=True)
+        paper = Image.new("L", (60, 80), 255)
+        paper.paste(Image.fromarray(255 - test.images[number]), (20, 40))
+        paper.save(folder / f"{number}.png")
+    digits = CONFIG.replace("dataset: tiny", "dataset: [synthetic: {limit: 100}, folder:mine]")
+    (place / "mine.yaml").write_text(digits.replace("linear: 3", "linear: 10"))
+    assert cnn("train", "mine.yaml", "--name", "r", "--epochs", "1", "--no-plots", "-q").exit_code == 0
+    info = json.loads((place / "runs/r/run.json").read_text())
+    assert info["preparation"]["form"] == "digits" and info["preparation"]["background"] == "dark"
+    assert any("the digit of each picture is found" in note for note in info["data_notes"])
+    for options, count in ((["--dataset", "folder:mine"], None), (["--split", "val"], 30)):
+        result = cnn("eval", "r", *options, "--json", "--no-plots")
+        assert result.exit_code == 0, result.stderr
+        assert json.loads(result.stdout)["count"] == count or count is None

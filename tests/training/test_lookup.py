@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cnncli.errors import PictureError, RunError, UsageError
+from cnncli.errors import PictureError, UsageError
 from cnncli.runs import create_run
 from cnncli.training.lookup import find_model, find_pictures, kind_of
 
@@ -14,11 +14,9 @@ def _stand_in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
 
 
-def test_without_a_finished_run_the_hint_names_the_call_that_makes_one() -> None:
+def test_without_a_finished_run_the_bundled_model_is_found() -> None:
     create_run()
-    with pytest.raises(RunError, match="there is no finished run in runs") as caught:
-        find_model(None)
-    assert caught.value.hint == "train one with `train_run`, or name one with `run`"
+    assert find_model(None).is_bundled
 
 
 def test_pictures_are_found_in_folders_by_patterns_and_on_stdin() -> None:
@@ -51,6 +49,8 @@ def test_pictures_are_found_in_folders_by_patterns_and_on_stdin() -> None:
         ("pets", "dataset"),
         ("digit.png", "picture"),
         ("latest", "run"),
+        ("bundled", "model"),
+        ("bundled.yaml", "config"),
         ("wide", "run"),
         ("wi", "run"),
         ("runs/wide", "run"),
