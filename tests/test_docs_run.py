@@ -12,6 +12,8 @@ from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from cnncli.cli.app import app
+from cnncli.data import load
+from cnncli.data.synthetic.draw import make_synthetic
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -41,6 +43,10 @@ def place(tmp_path: Path) -> Path:
 def test_the_tutorial_runs_from_top_to_bottom(place: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(place)
     monkeypatch.setenv("COLUMNS", "80")
+    few = make_synthetic(train=1500, test=300)
+    monkeypatch.setattr(
+        load, "_draw_synthetic", lambda: few
+    )  # the commands as they are, on a quarter of the images
     commands = 0
     for language, content in blocks("tutorial.md"):
         if language == "yaml":

@@ -1,7 +1,9 @@
 """Turns the name of a data set into arrays: a published set, the built-in digits, or a folder of the user's."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -75,11 +77,11 @@ def load_entry(
     name = entry.name
     check_form(name, size, colour, table=table)
     if name == SYNTHETIC:
-        from cnncli.data.synthetic.draw import make_synthetic
-
-        whole = make_synthetic()
+        whole = deepcopy(_draw_synthetic())  # a caller may change its own images
         if entry.limit is None:
             return whole
+        from cnncli.data.synthetic.draw import make_synthetic
+
         # the test images are the same for every limit
         return replace(make_synthetic(train=entry.limit, test=0), test=whole.test)
     from cnncli.data.mixture import take_limit
@@ -105,6 +107,14 @@ def _load_whole(
     from cnncli.data.readers.folder import load_folder  # imports Pillow
 
     return load_folder(folder, size, colour=colour, prepare=prepare)
+
+
+@cache
+def _draw_synthetic() -> Dataset:
+    """Return the built-in set, which takes a second to draw, and so is drawn once in a process."""
+    from cnncli.data.synthetic.draw import make_synthetic
+
+    return make_synthetic()
 
 
 def has_pictures(name: str, *, table: Mapping[str, DatasetSpec] = DATASETS) -> bool:

@@ -16,6 +16,9 @@ from cnncli.types import Shape
 from .layers import LAYERS, Layer
 from .network import Network, layer_names
 
+_SMALL = (
+    32 << 20
+)  # bytes that fit on any machine; asking the system for more takes as long as building the network
 VECTORS = 5  # vectors with one value per parameter: values, gradients, decay mask, the two moments of Adam
 
 _FORMS = (
@@ -58,7 +61,7 @@ def build_network(
     names = layer_names([kind for kind, _ in pairs])
     shape = _read_shape(input_shape)
     layers: list[Layer] = []
-    itemsize, available = np.dtype(dtype).itemsize, available_bytes()
+    itemsize = np.dtype(dtype).itemsize
     parameters = activations = 0
     for index, ((kind, options), name) in enumerate(zip(pairs, names, strict=True)):
         with inside(f"layer {index + 1}", index):
@@ -68,7 +71,7 @@ def build_network(
             shape = layer.output_shape(shape)
             parameters += sum(parameter.size for parameter in layer.parameters.values())
             activations += prod(shape)
-            _check_memory(parameters, activations, itemsize, available)
+            _check_memory(parameters, activations, itemsize)
         layers.append(layer)
     if len(shape) != 1:
         raise ModelError(
@@ -102,19 +105,21 @@ def _read_shape(shape: object) -> Shape:
     return tuple(integer("input_shape", size) for size in sizes)
 
 
-def _check_memory(parameters: int, activations: int, itemsize: int, available: int) -> None:
+def _check_memory(parameters: int, activations: int, itemsize: int) -> None:
     """Refuse a model that does not fit into memory, from its shapes alone.
 
     Args:
         parameters: their number in the layers so far.
         activations: the number of outputs of the layers so far, for one image.
         itemsize: bytes per number.
-        available: bytes of memory.
 
     Raises:
         ModelError: the layers so far do not fit.
     """
     needed = parameters * VECTORS * itemsize
+    if max(needed, activations * itemsize) < _SMALL:
+        return
+    available = available_bytes()
     if needed > available:
         raise ModelError(
             f"with this layer the model has {parameters:,} parameters; training them takes "

@@ -6,6 +6,8 @@ import json
 import math
 import os
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,8 +127,8 @@ def felt_pen(digit: str) -> Image.Image:
 
 
 def tiny_in_a_large_picture(digit: str) -> Image.Image:
-    picture = Image.new("L", (2400, 1800), 255)
-    pen(picture, digit, (1500, 300), 160, 14, 0)
+    picture = Image.new("L", (1500, 1100), 255)
+    pen(picture, digit, (940, 190), 100, 9, 0)
     return picture
 
 
@@ -359,7 +361,15 @@ def test_nothing_to_read_is_an_error(read, sources: list[str], words: str) -> No
 
 
 def test_a_picture_of_too_many_pixels_is_refused_by_its_header(read) -> None:
-    Image.new("1", (30_000, 30_000)).save("bomb.png")
+    header = struct.pack(">II5B", 30_000, 30_000, 1, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
+    Path("bomb.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+            for kind, body in chunks
+        )
+    )
     result = read("bomb.png")
     assert result.exit_code == 1
     assert "bomb.png is too large" in result.stderr

@@ -1,6 +1,7 @@
 """Random networks: the plan and the plain layers agree on them too."""
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -51,14 +52,18 @@ def layer_lists(draw):
     return [*model, ("linear", {"units": 4})], shape
 
 
-@settings(
-    max_examples=200,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
-)
-@given(layer_lists(), st.integers(1, 24), st.sampled_from([1, 2, 4]))
-def test_random_networks_match_the_plain_layers(drawn, images, shards):
+@pytest.mark.parametrize("count", [60, pytest.param(1000, marks=pytest.mark.slow)])
+def test_random_networks_match_the_plain_layers(count):
+    limits = settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+    )
+    limits(given(layer_lists(), st.integers(1, 24), st.sampled_from([1, 2, 4]))(compare))()
+
+
+def compare(drawn, images, shards):
     model, shape = drawn
     try:
         build_network(model, shape, rng=np.random.default_rng(0))

@@ -190,7 +190,7 @@ def bombs(folder: Path, count: int) -> Outcome:
         ("a batch of 10^9 images", lambda place: _yaml(place, _huge_batch()), 200),
         ("a checkpoint whose array says 10^12 numbers", lambda place: _npz(place, checkpoint), 200),
     ]
-    for name, make, limit in cases:
+    for name, make, limit in cases[:: len(cases) // min(count, len(cases))]:
         place = folder / str(len(words))
         place.mkdir()
         ended: Ended = cnn(*make(place), cwd=place)
@@ -201,7 +201,7 @@ def bombs(folder: Path, count: int) -> Outcome:
             lost.append(f"{name}: {ended.megabytes:.0f} MB in {ended.seconds:.1f} s")
     return Outcome(
         "bombs: " + "; ".join(words),
-        len(cases),
+        len(words),
         f"each refused with a message, within 100 or 200 MB above the {floor:.0f} MB of the program itself",
         tuple(lost),
     )

@@ -153,7 +153,7 @@ def cells(figure: Figure) -> np.ndarray:
     return figure.axes[0].images[0].get_array()
 
 
-@pytest.mark.parametrize("k", [2, 10, 47])
+@pytest.mark.parametrize("k", [2, 26])
 def test_a_confusion_matrix_is_red_where_there_are_mistakes_only(k: int) -> None:
     right = np.diag(np.arange(1, k + 1))
     wrong = right.copy()
@@ -189,7 +189,7 @@ def test_the_numbers_of_a_matrix_are_grouped_and_the_recall_is_beside_it() -> No
     assert {"1,129", "6", "2,000", "  99.47 %", "  100.00 %", "  recall"} <= set(written)
 
 
-@pytest.mark.parametrize("k", [2, 10, 47])
+@pytest.mark.parametrize("k", [2, 26])
 def test_a_class_that_is_never_right_is_framed(k: int) -> None:
     figure = draw_confusion(never_right(k), [str(i) for i in range(k)])
     frames = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
