@@ -111,6 +111,7 @@ AUGMENTATIONS = {
     "randomhorizontalflip": "flip",
     "colorjitter": "brightness",
     "randombrightness": "brightness",
+    "randomcontrast": "contrast",
     "rotation": "rotate",
     "randomrotation": "rotate",
     "translate": "shift",

@@ -178,6 +178,31 @@ def noise(images: FloatArray, rng: RandomSource, *, std: float) -> FloatArray:
     return np.clip(noisy, 0, 1, out=noisy)
 
 
+def flip(images: FloatArray, rng: RandomSource, *, chance: float) -> FloatArray:
+    """Mirror an image left to right, with a probability of `chance`.
+
+    Digits and letters are not the same in a mirror, so this is for photos and clothes.
+    """
+    mirrored = rng.random(len(images)) < chance
+    return np.where(mirrored[:, None, None, None], images[..., ::-1], images)
+
+
+def brightness(images: FloatArray, rng: RandomSource, *, factor: float) -> FloatArray:
+    """Multiply the pixels of each image by 1 − factor to 1 + factor, and clip them to 0..1."""
+    gain = (1 + _between(rng, factor, len(images))).astype(images.dtype)
+    brighter: FloatArray = images * gain[:, None, None, None]
+    return np.clip(brighter, 0, 1, out=brighter)
+
+
+def contrast(images: FloatArray, rng: RandomSource, *, factor: float) -> FloatArray:
+    """Multiply each image's differences from its mean by 1 − factor to 1 + factor, and clip its pixels to 0..1."""
+    more = _between(rng, factor, len(images)).astype(images.dtype)
+    changed: FloatArray = images - images.mean(axis=(1, 2, 3), keepdims=True)
+    changed *= more[:, None, None, None]
+    changed += images
+    return np.clip(changed, 0, 1, out=changed)
+
+
 _ANGLE = Range(10, 0, 180)
 _SHIFT = Range(2, 0, 1000)
 _FACTOR = Range(0.1, 0, 0.9)
@@ -193,6 +218,9 @@ AUGMENTATIONS: dict[str, Transform] = {
     "elastic": Transform(elastic, {"alpha": Range(34, 0, 10_000), "sigma": Range(4, 0.1, 1000)}),
     "erase": Transform(erase, {"size": Range(8, 0, 1000, whole=True)}),
     "noise": Transform(noise, {"std": Range(0.1, 0, 10)}),
+    "flip": Transform(flip, {"chance": Range(0.5, 0, 1)}),
+    "brightness": Transform(brightness, {"factor": Range(0.2, 0, 1)}),
+    "contrast": Transform(contrast, {"factor": Range(0.2, 0, 1)}),
 }
 
 

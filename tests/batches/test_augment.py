@@ -17,6 +17,9 @@ CASES = {
     "elastic": {"alpha": 30, "sigma": 4},
     "erase": {"size": 7},
     "noise": {"std": 0.2},
+    "flip": {"chance": 0.5},
+    "brightness": {"factor": 0.4},
+    "contrast": {"factor": 0.4},
 }
 ZERO = {
     "shift": {"pixels": 0},
@@ -27,6 +30,9 @@ ZERO = {
     "elastic": {"alpha": 0},
     "erase": {"size": 0},
     "noise": {"std": 0},
+    "flip": {"chance": 0},
+    "brightness": {"factor": 0},
+    "contrast": {"factor": 0},
 }
 
 
@@ -74,10 +80,11 @@ def test_the_generator_decides_and_nothing_else(kind):
 def test_each_image_of_a_batch_changes_in_its_own_way(kind):
     same = np.repeat(pictures(1), 6, axis=0)
     changed = apply(kind, CASES[kind], same)
-    assert len(np.unique(changed.reshape(6, -1), axis=0)) > 3
+    assert len(np.unique(changed.reshape(6, -1), axis=0)) > (1 if kind == "flip" else 3)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CASES if kind != "noise"])  # drawn for each channel
+# noise is drawn for each channel; contrast and brightness change the values, and clip them
+@pytest.mark.parametrize("kind", sorted({*CASES} - {"noise", "contrast", "brightness"}))
 def test_all_channels_move_together(kind):
     grey = pictures(5)
     colour = apply(kind, CASES[kind], np.concatenate([grey, grey / 2], axis=1))
@@ -124,6 +131,24 @@ def move_by_definition(image, back):
             down, right = back(row - (height - 1) / 2, column - (width - 1) / 2)
             moved[row, column] = bilinear(image, down + (height - 1) / 2, right + (width - 1) / 2)
     return moved
+
+
+def test_flip_mirrors_left_and_right_for_its_share_of_the_images():
+    images = pictures(400, 3, 5, 6)
+    changed = apply("flip", {"chance": 0.25}, images)
+    mirrored = (changed == images[..., ::-1]).all(axis=(1, 2, 3))
+    assert (changed[~mirrored] == images[~mirrored]).all()
+    assert 70 < mirrored.sum() < 130
+
+
+def test_brightness_multiplies_and_contrast_stretches_about_the_mean():
+    images = pictures(2, 3, 5, 6, np.float64) / 2
+    np.testing.assert_allclose(apply_most("brightness", {"factor": 0.3}, images), 1.3 * images)
+    mean = images.mean(axis=(1, 2, 3), keepdims=True)
+    expected = (mean + 1.3 * (images - mean)).clip(0, 1)
+    np.testing.assert_allclose(apply_most("contrast", {"factor": 0.3}, images), expected)
+    bright = apply_most("brightness", {"factor": 1}, images + 0.5)
+    assert (bright == 1).all()  # clipped
 
 
 @pytest.mark.parametrize("degrees", [7, 33, 90, 180])

@@ -20,6 +20,7 @@ FOLDER = Path(__file__).parents[2] / "configs"
 RECIPES = sorted(FOLDER.glob("*.yaml"))
 NAMES = [path.stem for path in RECIPES]
 EXPECTED = {
+    "bundled",
     "deotte",
     "fashion-mnist",
     "kmnist",
