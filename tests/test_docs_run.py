@@ -1,5 +1,6 @@
 """The tutorial's commands and the code of the other pages run as they are written, in an empty folder."""
 
+import json
 import os
 import re
 import shlex
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner
@@ -63,6 +65,57 @@ def test_the_tutorial_runs_from_top_to_bottom(place: Path, monkeypatch: pytest.M
     runs = sorted(path.name for path in (place / "runs").iterdir())
     assert runs == ["first", "turned", "wider"]
     assert len((place / "runs/first/metrics.csv").read_text().splitlines()) == 1 + 3
+
+
+FRUIT = {"apple": (200, 40, 40), "banana": (235, 205, 60), "pear": (130, 180, 60)}
+
+
+def photograph(fruit: str, rng: np.random.Generator) -> Image.Image:
+    """A fruit on a table: anywhere, of any size, in varied light."""
+    table = rng.integers(60, 190, 3)
+    picture = Image.new("RGB", (160, 120), tuple(int(value) for value in table))
+    brush = ImageDraw.Draw(picture)
+    color = tuple(int(value) for value in np.clip(rng.normal(FRUIT[fruit], 15), 0, 255))
+    x, y, r = rng.uniform(55, 105), rng.uniform(50, 70), rng.uniform(22, 38)
+    if fruit == "apple":
+        brush.ellipse([x - r, y - r, x + r, y + r], fill=color)
+    elif fruit == "banana":
+        brush.arc([x - 1.5 * r, y - 1.6 * r, x + 1.5 * r, y + r], 20, 160, fill=color, width=int(0.7 * r))
+    else:
+        brush.ellipse([x - r, y - 0.3 * r, x + r, y + 1.3 * r], fill=color)
+        brush.ellipse([x - 0.5 * r, y - 1.2 * r, x + 0.5 * r, y + 0.6 * r], fill=color)
+    light = np.linspace(*rng.uniform(0.7, 1.2, 2), 160)[None, :, None]
+    pixels = np.asarray(picture) * light + rng.normal(0, 8, (120, 160, 3))
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def test_the_page_on_own_classes_leads_to_right_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    rng = np.random.default_rng(4)
+    for fruit in FRUIT:
+        (tmp_path / "fruit" / fruit).mkdir(parents=True)
+        for number in range(40):
+            photograph(fruit, rng).save(f"fruit/{fruit}/{number}.jpg")
+    photograph("pear", rng).save("new.jpg")
+    answers = {}
+    for language, content in blocks("your-own-classes.md"):
+        if language == "yaml":
+            Path(content.split()[1]).write_text(content)  # its first line is "# NAME"
+        for line in content.splitlines() if language == "sh" else []:
+            _, *arguments = shlex.split(line)
+            done = CliRunner().invoke(app, arguments, prog_name="cnn")
+            assert done.exit_code == 0, f"{line}\n{done.stdout}{done.stderr}"
+            answers[arguments[0]] = done.stdout + done.stderr
+    assert re.search(r"^new\.jpg: pear", answers["predict"], re.M)
+    assert re.search(r"pear +32 .* 8 ", answers["inspect"]) and "test-mistakes.png" in answers["eval"]
+    Path("seen").mkdir()
+    truth = [fruit for fruit in FRUIT for _ in range(10)]
+    for number, fruit in enumerate(truth):
+        photograph(fruit, rng).save(f"seen/{number:02}.jpg")
+    done = CliRunner().invoke(app, ["predict", "seen", "--run", "fruit", "--json"], prog_name="cnn")
+    found = [image["text"] for image in json.loads(done.stdout)["images"]]
+    assert sum(a == b for a, b in zip(found, truth, strict=True)) >= 28
 
 
 def test_the_figures_of_the_tutorial_are_those_of_its_config(place: Path):

@@ -49,7 +49,7 @@ def test_every_other_command_of_the_readme_starts_something_that_is_there():
     lines = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]
     rest = [line for line in lines if not line.startswith("cnn ")]
     assert rest == [
-        "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/cnn predict digit.png",
+        "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/cnn train",
         "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/python -m pytest -q -n 2",
         "source .venv/bin/activate",
         "python -m cnncli.training.make_bundled latest",
@@ -114,6 +114,12 @@ def test_training_on_the_built_in_digits_then_reading_a_picture(tmp_path: Path):
     done = cnn("predict", "digit.png", cwd=tmp_path)
     assert done.exit_code == 0, done.stderr
     assert cnn("eval", "latest", "--json", cwd=tmp_path).exit_code == 0
+
+
+def test_the_sample_picture_is_read_right(tmp_path: Path):
+    (sample,) = re.findall(r"cnn predict (docs/\S+)", README)
+    done = cnn("predict", str(ROOT / sample), "--run", "bundled", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["images"][0]["text"] == "30754"
 
 
 def test_the_ratios_are_those_of_the_benchmarks():

@@ -41,7 +41,7 @@ def load_dataset(
         splits: which splits of a published set to load; the other one has no images.
         table: the published sets.
         size: height and width to which pictures in folders are resized, or (height, width).
-        colour: keep the colours of pictures in folders.
+        colour: keep the colors of pictures in folders.
         prepare: "digits" to find the digit of each picture in folders and to bring it into the form of MNIST.
 
     Raises:
@@ -137,7 +137,7 @@ def check_form(
     default = size in (DEFAULT_SIZE, (DEFAULT_SIZE, DEFAULT_SIZE)) and not colour
     if not default and not has_pictures(name, table=table):
         raise UsageError(
-            f"the size and the colours of {name} are fixed",
+            f"the size and the colors of {name} are fixed",
             "`data.size` and `data.colour` are for folders of pictures: leave them out",
         )
 

@@ -161,7 +161,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def _size(shape: Sequence[int]) -> str:
     height, width, *colours = shape
-    return f"{width}x{height} {'colour' if colours else 'gray'} pixels"
+    return f"{width}x{height} {'color' if colours else 'gray'} pixels"
 
 
 def _named(note: str, name: str) -> str:

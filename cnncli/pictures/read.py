@@ -119,7 +119,7 @@ class PictureFile:
         opened.load()
         picture, bits = to_plain(_upright(opened), samples)
         if samples.wide_colour and np.asarray(picture).max() < 32:
-            notes.append("16 bits per colour that are nearly black: save it with 8 bits per colour")
+            notes.append("16 bits per color that are nearly black: save it with 8 bits per color")
         return Page(picture, bits, tuple(notes), unread)
 
     def _check_size(self, page: int) -> None:

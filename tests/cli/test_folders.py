@@ -65,7 +65,7 @@ def test_what_is_left_out_and_unusual_is_said_once_and_kept(cnn, shapes) -> None
 def test_size_and_colour_come_from_the_config(cnn, shapes) -> None:
     config = cnn(*TRAIN, "--set", "data.size=[20, 32]", "--set", "data.colour=true")
     assert config.exit_code == 0, config.stderr
-    assert "squeezed to 32x20 colour" in config.stderr
+    assert "squeezed to 32x20 color" in config.stderr
     assert load_model("runs/run-1").network.input_shape == (3, 20, 32)
     assert cnn("eval", "run-1", "--no-plots").exit_code == 0
     assert cnn(*TRAIN, "--dry-run", "--set", "data.size=16").exit_code == 0
@@ -75,7 +75,7 @@ def test_a_published_set_has_no_other_size(cnn, shapes) -> None:
     for options in (("--dry-run",), ()):
         result = cnn(*TRAIN, *options, "--set", "data.dataset=synthetic", "--set", "data.size=32")
         assert result.exit_code == 2
-        assert "the size and the colours of synthetic are fixed" in result.stderr
+        assert "the size and the colors of synthetic are fixed" in result.stderr
     assert not Path("runs").exists()
 
 
@@ -127,7 +127,7 @@ def test_inspect_shows_the_validation_part_and_what_is_left_out(cnn, shapes) -> 
     result = cnn("inspect", "folder:set")
     assert result.exit_code == 0, result.stderr
     assert "left out: 1 not a picture (notes.txt)" in result.stderr
-    assert "set: 40x40 colour pictures, taken as 28x28 grey (data.size, data.colour)" in result.stderr
+    assert "set: 40x40 color pictures, taken as 28x28 gray (data.size, data.colour)" in result.stderr
     assert "validation" in result.stdout
     document = json.loads(cnn("inspect", "folder:set", "--json").stdout)
     assert document["counts"]["validation"] == [3, 3]

@@ -290,7 +290,7 @@ def test_a_data_file_in_a_folder_without_classes_is_named(tmp_path):
 def test_only_pictures_have_a_size_and_colours(here, options):
     data_dir, table, _ = here
     for name in ("mnist", "synthetic", f"folder:{data_dir / 'mnist'}"):
-        with pytest.raises(UsageError, match=f"the size and the colours of {re.escape(name)} are fixed"):
+        with pytest.raises(UsageError, match=f"the size and the colors of {re.escape(name)} are fixed"):
             load_dataset(name, data_dir, table=table, **options)
     for size in (28, (28, 28)):
         assert load_dataset("mnist", data_dir, table=table, size=size).input_shape == (1, 28, 28)

@@ -41,7 +41,7 @@ class ImageFormat:
         return (self.height, self.width, 3) if self.colour else (self.height, self.width)
 
     def __str__(self) -> str:
-        return f"{self.width}x{self.height} {'colour' if self.colour else 'grey'}"
+        return f"{self.width}x{self.height} {'color' if self.colour else 'gray'}"
 
 
 def load_folder(
@@ -63,7 +63,7 @@ def load_folder(
             per class. A folder with test/ alone has no training images.
         size: height and width of the resized pictures in pixels, or (height, width).
         colour: keep three colours, (N, H, W, 3), or convert to grey, (N, H, W).
-        prepare: "digits" to find the one digit of each picture and to bring it into the form of MNIST, 28x28 grey. A
+        prepare: "digits" to find the one digit of each picture and to bring it into the form of MNIST, 28x28 gray. A
             picture with none or with several is left out.
         test_fraction: the fraction of each class that becomes the test split, if there is no test/.
         seed: seed of that split.
@@ -78,7 +78,7 @@ def load_folder(
         raise UsageError(f"pictures cannot be resized to {size} pixels", f"give a size from 1 to {MAX_SIZE}")
     form, listing = ImageFormat(height, width, colour), list_folder(path)
     if prepare == "digits" and form != ImageFormat(28, 28, False):
-        raise UsageError(f"digits in the form of MNIST are 28x28 grey, not {form}", "`data.size=28`")
+        raise UsageError(f"digits in the form of MNIST are 28x28 gray, not {form}", "`data.size=28`")
     seen = _Seen(form, prepare)
     _check_memory(path, len(listing.train) + len(listing.validation or ()) + len(listing.test or ()), form)
     train, notes = _read(listing.train, seen), list(listing.notes)
@@ -167,7 +167,7 @@ class _Seen:
             smallest, largest = min(self.sizes), max(self.sizes)
             sizes = "x".join(map(str, smallest))
             sizes += "" if len(self.sizes) == 1 else f" to {'x'.join(map(str, largest))}"
-            kind = "colour" if coloured else "grey"
+            kind = "color" if coloured else "gray"
             notes.append(f"{name}: {sizes} {kind} pictures, taken as {self.form} (data.size, data.colour)")
         if self.squeezed:
             part = "all" if self.squeezed == self.count else f"{self.squeezed:,} of {self.count:,}"

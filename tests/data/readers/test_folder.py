@@ -246,11 +246,11 @@ def test_larger_or_coloured_pictures_are_said_in_one_note(tmp_path):
     root = class_folders(tmp_path / "shapes", size=(64, 64), mode="RGB")
     for name in "01":
         picture(root / name / "red.png", (250, 20, 20), (64, 64), "RGB")
-    taken = "taken as 28x28 grey (data.size, data.colour)"
-    assert notes_of(load_folder(root), "64x64") == [f"shapes: 64x64 colour pictures, {taken}"]
+    taken = "taken as 28x28 gray (data.size, data.colour)"
+    assert notes_of(load_folder(root), "64x64") == [f"shapes: 64x64 color pictures, {taken}"]
     assert not notes_of(load_folder(root, 64, colour=True), "taken as")
     (note,) = notes_of(load_folder(root, 64), "64x64")
-    assert "colour pictures, taken as 64x64 grey" in note
+    assert "color pictures, taken as 64x64 gray" in note
 
 
 def test_squeezed_pictures_are_counted_in_one_note(tmp_path):
@@ -258,7 +258,7 @@ def test_squeezed_pictures_are_counted_in_one_note(tmp_path):
     picture(tmp_path / "0" / "wide.png", size=(56, 28))
     dataset = load_folder(tmp_path)
     assert notes_of(dataset, "are squeezed") == [
-        "1 of 11 pictures have other proportions and are squeezed to 28x28 grey"
+        "1 of 11 pictures have other proportions and are squeezed to 28x28 gray"
     ]
     assert not notes_of(
         load_folder(class_folders(tmp_path / "wide", size=(56, 28)), (14, 28)), "are squeezed"
