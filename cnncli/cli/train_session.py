@@ -137,6 +137,10 @@ def _data_lines(run: Run) -> Iterator[str]:
     info = run.read_info()
     train, held_out = info["train_images"], info["validation_images"]
     yield f"data {info['dataset']}: {train:,} images to train on, {held_out:,} held out for validation"
+    if sets := info.get("sets"):
+        yield "each epoch: " + ", ".join(
+            f"{each['epoch_images']:,} images of {each['name']}" for each in sets
+        )
     yield from info["data_notes"]
 
 

@@ -81,7 +81,10 @@ def join_sets(entries: Sequence[SetEntry], datasets: list[Dataset]) -> Dataset:
         )
     classes, shape = datasets[0].classes, datasets[0].train.images.shape[1:]
     count = sum(len(each.train) for each in datasets)
-    train = Split(np.empty((count, *shape), np.uint8), np.empty(count, np.int64))
+    alone = len(datasets) == 1  # and needs no copy
+    train = (
+        datasets[0].train if alone else Split(np.empty((count, *shape), np.uint8), np.empty(count, np.int64))
+    )
     members: list[Member] = []
     validation: list[Split] = []
     notes: list[str] = []
@@ -91,8 +94,9 @@ def join_sets(entries: Sequence[SetEntry], datasets: list[Dataset]) -> Dataset:
         # removed from the list here, so that its memory is free before the next one is copied
         each = datasets.pop(0).with_classes(classes)
         stop = start + len(each.train)
-        train.images[start:stop] = each.train.images
-        train.labels[start:stop] = each.train.labels
+        if not alone:
+            train.images[start:stop] = each.train.images
+            train.labels[start:stop] = each.train.labels
         if each.validation is not None:
             validation.append(each.validation)
         # a view would keep all images of its set in memory

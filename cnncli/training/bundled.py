@@ -29,6 +29,9 @@ class Calibration:
     unknown_threshold: float | None = None
 
 
+NOT_CALIBRATED = Calibration()
+
+
 def bundled_path(text: str | Path, runs_dir: str | Path = "runs") -> Path | None:
     """Return the checkpoint of the bundled model if a user means that model by a name, else None.
 
@@ -54,7 +57,7 @@ def read_calibration(meta: Mapping[str, Any]) -> Calibration:
     """
     recorded = meta.get("calibration")
     if recorded is None:
-        return Calibration()
+        return NOT_CALIBRATED
     fields = recorded if isinstance(recorded, dict) else {"": recorded}
     numbers = [value for value in fields.values() if value is not None]
     finite = all(type(value) in (int, float) and math.isfinite(value) for value in numbers)

@@ -9,6 +9,7 @@ adds how the file was made, and what was measured.
 
 import argparse
 import shlex
+from dataclasses import asdict
 from hashlib import sha256
 from json import dumps
 from pathlib import Path
@@ -18,7 +19,7 @@ from cnncli._version import __version__
 from cnncli.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from cnncli.errors import RunError
 from cnncli.runs import BUNDLED, Run, find_run
-from cnncli.training.bundled import BUNDLED_PATH
+from cnncli.training.bundled import BUNDLED_PATH, NOT_CALIBRATED, Calibration
 from cnncli.training.ensemble import measure_runs
 from cnncli.training.model import load_model
 
@@ -26,17 +27,25 @@ MAX_BYTES = 400_000
 """A larger file is not shipped."""
 
 
+PLACES = ("data-dir", "runs-dir")
+"""Options with the name of a folder of one machine; they are left out of the command that is kept."""
+
+
 def make_bundled(
-    run: Run, path: Path = BUNDLED_PATH, *, data_dir: str | Path | None = None
+    run: Run,
+    path: Path = BUNDLED_PATH,
+    *,
+    calibration: Calibration = NOT_CALIBRATED,
+    data_dir: str | Path | None = None,
 ) -> dict[str, Any]:
     """Write the checkpoint of the bundled model from a finished run, and return what it says about itself.
 
-    The run is measured on the test images of each of its sets. The temperature and the threshold of an existing file
-    are dropped, because they belong to its weights.
+    The run is measured on the test images of each of its sets.
 
     Args:
         run: trained from configs/bundled.yaml.
         path: the file to write.
+        calibration: how the outputs of these weights become probabilities.
         data_dir: where the data sets are; None for where they were in training.
 
     Raises:
@@ -55,11 +64,18 @@ def make_bundled(
     }
     meta = saved.meta
     meta["config"]["data"]["dir"] = "data"
-    command = [str(word) for word in info.get("command_line", [])[1:]]
+    command: list[str] = []
+    words = iter(str(word) for word in info.get("command_line", [])[1:])
+    for word in words:
+        option, equals, _ = word.lstrip("-").partition("=")
+        if word.startswith("-") and option in PLACES:
+            next(words if not equals else iter(()), None)
+        else:
+            command.append(word)
     meta |= {
         "run": BUNDLED,
         "history": [],
-        "calibration": {"temperature": None, "unknown_threshold": None},
+        "calibration": asdict(calibration),
         "build": {
             "version": __version__,
             "command": shlex.join(["cnn", *command]),
@@ -83,11 +99,12 @@ def make_bundled(
 def main() -> None:
     """Make the file of the package from a run that is named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m cnncli.training.make_bundled", description=main.__doc__)
-    parser.add_argument("run", help="a name, a path, or latest")
-    parser.add_argument("--runs-dir", default="runs")
-    parser.add_argument("--data-dir", default=None)
+    parser.add_argument("run", help="a name in ./runs, a path, or latest")
+    parser.add_argument(
+        "data", nargs="?", help="where the data sets are now, if they moved since the training"
+    )
     options = parser.parse_args()
-    built = make_bundled(find_run(options.run, options.runs_dir), data_dir=options.data_dir)
+    built = make_bundled(find_run(options.run), data_dir=options.data)
     print(dumps(built, indent=2))
     print(f"wrote {BUNDLED_PATH}, {BUNDLED_PATH.stat().st_size:,} bytes")
 

@@ -1,6 +1,7 @@
 """A training run on several sets: what an epoch is, what is held out, what is measured, and how it is resumed."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -20,8 +21,9 @@ def mixed(place: Path, cnn) -> Path:
     """The folder of a run of two epochs on two sets."""
     write_tiny_set(place / "other", train=90, test=12)
     (place / "mixed.yaml").write_text(CONFIG.replace("dataset: tiny", SETS))
-    result = cnn("train", "mixed.yaml", "--name", "r", "--no-plots", "-q", "--json")
+    result = cnn("train", "mixed.yaml", "--name", "r", "--no-plots", "--json")
     assert result.exit_code == 0, result.stderr
+    assert re.search(r"^each epoch: 13\d images of tiny, 4\d images of other$", result.stderr, re.M)
     document = json.loads(result.stdout)
     assert document["other_tests"].keys() == {"other"}
     return place / "runs/r"

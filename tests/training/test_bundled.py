@@ -103,10 +103,13 @@ def test_the_file_is_made_from_a_finished_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not finished"):
         make_bundled(run, path)
     *_, result = train_run(parse_config(TINY), run, plots=False)
-    built = make_bundled(run, path)
+    run.write_info(command_line=["/bin/cnn", "train", "--data-dir", "/here", "my.yaml", "--runs-dir=/there"])
+    built = make_bundled(run, path, calibration=Calibration(temperature=1.25))
     assert built["test"]["synthetic"]["accuracy"] == result.test_accuracy
+    assert built["command"] == "cnn train my.yaml"
     made, best = load_checkpoint(path), load_checkpoint(run.best_path)
     assert made.meta["sha256"] == best.meta["sha256"]
+    assert load_model(path).calibration == Calibration(1.25, None)
     assert made.meta["build"] == built and made.meta["run"] == "bundled"
 
 
