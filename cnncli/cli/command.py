@@ -19,6 +19,9 @@ import typer.core
 
 from cnncli.names import user_path
 
+MIN_TEXT = 30
+"""The columns that the text beside a name needs at least."""
+
 WIDTH = 100
 """The most columns of a help page, because longer lines are hard to read."""
 
@@ -150,6 +153,11 @@ def help_page(command: Any, ctx: Any, subcommands: Mapping[str, str] | None = No
         if not rows:
             return
         console.print(Text(f"\n{title}", style="bold"))
+        if console.width < first + MIN_TEXT:  # the text is below the name
+            for name, text in rows:
+                console.print(Padding(Text(name, style="cyan"), (0, 0, 0, 2)))
+                console.print(Padding(text, (0, 0, 0, 6)))
+            return
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="cyan", no_wrap=True, min_width=first)
         grid.add_column()
@@ -179,7 +187,16 @@ def help_page(command: Any, ctx: Any, subcommands: Mapping[str, str] | None = No
     for title, rows in panels.items():
         section(title, rows, width)
     if command.epilog:
-        console.print("\n" + inspect.cleandoc(command.epilog), soft_wrap=True)
+        console.print()
+        lines = inspect.cleandoc(command.epilog).splitlines()
+        fits = all(len(line) <= console.width for line in lines if "  " in line.strip())
+        for line in lines:
+            example, _, text = line.strip().partition("  ")
+            if fits or not text:
+                console.print(line)
+            else:
+                console.print(f"  {example}", soft_wrap=True)
+                console.print(Padding(text.strip(), (0, 0, 0, 6)))
     return "".join(line.rstrip() + "\n" for line in buffer.getvalue().splitlines())
 
 

@@ -59,14 +59,22 @@ def _list(data_dir: Path) -> None:
     from cnncli.data.load import is_available
     from cnncli.data.registry import DATASETS
 
-    made = table("set", "title", "classes>", "train>", "test>", "license", "here")
+    console = out()
+    titles = ["set", "title", "classes>", "train>", "test>", "license", "here"]
+    left_out = {"title"} if console.width < 90 else set()
+    left_out |= {"license", "classes>"} if console.width < 72 else set()
+    made = table(*(title for title in titles if title not in left_out))
+
+    def add(*cells: str) -> None:
+        made.add_row(*(cell for title, cell in zip(titles, cells, strict=True) if title not in left_out))
+
     for name, spec in DATASETS.items():
         sizes = [spec.file(part, "labels").shape for part in ("train", "test")]
         counts = [f"{shape[0]:,}" if shape else "?" for shape in sizes]
         here = "yes" if is_available(name, data_dir) else "no"
-        made.add_row(name, spec.title, str(len(spec.classes)), *counts, spec.licence, here)
-    made.add_row("synthetic", "drawn digits", "10", "6,000", "1,000", "built in", "yes")
-    out().print(made)
+        add(name, spec.title, str(len(spec.classes)), *counts, spec.licence, here)
+    add("synthetic", "drawn digits", "10", "6,000", "1,000", "built in", "yes")
+    console.print(made)
 
 
 def _verify(name: str, data_dir: Path) -> int:

@@ -28,7 +28,7 @@ def show_config(name: str, data_dir: Path | None, *, as_json: bool) -> None:
         print_json({"kind": "config", "config": config.origin.source, **layers_json(network)})
         return
     console = out()
-    console.print(layer_table(network, details=True))
+    console.print(layer_table(network, details=True, width=console.width))
     size = network.get_num_parameters() * network.dtype.itemsize
     console.print(f"weights {memory(size)}, for images of {config.data.set_title}")
     console.print(f"train it: cnn train --config {name}")
@@ -48,7 +48,7 @@ def show_run(name: str, runs_dir: Path, *, as_json: bool) -> None:
     for title, value in _run_lines(run, info, status):
         console.print(f"{title:<14}{value}", soft_wrap=True)
     console.print()
-    console.print(layer_table(network))
+    console.print(layer_table(network, width=console.width))
     if rows:
         console.print()
         console.print(epoch_table(rows, info.get("best_epoch")))
@@ -95,7 +95,7 @@ def show_model(name: str, runs_dir: Path, *, as_json: bool) -> None:
     for title, value in lines:
         console.print(f"{title:<14}{value}", soft_wrap=True)
     console.print()
-    console.print(layer_table(model.network, details=True))
+    console.print(layer_table(model.network, details=True, width=console.width))
 
 
 def _run_lines(run: Run, info: dict[str, Any], status: str) -> Iterator[tuple[str, str]]:

@@ -12,38 +12,58 @@ if TYPE_CHECKING:
     from cnncli.types import Shape
 
 
-def layer_table(network: "Network", *, details: bool = False) -> "Table":
+_LESS_IMPORTANT = ("share>", "memory>", "receptive field>", "multiply-adds>")
+_GAP = 3  # between two columns of a table
+
+
+def layer_table(network: "Network", *, details: bool = False, width: int = 200) -> "Table":
     """Return a row for each layer: its output, its parameters and their share, its multiply-adds.
 
     Args:
         network: whose layers to list.
         details: add the memory of each output and the receptive field.
+        width: columns of the terminal; on a narrow one the less important columns are left out.
     """
     from cnncli.nn.summary import summarize, totals
 
     rows = summarize(network)
-    columns = ["layer", "output shape", "parameters>", "share>", "multiply-adds>"]
-    made = table(*columns, *(["memory>", "receptive field>"] if details else []))
-    blank = ["", ""] if details else []
-    made.add_row("input", shape_text(network.input_shape), "", "", "", *blank, style="dim")
-    for row in rows:
-        cells = [row.name, shape_text(row.output_shape)]
-        cells += [f"{row.parameters:,}", f"{100 * row.share:.1f} %"] if row.parameters else ["", ""]
-        cells.append(f"{row.multiply_adds:,}" if row.multiply_adds else "")
-        if details:
-            cells += [memory(row.activation_bytes), _field(row)]
-        made.add_row(*cells)
     sums = totals(rows)
+    cells: dict[str, list[str]] = {
+        "layer": ["input", *(row.name for row in rows), "total"],
+        "output shape": [
+            shape_text(network.input_shape),
+            *(shape_text(row.output_shape) for row in rows),
+            "",
+        ],
+        "parameters>": [
+            "",
+            *(f"{row.parameters:,}" if row.parameters else "" for row in rows),
+            f"{sums.parameters:,}",
+        ],
+        "share>": [
+            "",
+            *(f"{100 * row.share:.1f} %" if row.parameters else "" for row in rows),
+            "100.0 %" if sums.parameters else "",
+        ],
+        "multiply-adds>": [
+            "",
+            *(f"{row.multiply_adds:,}" if row.multiply_adds else "" for row in rows),
+            f"{sums.multiply_adds:,}",
+        ],
+        "memory>": ["", *(memory(row.activation_bytes) for row in rows), memory(sums.activation_bytes)],
+        "receptive field>": ["", *(_field(row) for row in rows), ""],
+    }
+    sizes = {title: max(map(len, [title.rstrip(">"), *column])) for title, column in cells.items()}
+    shown = list(cells) if details else list(cells)[:5]
+    for title in _LESS_IMPORTANT:
+        if sum(sizes[each] + _GAP for each in shown) - _GAP > width and title in shown:
+            shown.remove(title)
+    made = table(*shown)
+    *lines, last = zip(*(cells[title] for title in shown), strict=True)
+    for number, line in enumerate(lines):
+        made.add_row(*line, style="dim" if number == 0 else None)
     made.add_section()
-    made.add_row(
-        "total",
-        "",
-        f"{sums.parameters:,}",
-        "100.0 %" if sums.parameters else "",
-        f"{sums.multiply_adds:,}",
-        *([memory(sums.activation_bytes), ""] if details else []),
-        style="bold",
-    )
+    made.add_row(*last, style="bold")
     return made
 
 

@@ -11,7 +11,17 @@ if TYPE_CHECKING:
     from cnncli.training.state import EpochRecord, StepRecord
 
 LEGEND = "* the best epoch so far: a higher val acc, or the same one with a lower val loss"
-HEADER = "  epoch  train loss  train acc  val loss   val acc        lr    img/s     time *"
+COLUMNS = (
+    ("epoch", 8, 0),
+    ("train loss", 12, 3),
+    ("train acc", 11, 2),
+    ("val loss", 10, 3),
+    ("val acc", 10, 0),
+    ("lr", 10, 5),
+    ("img/s", 9, 4),
+    ("time", 9, 1),
+)
+"""The columns of the epochs: title, characters, and how early it is left out on a narrow terminal; 0 is never."""
 
 
 def make_display(epochs: int, *, quiet: bool = False) -> "QuietDisplay":
@@ -84,13 +94,15 @@ class BarDisplay(QuietDisplay):
         self._began = time.monotonic()
         self._headed = False
         console = err()
-        self._narrow = console.width < 100
+        self._width = console.width
+        self._columns = columns_for(console.width)
+        bar = 24 if console.width >= 100 else 12 if console.width >= 80 else 0
         self._progress = Progress(
             TextColumn("{task.description:<10}", style="bold"),
-            BarColumn(bar_width=12 if self._narrow else 24),
+            *([BarColumn(bar_width=bar)] if bar else []),
             TextColumn("{task.fields[count]}", justify="right"),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
+            *([TextColumn("ETA")] if console.width >= 60 else []),
+            TimeRemainingColumn(compact=not bar),
             TextColumn("{task.fields[details]}"),
             console=console,
             refresh_per_second=5,
@@ -108,28 +120,36 @@ class BarDisplay(QuietDisplay):
             count=f"{record.epoch}/{self._epochs}",
             details=f"{record.images_per_second:,.0f} img/s",
         )
-        rate = "" if self._narrow else f"  lr {record.learning_rate:.2e}"
+        accuracy = f"  acc {percent(record.accuracy)}" if self._width >= 60 else ""
+        rate = f"  lr {record.learning_rate:.2e}" if self._width >= 100 else ""
         self._progress.update(
             self._one,
             description="batches" if record.step < record.steps else "validating",
             total=record.steps,
             completed=record.step,
             count=f"{record.step}/{record.steps}",
-            details=f"loss {record.loss:.4f}  acc {percent(record.accuracy)}{rate}",
+            details=f"loss {record.loss:.4f}{accuracy}{rate}",
         )
 
     def epoch(self, record: "EpochRecord") -> None:
         now = time.monotonic()
         if not self._headed:
             self._progress.console.print(LEGEND, style="dim")
-            self._progress.console.print(HEADER, style="bold")
+            titles = (f"{title:>{width}}" for title, width, _ in self._columns)
+            self._progress.console.print("".join(titles) + " *", style="bold")
             self._headed = True
-        line = (
-            f"{record.epoch:>4}/{self._epochs:<3}{record.train_loss:>10.4f}{percent(record.train_accuracy):>11}"
-            f"{four_decimals(record.val_loss):>10}{percent(record.val_accuracy):>10}{record.lr:>10.2e}"
-            f"{self._speed:>9,.0f}{now - self._began:>7.1f} s"
-        )
+        cells = {
+            "epoch": f"{record.epoch}/{self._epochs}",
+            "train loss": f"{record.train_loss:.4f}",
+            "train acc": percent(record.train_accuracy),
+            "val loss": four_decimals(record.val_loss),
+            "val acc": percent(record.val_accuracy),
+            "lr": f"{record.lr:.2e}",
+            "img/s": f"{self._speed:,.0f}",
+            "time": f"{now - self._began:.1f} s",
+        }
         self._began = now
+        line = "".join(f"{cells[title]:>{width}}" for title, width, _ in self._columns)
         self._progress.console.print(
             line + (" *" if record.best else ""), style="green" if record.best else None
         )
@@ -139,7 +159,8 @@ class BarDisplay(QuietDisplay):
         )
 
     def note(self, line: str) -> None:
-        self._progress.console.print(line, soft_wrap=True)
+        # a path is not cut by a line break, so that it can be copied
+        self._progress.console.print(line, soft_wrap="/" in line)
 
     def stopping(self) -> None:
         self._progress.update(self._one, details="saving; once more ends it at once")
@@ -150,6 +171,19 @@ class BarDisplay(QuietDisplay):
 
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
+
+
+def columns_for(width: int) -> list[tuple[str, int, int]]:
+    """Return those of `COLUMNS` that fit into a terminal, with two characters for the star.
+
+    Example:
+        >>> [title for title, _, _ in columns_for(40)]
+        ['epoch', 'train acc', 'val acc', 'time']
+    """
+    kept = list(COLUMNS)
+    while sum(size for _, size, _ in kept) + 2 > width and any(order for _, _, order in kept):
+        kept.remove(max(kept, key=lambda column: column[2]))
+    return kept
 
 
 @contextmanager

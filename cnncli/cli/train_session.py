@@ -49,7 +49,8 @@ def start(config: Config, runs_dir: Path, name: str | None, options: TrainOption
     run = create_run(runs_dir, name, exist_ok, config=config.to_yaml())
     if not options.quiet:
         note(f"run {run.path}")
-        err().print(layer_table(prepared.network))
+        console = err()
+        console.print(layer_table(prepared.network, width=console.width))
     _train(config, run, options, prepared=prepared)
 
 
@@ -70,7 +71,8 @@ def try_out(config: Config, options: TrainOptions) -> None:
     """Train, validate, save, load and test a few batches in a temporary folder, and say that it works."""
     network = build_untrained(config)
     if not options.quiet:
-        err().print(layer_table(network))
+        console = err()
+        console.print(layer_table(network, width=console.width))
     del network
     began = time.monotonic()
     with dry_run(config) as short, make_display(short.config.train.epochs, quiet=options.quiet) as display:
@@ -151,7 +153,8 @@ def _print_result(result: TrainResult, options: TrainOptions, config: Config) ->
         console = out()
         console.print()
         for name, value in _summary(result, config):
-            console.print(f"{name:<15}{value}", soft_wrap=True)
+            # what can be copied has no line breaks in it
+            console.print(f"{name:<15}{value}", soft_wrap=name in ("run", "next"))
     info = Run(Path(result.path)).read_info()
     accuracy, count = (
         (result.val_accuracy, info["validation_images"])

@@ -26,6 +26,10 @@ def shown(console: Console) -> str:
     return console.file.getvalue()
 
 
+def without_codes(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9?]*[A-Za-z]|\r", "\n", text)
+
+
 def test_a_terminal_gets_bars_that_go_and_lines_that_stay(terminal) -> None:
     with make_display(2) as display:
         assert isinstance(display, BarDisplay)
@@ -40,23 +44,32 @@ def test_a_terminal_gets_bars_that_go_and_lines_that_stay(terminal) -> None:
         display.stopping()
         display._progress.refresh()
         assert "saving; once more ends it at once" in shown(terminal)
-    without_codes = re.sub(r"\x1b\[[0-9?]*[A-Za-z]|\r", "\n", shown(terminal))
-    kept = {line.split()[0]: line.split()[1:] for line in without_codes.splitlines() if line.strip()}
+    lines = without_codes(shown(terminal)).splitlines()
+    kept = {line.split()[0]: line.split()[1:] for line in lines if line.strip()}
     assert kept["data"] == ["tiny"]
     assert kept["1/2"][:8] == "0.4000 90.00 % 0.3000 95.00 % 1.00e-03 6,543".split()
     assert kept["2/2"][:5] == "0.3000 92.00 % - -".split()
     assert shown(terminal).count("train loss") == 1
 
 
-def test_a_narrow_terminal_is_not_overflown(monkeypatch) -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_no_line_is_wider_than_the_terminal(monkeypatch, width: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
     monkeypatch.setattr(progress, "err", lambda: console)
     with make_display(10) as display:
         display.step(StepRecord(10, 430, 430, 0.5, 1.0, 1e-3, 16543.2))
         with console.capture() as captured:
             console.print(display._progress.get_renderable())
-    assert max(len(line.rstrip()) for line in captured.get().splitlines()) < 80
-    assert "acc 100.00 %" in captured.get()
+        display.epoch(EPOCH)
+    drawn = (line.rstrip() for line in without_codes(captured.get()).splitlines())
+    epochs, batches = [line for line in drawn if "10/10" in line or "430/430" in line][:2]
+    assert "0:00" in epochs and "0:00" in batches  # the time that is left is shown at any width
+    assert "loss 0.5000" in batches and ("acc 100.00 %" in batches) == (width >= 60)
+    lines = without_codes(shown(console)).splitlines()
+    assert max(len(line.rstrip()) for line in [epochs, batches, *lines]) <= width
+    (header,) = (line for line in lines if "val acc" in line and "epoch " in line and "so far" not in line)
+    (row,) = (line for line in lines if "1/10" in line and "95.00 %" in line)
+    assert header.index("val acc") + len("val acc") == row.index("95.00 %") + len("95.00 %")
 
 
 def test_elsewhere_an_epoch_is_one_line_of_names_and_values(capsys) -> None:
