@@ -8,6 +8,7 @@ import math
 import numpy as np
 from PIL import Image
 
+from cnncli.pictures.average import average_areas
 from cnncli.types import ByteArray, FloatArray, IntArray
 
 SIZE = 28
@@ -65,8 +66,11 @@ def scale_to_box(ink: FloatArray, stroke: float) -> ByteArray:
     longer = max(height, width)
     top, left = (longer - height) // 2, (longer - width) // 2
     square = np.pad(ink, ((top, longer - height - top), (left, longer - width - left)))
-    resampling = Image.Resampling.BOX if longer >= BOX else Image.Resampling.BILINEAR
-    small = np.asarray(Image.fromarray(square.astype(np.float32)).resize((BOX, BOX), resampling))
+    if longer >= BOX:
+        small = average_areas(square, (BOX, BOX))
+    else:
+        enlarged = Image.fromarray(square.astype(np.float32)).resize((BOX, BOX), Image.Resampling.BILINEAR)
+        small = np.asarray(enlarged)
     grey: ByteArray = (255 * (small / max(float(small.max()), 1e-6)).clip(0, 1) + 0.5).astype(np.uint8)
     return grey
 
