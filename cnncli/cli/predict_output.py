@@ -33,7 +33,10 @@ BAR_WIDTH = 24
 STDOUT = Path("-")
 """What --csv takes for stdout."""
 
-CSV_COLUMNS = ("path", "number", "class", "probability", "left", "top", "right", "bottom", "error")
+CSV_COLUMNS = (
+    *("path", "number", "class", "probability", "left", "top", "right", "bottom", "row", "column"),
+    "error",
+)
 
 
 def print_prediction(prediction: "PicturePrediction", *, draw: bool) -> None:
@@ -56,7 +59,7 @@ def print_prediction(prediction: "PicturePrediction", *, draw: bool) -> None:
 
 
 def headline(prediction: "PicturePrediction") -> "Text":
-    """Return `digit.png: 7 (99.8 %)`; if the picture has several lines, each is printed below on its own.
+    """Return `digit.png: 7 (99.8 %)`; the lines of a picture with several, and the rows of a table, follow below.
 
     For an image of a data set the true class follows.
     """
@@ -66,7 +69,10 @@ def headline(prediction: "PicturePrediction") -> "Text":
     found = len(prediction.digits)
     sure = lowest if found == 1 else f"{found} digits, the least sure {lowest}"
     text = prediction.spaced
-    if "\n" in text:
+    if prediction.table is not None:
+        rows, columns = prediction.table
+        sure = f"table of {rows} x {columns} cells, {sure}"
+    if "\n" in text or prediction.table is not None:
         text = "".join(f"\n  {line}" for line in text.splitlines())
         return Text.assemble(f"{prediction.path}: ", (f"({sure})", "dim"), (text, "bold"))
     line = Text.assemble(f"{prediction.path}: ", (text, "bold"), " ", (f"({sure})", "dim"))
@@ -102,7 +108,7 @@ def _one(digit: "DigitPrediction", console: "Console") -> list["Text"]:
 
 
 def _several(digits: Sequence["DigitPrediction"], console: "Console") -> list["Text"]:
-    """Return the pictures at half size, each with its number and its two best guesses below.
+    """Return the pictures at half size, each with its number, the prediction and the runner-up below.
 
     Each line of writing starts a new row, and has as many rows as the terminal needs for it.
     """
@@ -114,7 +120,7 @@ def _several(digits: Sequence["DigitPrediction"], console: "Console") -> list["T
         blocks = []
         for digit in line:
             number += 1
-            guesses = [
+            best = [
                 Text.assemble(
                     (f"{number}: " if rank == 0 else " " * len(f"{number}: "), "dim"), (label, style)
                 )
@@ -122,7 +128,7 @@ def _several(digits: Sequence["DigitPrediction"], console: "Console") -> list["T
                 for rank, ((label, p), style) in enumerate(zip(digit.top[:2], ("bold", "dim"), strict=False))
             ]
             blocks.append(
-                [*picture(thumbnail(digit.pixels, (digit.pixels.shape[1] + 1) // 2), console), *guesses]
+                [*picture(thumbnail(digit.pixels, (digit.pixels.shape[1] + 1) // 2), console), *best]
             )
         drawn += in_rows(blocks, console.width)
     return drawn
@@ -168,7 +174,7 @@ def save_inputs(
 
 
 def write_csv(predictions: Iterable["PicturePrediction"], path: Path) -> None:
-    """Write one row for each digit, and one with the reason for each picture or page without digits.
+    """Write one row for each digit and each empty cell of a table, and the reason for each picture without digits.
 
     Args:
         predictions: one for each picture or page.
@@ -182,9 +188,12 @@ def write_csv(predictions: Iterable["PicturePrediction"], path: Path) -> None:
     writer.writerow(CSV_COLUMNS)
     for prediction in predictions:
         for number, digit in enumerate(prediction.digits, start=1):
+            cell = (digit.row, digit.column)
             writer.writerow(
-                [prediction.path, number, digit.label, f"{digit.probability:.6f}", *digit.box, ""]
+                [prediction.path, number, digit.label, f"{digit.probability:.6f}", *digit.box, *cell, ""]
             )
+        for row, column in prediction.empty_cells:
+            writer.writerow([prediction.path, *[""] * 7, row, column, ""])
         if not prediction.digits:
             reason = prediction.error or "; ".join(prediction.warnings)
             writer.writerow([prediction.path, *[""] * (len(CSV_COLUMNS) - 2), reason])

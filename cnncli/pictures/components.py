@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnncli.types import BoolArray, IntArray
+from cnncli.types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,57 @@ class Components:
         runs = chosen[self.labels]
         return paint_runs(self.shape, self.rows[runs], self.starts[runs], self.ends[runs])
 
+    def select(self, chosen: BoolArray) -> "Components":
+        """Return only the chosen components, (K,)."""
+        runs = chosen[self.labels]
+        numbers = np.cumsum(chosen) - 1
+        return Components(
+            self.shape,
+            self.rows[runs],
+            self.starts[runs],
+            self.ends[runs],
+            numbers[self.labels[runs]],
+            self.areas[chosen],
+            self.boxes[chosen],
+        )
+
+    def split(self, parts: IntArray) -> "Components":
+        """Return components that have been divided.
+
+        Args:
+            parts: a number for each run, (R,); runs of one component with different numbers come apart.
+        """
+        _, labels = np.unique(self.labels * (int(parts.max(initial=0)) + 1) + parts, return_inverse=True)
+        return _describe(self.shape, self.rows, self.starts, self.ends, labels)
+
+    def cut_out(self, groups: IntArray, boxes: IntArray) -> list[BoolArray]:
+        """Return the mask of each group of components, cut to its box.
+
+        Args:
+            groups: the group of each component, (K,), from 0; −1 for none.
+            boxes: (G, 4), a box around each group.
+        """
+        of_run = groups[self.labels]
+        order = np.argsort(of_run, kind="stable")
+        edges = np.searchsorted(of_run[order], np.arange(len(boxes) + 1))
+        masks = []
+        for (left, top, right, bottom), first, last in zip(
+            boxes.tolist(), edges[:-1], edges[1:], strict=True
+        ):
+            runs = order[first:last]
+            shape = bottom - top, right - left
+            masks.append(
+                paint_runs(shape, self.rows[runs] - top, self.starts[runs] - left, self.ends[runs] - left)
+            )
+        return masks
+
+    def centers(self) -> FloatArray:
+        """Return the center of mass of each component, x and y, (K, 2), in pixel edges."""
+        lengths = self.ends - self.starts
+        x = self.totals((self.starts + self.ends) * lengths) / (2 * self.areas)
+        y = self.totals((2 * self.rows + 1) * lengths) / (2 * self.areas)
+        return np.stack([x, y], axis=1)
+
     def totals(self, values: IntArray) -> IntArray:
         """Sum a value of each run, (R,), over the runs of each component, (K,)."""
         return np.bincount(self.labels, values, len(self)).astype(np.int64)
@@ -56,27 +107,21 @@ def find_components(mask: BoolArray) -> Components:
     rows, starts, ends = find_runs(mask)
     labels = _connect(rows, starts, ends, mask.shape[1])
     _, labels = np.unique(labels, return_inverse=True)
-    count = int(labels.max(initial=-1)) + 1
-    boxes = np.empty((count, 4), np.int64)
-    boxes[:, :2], boxes[:, 2:] = np.iinfo(np.int64).max, 0
-    for column, values in enumerate((starts, rows)):
-        np.minimum.at(boxes[:, column], labels, values)
-    for column, values in enumerate((ends, rows + 1), start=2):
-        np.maximum.at(boxes[:, column], labels, values)
-    areas = np.bincount(labels, ends - starts, count).astype(np.int64)
     height, width = mask.shape
-    return Components((height, width), rows, starts, ends, labels, areas, boxes)
+    return _describe((height, width), rows, starts, ends, labels)
 
 
 def find_runs(mask: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
     """Return row, first column and exclusive last column of every run of a mask, each (R,), row by row."""
     height, width = mask.shape
-    padded = np.zeros((height, width + 2), np.int8)
-    padded[:, 1:-1] = mask
-    steps = np.diff(padded, axis=1)  # (H, W + 1)
-    rows, starts = np.nonzero(steps == 1)
-    _, ends = np.nonzero(steps == -1)
-    return rows, starts, ends
+    padded = np.zeros((height, width + 1), bool)  # the last column ends the runs of each row
+    padded[:, :-1] = mask
+    flat = padded.ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    if height and width and mask[0, 0]:
+        edges = np.concatenate([[0], edges])
+    rows, starts = np.divmod(edges[::2], width + 1)
+    return rows, starts, edges[1::2] - rows * (width + 1)
 
 
 def paint_runs(shape: tuple[int, int], rows: IntArray, starts: IntArray, ends: IntArray) -> BoolArray:
@@ -87,6 +132,21 @@ def paint_runs(shape: tuple[int, int], rows: IntArray, starts: IntArray, ends: I
     np.add.at(changes, rows * (width + 1) + ends, -1)
     inside = np.cumsum(changes, dtype=np.int32).reshape(height, width + 1)
     return inside[:, :width] > 0
+
+
+def _describe(
+    shape: tuple[int, int], rows: IntArray, starts: IntArray, ends: IntArray, labels: IntArray
+) -> Components:
+    """Return the components of runs with their areas and boxes."""
+    count = int(labels.max(initial=-1)) + 1
+    boxes = np.empty((count, 4), np.int64)
+    boxes[:, :2], boxes[:, 2:] = np.iinfo(np.int64).max, 0
+    for column, values in enumerate((starts, rows)):
+        np.minimum.at(boxes[:, column], labels, values)
+    for column, values in enumerate((ends, rows + 1), start=2):
+        np.maximum.at(boxes[:, column], labels, values)
+    areas = np.bincount(labels, ends - starts, count).astype(np.int64)
+    return Components(shape, rows, starts, ends, labels, areas, boxes)
 
 
 def _connect(rows: IntArray, starts: IntArray, ends: IntArray, width: int) -> IntArray:

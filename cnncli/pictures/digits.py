@@ -1,17 +1,22 @@
 """Turns a picture into images of 28x28 pixels, one per digit, in the form of MNIST."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from cnncli.errors import PictureError
+from cnncli.pictures.forms import even_cells, read_form
 from cnncli.pictures.ink import Ink, Invert, find_ink
+from cnncli.pictures.layout import Table, find_layout
 from cnncli.pictures.place import SIZE, center_by_mass, scale_to_box
+from cnncli.pictures.rules import find_darker, remove_rules
 from cnncli.pictures.segment import Segment, find_segments, stroke_width
 from cnncli.types import ByteArray, FloatArray, IntArray
 
+_CELL = 64  # pixels: the height or width of the cells of a table is at least this in the working copy
 _BLANK_HINT = "write one digit or more, large and with room around; `raw=True` takes a picture as it is"
 
 
@@ -26,12 +31,14 @@ class Digit:
     Args:
         pixels: (28, 28), uint8, bright on black.
         box: left, top, right and bottom in the picture, in pixels; right and bottom are exclusive.
-        line: the line of digits to which it belongs, from 0 at the top.
+        line: the line of digits to which it belongs, from 0 at the top; in a table, its row.
+        column: its column in a table, from 0; None outside of tables.
     """
 
     pixels: ByteArray
     box: tuple[int, int, int, int]
     line: int = 0
+    column: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,10 +48,12 @@ class Preprocessed:
     Args:
         digits: line by line, each line from left to right.
         warnings: sentences about possible mistakes.
+        table: number of rows and columns if the digits are in the cells of a table.
     """
 
     digits: tuple[Digit, ...]
     warnings: tuple[str, ...] = ()
+    table: tuple[int, int] | None = None
 
 
 def find_digits(picture: Image.Image, invert: Invert = "auto") -> Preprocessed:
@@ -67,10 +76,7 @@ def find_digits(picture: Image.Image, invert: Invert = "auto") -> Preprocessed:
     unchanged = _in_mnist_form(picture, invert)
     if unchanged is not None:
         return Preprocessed((unchanged,))
-    ink = find_ink(picture, invert)
-    if ink is None:
-        raise NothingToRead("there is nothing to read in the picture: it is blank", _BLANK_HINT)
-    segments, notes = find_segments(ink.mask, smallest=max(8.0, 5 / ink.scale))
+    ink, segments, table, notes = _find_segments(picture, invert)
     if not segments:
         raise NothingToRead(
             "there is nothing to read in the picture: no ink that could be a digit", _BLANK_HINT
@@ -80,12 +86,53 @@ def find_digits(picture: Image.Image, invert: Invert = "auto") -> Preprocessed:
         strength = _strength(segment, ink)  # (h, w)
         scaled = scale_to_box(strength, stroke_width(segment.mask))  # (20, 20)
         pixels = center_by_mass(scaled[None])[0]  # (28, 28)
-        digits.append(Digit(pixels, _box_in_picture(segment, ink), segment.line))
+        digits.append(Digit(pixels, _box_in_picture(segment, ink), segment.line, segment.column))
     if ink.contrast < 0.15:
         notes.append("the ink is faint: more light or a darker pen would help")
     if min(digit.box[3] - digit.box[1] for digit in digits) < 12:
         notes.append("a digit is less than 12 pixels high: a larger picture would help")
-    return Preprocessed(tuple(digits), tuple(notes))
+    return Preprocessed(tuple(digits), tuple(notes), table)
+
+
+def _find_segments(
+    picture: Image.Image, invert: Invert
+) -> tuple[Ink, Sequence[Segment], tuple[int, int] | None, list[str]]:
+    """Return the ink of a picture, its digits, the shape of its table if it has one, and warnings."""
+    ink = find_ink(picture, invert)
+    if ink is None:
+        raise NothingToRead("there is nothing to read in the picture: it is blank", _BLANK_HINT)
+    smallest = max(8.0, 5 / ink.scale)
+    layout = find_layout(ink, _thickest(ink))
+    if layout.tables:
+        fine = _fine_copy(picture, invert, ink, layout.tables[0])
+        even = even_cells(fine, layout.tables[0], ink.scale / fine.scale)
+        finer = layout.in_copy(even.mask, ink.scale / fine.scale)
+        form = read_form(remove_rules(even.mask, finer.rules), finer.tables[0], smallest)
+        if form is not None:
+            if not form.segments:
+                rows, columns = form.shape
+                raise NothingToRead(f"all {rows * columns} cells of the table are empty", _BLANK_HINT)
+            notes = ["there is writing outside of the table, which is not read"] if form.outside else []
+            return even, form.segments, form.shape, notes
+    dark = find_darker(ink.darkness, ink.mask, layout.rules)
+    segments, notes = find_segments(remove_rules(ink.mask, layout.rules, dark), smallest)
+    return ink, segments, None, notes
+
+
+def _thickest(ink: Ink) -> int:
+    """Return how thick a rule may be, in pixels of the working copy."""
+    longest = max(ink.mask.shape)
+    pen = min(1.3 * stroke_width(ink.mask), 0.03 * longest)
+    thickest: int = round(max(3.0, 0.01 * longest, 2.5 / ink.scale, pen))
+    return thickest
+
+
+def _fine_copy(picture: Image.Image, invert: Invert, ink: Ink, table: Table) -> Ink:
+    """Return the ink in a larger copy if the cells of a table are small and the picture has more pixels."""
+    factor = min(_CELL / min(table.cell_size), ink.scale)
+    if factor < 1.1:
+        return ink
+    return find_ink(picture, invert, round(factor * max(ink.mask.shape))) or ink
 
 
 def _in_mnist_form(picture: Image.Image, invert: Invert) -> Digit | None:
@@ -129,10 +176,9 @@ def _extent(pixels: ByteArray) -> tuple[IntArray, IntArray]:
 
 def _strength(segment: Segment, ink: Ink) -> FloatArray:
     """Return the ink of one digit, 0 to 1, cut to its box (h, w)."""
-    left, top, right, bottom = segment.box
     near = np.pad(segment.mask, 1)  # the gray edge of a stroke is one pixel outside of the mask
     near = near[1:-1, 1:-1] | near[:-2, 1:-1] | near[2:, 1:-1] | near[1:-1, :-2] | near[1:-1, 2:]
-    strength: FloatArray = ink.strength[top:bottom, left:right] * near
+    strength: FloatArray = ink.strength(segment.box) * near
     return strength
 
 

@@ -19,10 +19,12 @@ from cnncli.types import BoolArray, FloatArray
 Invert = Literal["auto", "yes", "no"]
 
 LARGE = 1600
-"""A picture with a longer side than this is shrunk to it, in pixels."""
+"""A picture with a longer side than this is shrunk to it, in pixels; one of a table with small cells is shrunk less."""
 
 SMALL = 240
 """A picture with a shorter longer side than this is enlarged by a whole factor, to resolve its edges."""
+
+_SAMPLE = 4_000_000  # of more pixels only every second one per row and column is looked at, for medians
 
 _MIN_CONTRAST = 0.05  # relative to the brightness of the paper; the faintest pencil has more
 _MIN_CLEARNESS = 4.5  # contrast divided by the deviation within the paper; pure noise has 2.7 to 3.5
@@ -33,27 +35,36 @@ class Ink:
     """The ink in the working copy of a picture.
 
     Args:
-        strength: 0 for paper to 1 for ink, between them on edges, (H, W), float32.
+        darkness: 0 for paper to 1 for the mean of the ink, (H, W), float32; more and less for other ink and noise.
         mask: true above the threshold, (H, W).
         contrast: how much darker the ink is than the paper, relative to the brightness of the paper.
         left, top: the top left corner of the working copy in the picture, in pixels of the picture.
         scale: the size of a pixel of the working copy in pixels of the picture.
     """
 
-    strength: FloatArray
+    darkness: FloatArray
     mask: BoolArray
     contrast: float
     left: int
     top: int
     scale: float
 
+    def strength(self, box: tuple[int, int, int, int]) -> FloatArray:
+        """Return 0 for paper to 1 for ink in a box, (h, w); below 1 only in the steep part of an edge."""
+        left, top, right, bottom = box
+        strength: FloatArray = ((self.darkness[top:bottom, left:right] - 0.25) * 2).clip(0, 1)
+        return strength
 
-def find_ink(picture: Image.Image, invert: Invert = "auto", nested: int = 0) -> Ink | None:
+
+def find_ink(
+    picture: Image.Image, invert: Invert = "auto", longest: int = LARGE, nested: int = 0
+) -> Ink | None:
     """Separate ink from paper.
 
     Args:
         picture: a picture of mode "L" or "RGB".
         invert: "yes" for dark ink on light paper, "no" for bright ink on dark paper, "auto" to find out.
+        longest: a picture with a longer side than this is shrunk to it, in pixels.
         nested: how many times the picture has been cropped to a sheet already.
 
     Returns:
@@ -61,11 +72,11 @@ def find_ink(picture: Image.Image, invert: Invert = "auto", nested: int = 0) -> 
     """
     channel, dark, sheet = _look(picture, invert)
     if sheet is not None and nested < 2:  # a sheet on a table: crop to the sheet
-        found = find_ink(_cut_out(picture, sheet), invert, nested + 1)
+        found = find_ink(_cut_out(picture, sheet), invert, longest, nested + 1)
         if found is not None:
             return replace(found, left=found.left + sheet.box[0], top=found.top + sheet.box[1])
     plane = picture if picture.mode == "L" else _plane(picture, channel)
-    working, scale = _working_copy(plane)
+    working, scale = _working_copy(plane, longest)
     grey = np.asarray(working, np.float32)
     return _separate(_flatten(grey if dark else 255 - grey), scale)
 
@@ -99,12 +110,13 @@ def _plane(picture: Image.Image, plane: int) -> Image.Image:
     return picture.convert("L") if plane == 3 else picture.getchannel(plane)
 
 
-def _working_copy(plane: Image.Image) -> tuple[Image.Image, float]:
+def _working_copy(plane: Image.Image, longest: int) -> tuple[Image.Image, float]:
     """Return a copy of moderate size, and the size of its pixels in pixels of the picture."""
     longer = max(plane.size)
-    if longer > LARGE:
-        size = [max(1, round(side * LARGE / longer)) for side in plane.size]
-        return plane.resize((size[0], size[1]), Image.Resampling.BOX), longer / LARGE
+    if longer > longest:
+        size = [max(1, round(side * longest / longer)) for side in plane.size]
+        # BOX would leave out whole columns at many sizes
+        return plane.resize((size[0], size[1]), Image.Resampling.HAMMING), longer / longest
     if longer < SMALL:
         factor = -(-SMALL // longer)
         size = [side * factor for side in plane.size]
@@ -224,9 +236,11 @@ def _flatten(grey: FloatArray) -> FloatArray:
     small = _shrink(grey, 96)
     window = max(3, round(0.4 * min(small.shape))) | 1
     closed = _sliding(_sliding(small, window, np.max), window, np.min)
-    paper = _enlarge(_sliding(closed, 5, np.mean), grey.shape)
-    darker: FloatArray = (1 - grey / np.maximum(paper, 16)).clip(0, 1)
-    return darker
+    paper = _enlarge(_sliding(closed, 5, np.mean).clip(16), grey.shape)
+    darker = np.divide(grey, paper)  # large arrays: one at a time
+    del paper
+    np.subtract(1, darker, out=darker)
+    return np.clip(darker, 0, 1, out=darker)
 
 
 def _shrink(plane: FloatArray, longest: int) -> FloatArray:
@@ -256,14 +270,17 @@ def _sliding(plane: FloatArray, window: int, function: Callable[..., FloatArray]
 def _separate(darkness: FloatArray, scale: float) -> Ink | None:
     """Apply a threshold after the blur that separates ink from noise best."""
     best: tuple[float, FloatArray, float, float, float] | None = None
+    step = 1 + darkness.size // _SAMPLE
     for radius in (0, 1, 2, 4):
         blurred = _blur(darkness, radius)
         threshold = _otsu(blurred)
         ink = blurred > threshold
         if not ink.any() or ink.all():
             continue
-        paper_level, ink_level = float(np.median(blurred[~ink])), float(blurred[ink].mean())
-        uneven = 1.4826 * float(np.median(np.abs(blurred[~ink] - paper_level)))
+        some = blurred[::step, ::step]
+        paper = some[some <= threshold]
+        paper_level, ink_level = float(np.median(paper)), float(blurred[ink].mean())
+        uneven = 1.4826 * float(np.median(np.abs(paper - paper_level)))
         contrast = ink_level - paper_level
         clearness = contrast / max(uneven, 1e-3)
         if best is None or clearness > 1.3 * best[0]:
@@ -275,8 +292,8 @@ def _separate(darkness: FloatArray, scale: float) -> Ink | None:
     clearness, blurred, threshold, paper_level, contrast = best
     if contrast < _MIN_CONTRAST or clearness < _MIN_CLEARNESS:
         return None
-    strength = ((blurred - paper_level) / contrast - 0.25) * 2  # below 1 only in the steep part of an edge
-    return Ink(strength.clip(0, 1), blurred > threshold, contrast, 0, 0, scale)
+    mask = blurred > threshold
+    return Ink((blurred - paper_level) / contrast, mask, contrast, 0, 0, scale)
 
 
 def _blur(plane: FloatArray, radius: int) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Segments ink into digits: removes ruled lines, frames and specks, joins broken strokes, and cuts touching digits.
+"""Segments ink into digits: removes frames and specks, joins broken strokes, and cuts touching digits.
 
 Axis letters: H W mask, K pieces (connected components), G groups of pieces.
 """
@@ -7,10 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnncli.pictures.components import Components, find_components, find_runs, paint_runs
-from cnncli.types import BoolArray, FloatArray, IntArray
+from cnncli.pictures.components import Components, find_components
+from cnncli.pictures.join import boxes_around, join_bars, join_pieces
+from cnncli.pictures.rows import find_rows
+from cnncli.types import BoolArray, IntArray
 
-MAX_DIGITS = 500
+MAX_DIGITS = 4000
+"""The most digits of a picture that are read."""
+
+_FRAMED = 0.25  # of the size of a frame: what is in it is larger; a dot in a 0 is smaller
+_HOLLOW = 0.08  # of the ink of a frame is inside at most
 
 
 @dataclass(frozen=True)
@@ -20,12 +26,14 @@ class Segment:
     Args:
         mask: (h, w), cut to the box.
         box: left, top, right and bottom in the full mask; right and bottom are exclusive.
-        line: the line of digits to which it belongs, from 0 at the top.
+        line: the line of digits to which it belongs, from 0 at the top; in a table, its row.
+        column: its column in a table, from 0; None outside of tables.
     """
 
     mask: BoolArray
     box: tuple[int, int, int, int]
     line: int
+    column: int | None = None
 
 
 def stroke_width(mask: BoolArray) -> float:
@@ -39,46 +47,74 @@ def find_segments(mask: BoolArray, smallest: float) -> tuple[list[Segment], list
     """Find the digits of a mask, line by line, each line from left to right.
 
     Args:
-        mask: true for ink, (H, W).
+        mask: true for ink, without rules, (H, W).
         smallest: ink whose height and width are below this is a speck, in pixels.
 
     Returns:
         The digits, and sentences about possible mistakes.
     """
-    pieces = find_components(_without_rules(mask))
+    pieces = find_components(mask)
     kept = _sizes(pieces.boxes) >= smallest / 2
     kept &= ~_frames(pieces, kept)
     kept = _inside(pieces, kept)
     if not kept.any():
         return [], []
-    mask = pieces.mask(kept)
-    pieces = find_components(mask)
-    largest = np.argsort(-pieces.areas, kind="stable")[: 4 * MAX_DIGITS]
-    groups = _join(pieces.boxes[largest], stroke_width(mask))
-    numbers = np.full(len(pieces), -1)
-    numbers[largest] = groups
-    boxes = _group_boxes(pieces.boxes[largest], groups)
-    sizes = _sizes(boxes)
-    chosen = (sizes >= smallest) & (sizes >= 0.3 * sizes.max())
-    widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
-    chosen &= (widths <= 4 * heights) | (chosen.sum() == 1)
-    lines = _lines(boxes, chosen)
+    pieces = pieces.select(kept)
+    pieces = pieces.select(_largest(pieces.areas, 4 * MAX_DIGITS))
+    groups = join_pieces(pieces.boxes, stroke_width(pieces.mask(np.ones(len(pieces), bool))))
+    usual = _usual_height(boxes_around(pieces.boxes, groups), np.bincount(groups, pieces.areas))
+    groups = join_bars(pieces.boxes, groups, usual)
+    boxes = boxes_around(pieces.boxes, groups)
+    chosen = _choose(boxes, usual, smallest)
+    numbers = np.where(chosen, np.cumsum(chosen) - 1, -1)[groups]
+    boxes = boxes[chosen]
     warnings = []
-    found: list[Segment] = []
-    for number in sorted(np.flatnonzero(chosen), key=lambda g: (lines[g], boxes[g, 0])):
-        left, top, right, bottom = boxes[number].tolist()
-        ink = pieces.mask(numbers == number)[top:bottom, left:right]
-        parts = _cut(ink)
+    masks: list[BoolArray] = []
+    places: list[tuple[int, int, int, int]] = []
+    for (left, top, _, _), ink in zip(boxes.tolist(), pieces.cut_out(numbers, boxes), strict=True):
+        parts = _cut(ink, usual)
         if len(parts) > 1:
             warnings.append("digits that touch were cut apart; leave room between them")
         for start, end in parts:
             part = ink[:, start:end]
             rows = np.flatnonzero(part.any(axis=1))
-            box = (left + start, top + int(rows[0]), left + end, top + int(rows[-1]) + 1)
-            found.append(Segment(part[rows[0] : rows[-1] + 1], box, int(lines[number])))
-    if len(found) > MAX_DIGITS:
-        warnings.append(f"only the first {MAX_DIGITS} of {len(found)} digits are read")
-    return found[:MAX_DIGITS], list(dict.fromkeys(warnings))
+            masks.append(part[rows[0] : rows[-1] + 1])
+            places.append((left + start, top + int(rows[0]), left + end, top + int(rows[-1]) + 1))
+    lines = find_rows(np.array(places).reshape(-1, 4))
+    order = sorted(range(len(places)), key=lambda number: (lines[number], places[number][0]))
+    if len(order) > MAX_DIGITS:
+        warnings.append(f"only the first {MAX_DIGITS} of {len(order)} digits are read")
+    found = [Segment(masks[n], places[n], int(lines[n])) for n in order[:MAX_DIGITS]]
+    return found, list(dict.fromkeys(warnings))
+
+
+def _largest(areas: IntArray, count: int) -> BoolArray:
+    """Return which components are the largest, (K,)."""
+    chosen = np.zeros(len(areas), bool)
+    chosen[np.argsort(-areas, kind="stable")[:count]] = True
+    return chosen
+
+
+def _usual_height(boxes: IntArray, areas: IntArray) -> float:
+    """Return the height of a digit with the middle one of all ink; large digits do not hide small ones."""
+    return min(weighted_median(boxes[:, 3] - boxes[:, 1], areas), float(_sizes(boxes).max()))
+
+
+def _choose(boxes: IntArray, usual: float, smallest: float) -> BoolArray:
+    """Return which groups of pieces are digits, (G,): not much smaller than the others, and no dashes."""
+    sizes = _sizes(boxes)
+    widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
+    chosen = (sizes >= smallest) & (sizes >= 0.3 * min(int(sizes.max()), 1.5 * usual))
+    dash = (widths > 2 * heights) & (heights < 0.4 * usual)
+    digits: BoolArray = chosen & (~dash | (chosen.sum() == 1))
+    return digits
+
+
+def weighted_median(values: IntArray, weights: IntArray) -> float:
+    """Return the value in the middle of all weights."""
+    order = np.argsort(values, kind="stable")
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])
 
 
 def _sizes(boxes: IntArray) -> IntArray:
@@ -87,67 +123,37 @@ def _sizes(boxes: IntArray) -> IntArray:
     return sizes
 
 
-def _without_rules(mask: BoolArray) -> BoolArray:
-    """Remove the ruled lines of lined and squared paper, but not the strokes that cross them."""
-    rules = _rules(mask) | _rules(mask.T).T
-    return mask & ~rules
-
-
-def _rules(mask: BoolArray) -> BoolArray:
-    """Return the pixels of ruled lines: long, thin and horizontal, (H, W).
-
-    A ruled line may have gaps where strokes cross it, and may be slightly inclined. Unlike a horizontal stroke of a
-    digit, it extends beyond the rest of the ink on both sides.
-    """
-    height, width = mask.shape
-    thick = max(2, round(0.012 * max(height, width)))
-    columns, tops, bottoms = find_runs(mask.T)
-    short = bottoms - tops <= thick
-    thin = paint_runs((width, height), columns[short], tops[short], bottoms[short]).T
-    rows, starts, ends = find_runs(thin)
-    reach = max(1, width // 40)
-    bridged = paint_runs(mask.shape, rows, np.maximum(starts - reach, 0), np.minimum(ends + reach, width))
-    lines = find_components(bridged)
-    left, top, right, bottom = lines.boxes.T
-    covered = lines.areas >= 0.5 * (right - left)
-    candidates = covered & (right - left >= 0.6 * width) & (bottom - top <= 0.06 * width + thick)
-    if not candidates.any():
-        return np.zeros_like(mask)
-    rest = np.flatnonzero((mask & ~lines.mask(candidates)).any(axis=0))
-    near = 0.02 * width + reach
-    borders = (left <= near) & (right >= width - near)
-    if rest.size:
-        margin = 0.03 * width
-        beyond = (left < rest[0] + reach - margin) & (right > rest[-1] + 1 - reach + margin)
-    else:
-        beyond = np.full(len(lines), (candidates & borders).sum() > 1)
-    chosen = candidates & (beyond | (borders & ((candidates & borders).sum() > 1)))
-    if chosen.sum() > 1:  # ruled paper: also the ends of lines that a wide stroke has cut off
-        flat = bottom - top <= 2 * thick
-        chosen |= covered & flat & ((left == 0) | (right == width)) & (right - left > 3 * reach)
-    return thin & lines.mask(chosen)
-
-
 def _frames(pieces: Components, kept: BoolArray) -> BoolArray:
-    """Return which pieces are frames, (K,): their ink is near the sides of their box, and other ink is inside."""
+    """Return which pieces are frames, (K,): a box or an ellipse around another piece that is not much smaller."""
     frames = np.zeros(len(pieces), bool)
+    sizes = _sizes(pieces.boxes)
+    left, top, right, bottom = pieces.boxes.T
     for number in np.flatnonzero(kept & (pieces.areas > 0)):
-        left, top, right, bottom = pieces.boxes[number].tolist()
         inner = (
-            (pieces.boxes[:, 0] > left)
-            & (pieces.boxes[:, 1] > top)
-            & (pieces.boxes[:, 2] < right)
-            & (pieces.boxes[:, 3] < bottom)
+            (left > left[number]) & (top > top[number]) & (right < right[number]) & (bottom < bottom[number])
         )
-        if not (inner & kept).any():
-            continue
-        margin = max(3, round(0.08 * min(right - left, bottom - top)))
-        own = pieces.labels == number
-        rows, starts, ends = pieces.rows[own], pieces.starts[own], pieces.ends[own]
-        middle = np.minimum(ends, right - margin) - np.maximum(starts, left + margin)
-        middle[(rows < top + margin) | (rows >= bottom - margin)] = 0
-        frames[number] = middle.clip(0).sum() <= 0.08 * pieces.areas[number]
+        if (inner & kept & (sizes >= _FRAMED * sizes[number])).any():
+            frames[number] = _is_hollow(pieces, int(number))
     return frames
+
+
+def _is_hollow(pieces: Components, number: int) -> bool:
+    """Return whether nearly all ink of a piece is near the sides of its box, or near the ellipse in its box."""
+    left, top, right, bottom = pieces.boxes[number].tolist()
+    own = pieces.labels == number
+    rows, starts, ends = pieces.rows[own], pieces.starts[own], pieces.ends[own]
+    margin = max(3, round(0.08 * min(right - left, bottom - top)))
+    middle = np.minimum(ends, right - margin) - np.maximum(starts, left + margin)
+    middle[(rows < margin + top) | (rows >= bottom - margin)] = 0
+    least = _HOLLOW * pieces.areas[number]
+    if middle.clip(0).sum() <= least:
+        return True
+    # half of the width of the ellipse within the margin, at each row
+    height, width = (bottom - top) / 2 - margin, (right - left) / 2 - margin
+    center = (left + right) / 2
+    half = width * np.sqrt((1 - ((rows + 0.5 - (top + bottom) / 2) / max(height, 1)) ** 2).clip(0))
+    inside = np.minimum(ends, center + half) - np.maximum(starts, center - half)
+    return bool(inside.clip(0).sum() <= least)
 
 
 def _inside(pieces: Components, kept: BoolArray) -> BoolArray:
@@ -178,75 +184,23 @@ def _inside(pieces: Components, kept: BoolArray) -> BoolArray:
     return inner if inner.any() else touching
 
 
-def _join(boxes: IntArray, stroke: float) -> IntArray:
-    """Group the pieces that belong to one digit; return the group of each piece, (K,), from 0.
+def _cut(ink: BoolArray, usual: float) -> list[tuple[int, int]]:
+    """Cut ink that is much wider than a digit at columns with little ink; return start and end of each part.
 
-    Three kinds of pieces are joined: a piece inside the box of another one, a fragment close to a larger piece or
-    above or below it (the bar of a 5), and pieces that are almost dots and close to each other.
+    Args:
+        ink: cut to its box, (h, w).
+        usual: the usual height of a digit in the picture.
     """
-    groups = np.arange(len(boxes))
-    while True:
-        current = _group_boxes(boxes, groups)
-        together = _belong_together(current.astype(np.float64), stroke)
-        first = together.argmax(axis=1)  # the first group that each belongs to, perhaps itself
-        if np.array_equal(first, np.arange(len(first))):
-            return groups
-        _, groups = np.unique(first[groups], return_inverse=True)
-
-
-def _belong_together(boxes: FloatArray, stroke: float) -> BoolArray:
-    """Return for each pair of boxes whether they are parts of one digit, (G, G)."""
-    low, high = boxes[:, :2], boxes[:, 2:]
-    extent = high - low  # (G, 2), width and height
-    overlap = np.minimum(high[:, None], high[None]) - np.maximum(low[:, None], low[None])  # (G, G, 2)
-    gap = np.hypot(*np.maximum(-overlap, 0).transpose(2, 0, 1))
-    shared = overlap.clip(0) / np.minimum(extent[:, None], extent[None])
-    within = shared.prod(axis=2) >= 0.6
-    size = extent.max(axis=1)
-    smaller, larger = np.minimum(size[:, None], size[None]), np.maximum(size[:, None], size[None])
-    fragment = smaller < 0.6 * larger
-    height = np.maximum(extent[:, None, 1], extent[None, :, 1])
-    stacked = (shared[..., 0] >= 0.5) & (-overlap[..., 1] <= np.where(fragment, 0.3, 0.1) * height)
-    near = (gap <= 1.5 * stroke) & (fragment | (larger < 4 * stroke))
-    together: BoolArray = within | stacked | near | np.eye(len(boxes), dtype=bool)
-    return together
-
-
-def _group_boxes(boxes: IntArray, groups: IntArray) -> IntArray:
-    """Return the box around each group, (G, 4)."""
-    count = int(groups.max()) + 1
-    around = np.empty((count, 4), np.int64)
-    around[:, :2], around[:, 2:] = np.iinfo(np.int64).max, 0
-    np.minimum.at(around[:, :2], groups, boxes[:, :2])
-    np.maximum.at(around[:, 2:], groups, boxes[:, 2:])
-    return around
-
-
-def _lines(boxes: IntArray, chosen: BoolArray) -> IntArray:
-    """Return the line of each chosen box, (G,), from 0 at the top; −1 for the other boxes."""
-    lines: IntArray = np.full(len(boxes), -1)
-    spans: list[tuple[float, float]] = []
-    for number in sorted(np.flatnonzero(chosen), key=lambda g: boxes[g, 1] + boxes[g, 3]):
-        top, bottom = float(boxes[number, 1]), float(boxes[number, 3])
-        if spans:
-            overlap = min(bottom, spans[-1][1]) - max(top, spans[-1][0])
-            if overlap >= 0.4 * min(bottom - top, spans[-1][1] - spans[-1][0]):
-                lines[number] = len(spans) - 1
-                continue
-        spans.append((top, bottom))
-        lines[number] = len(spans) - 1
-    return lines
-
-
-def _cut(ink: BoolArray) -> list[tuple[int, int]]:
-    """Cut ink that is much wider than a digit at columns with little ink; return start and end of each part."""
     height, width = ink.shape
-    parts = round(width / (0.75 * height)) if 1.8 * height < width else 1
+    high = max(height, min(usual, 1.5 * height))
+    parts = round(width / (0.75 * high)) if 1.8 * high < width else 1
     weight = ink.sum(axis=0)
     cuts = [0]
     for number in range(1, parts):
         middle, reach = number * width / parts, 0.3 * width / parts
-        low, high = int(middle - reach), int(middle + reach) + 1
-        off_middle = np.abs(np.arange(low, high) - middle) / reach
-        cuts.append(low + int((weight[low:high] + 0.05 * height * off_middle).argmin()))
-    return list(zip(cuts, [*cuts[1:], width], strict=True))
+        low, last = int(middle - reach), int(middle + reach) + 1
+        off_middle = np.abs(np.arange(low, last) - middle) / reach
+        cuts.append(low + int((weight[low:last] + 0.05 * height * off_middle).argmin()))
+    return [
+        (start, end) for start, end in zip(cuts, [*cuts[1:], width], strict=True) if ink[:, start:end].any()
+    ]

@@ -1,4 +1,4 @@
-"""Joins the digits that were read in a picture into lines of text, and says which of them are uncertain."""
+"""Joins the digits that were read in a picture into lines of text or a table, and says which are uncertain."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,16 @@ from cnncli.types import ByteArray
 Box = tuple[int, int, int, int]
 
 UNSURE = 0.5
-"""Below this probability the only answer of a picture counts as unsure."""
+"""Below this probability the only prediction of a picture counts as unsure."""
 
 UNSURE_OF_SEVERAL = 0.8
-"""Below this probability one of several answers counts as unsure."""
+"""Below this probability one of several predictions counts as unsure."""
 
 MAX_NAMED = 5
-"""How many uncertain answers a warning names."""
+"""How many digits a warning names."""
+
+EMPTY = "."
+"""What stands for an empty cell of a table."""
 
 WIDE = 1.2
 """A box wider than its height by this factor may hold two digits; 3.5 % of the digits of MNIST are as wide."""
@@ -39,6 +42,7 @@ class DigitPrediction:
         top: the most probable classes with their probabilities, most probable first.
         pixels: the image that the network saw, (H, W) or (H, W, C), uint8.
         line: the line of the picture that it is on, from 0 at the top.
+        row, column: its cell in a table, from 1; None outside of tables.
     """
 
     label: str
@@ -47,6 +51,8 @@ class DigitPrediction:
     top: tuple[tuple[str, float], ...]
     pixels: ByteArray
     line: int = 0
+    row: int | None = None
+    column: int | None = None
 
     def __repr__(self) -> str:
         return f"DigitPrediction({self.label!r}, {self.probability:.1%}, box {self.box})"
@@ -58,6 +64,7 @@ class DigitPrediction:
             "probability": self.probability,
             "box": list(self.box),
             "top": [list(entry) for entry in self.top],
+            **({} if self.row is None else {"row": self.row, "column": self.column}),
         }
 
 
@@ -74,41 +81,80 @@ def spaced_text_of(digits: Sequence[DigitPrediction]) -> str:
     return "\n".join(_spaced(line) for line in lines_of(digits))
 
 
+def cells_of(digits: Sequence[DigitPrediction], shape: tuple[int, int]) -> list[list[str]]:
+    """Return the labels in each cell of a table, row by row; "" for an empty cell.
+
+    Args:
+        digits: those of the table, from left to right in each cell.
+        shape: number of rows and columns.
+    """
+    rows, columns = shape
+    cells = [[""] * columns for _ in range(rows)]
+    for digit in digits:
+        if digit.row is not None and digit.column is not None:
+            cells[digit.row - 1][digit.column - 1] += digit.label
+    return cells
+
+
+def table_text_of(digits: Sequence[DigitPrediction], shape: tuple[int, int]) -> str:
+    """Return a table row by row, with a space between cells and "." for an empty one, its columns aligned."""
+    cells = cells_of(digits, shape)
+    widths = [max(1, *map(len, column)) for column in zip(*cells, strict=True)]
+    lines = (
+        " ".join(f"{cell or EMPTY:>{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in cells
+    )
+    return "\n".join(lines)
+
+
 def lines_of(digits: Sequence[DigitPrediction]) -> list[list[DigitPrediction]]:
     """Return the digits of each line, from top to bottom."""
     return [list(line) for _, line in groupby(digits, key=lambda digit: digit.line)]
 
 
 def doubts_about(digits: Sequence[DigitPrediction], *, whole: bool) -> Iterator[str]:
-    """Yield warnings: which answers are unsure, and which may be of two digits.
+    """Yield warnings: which predictions are unsure, and which may be of two digits.
 
     Args:
         digits: all that was read in one picture.
         whole: whether the picture was read as a whole, so that its shape says nothing.
     """
     if len(digits) == 1 and digits[0].probability < UNSURE:
-        guesses = ", ".join(f"{label} {p:.0%}" for label, p in digits[0].top[:3])
-        yield f"unsure what this is ({guesses})"
+        likely = ", ".join(f"{label} {p:.0%}" for label, p in digits[0].top[:3])
+        yield f"unsure what this is ({likely})"
     numbered = list(enumerate(digits, start=1))
     unsure = [(number, digit) for number, digit in numbered if digit.probability < UNSURE_OF_SEVERAL]
     if unsure and len(digits) > 1:
         worst = sorted(unsure, key=lambda each: each[1].probability)[:MAX_NAMED]
-        listed = "; ".join(f"no. {number}: {guesses_of(digit)}" for number, digit in sorted(worst))
+        listed = "; ".join(f"{_place(number, digit)}: {best_two(digit)}" for number, digit in sorted(worst))
         more = "; ..." if len(unsure) > MAX_NAMED else ""
         yield f"unsure of {len(unsure)} of the {len(digits)}: {listed}{more}"
     if not whole:
         usual = median(digit.box[2] - digit.box[0] for digit in digits)
-        for number, digit in numbered:
-            left, top, right, bottom = digit.box
-            if right - left > WIDE * (bottom - top) or (
-                right - left > max(bottom - top, WIDE_BESIDE_OTHERS * usual)
-            ):
-                named = "this" if len(digits) == 1 else f"no. {number}"
-                yield f"{named} may be two digits that touch"
+        wide = [
+            "this" if len(digits) == 1 else _place(number, digit)
+            for number, digit in numbered
+            if _is_wide(digit.box, usual)
+        ]
+        yield from (f"{named} may be two digits that touch" for named in wide[:MAX_NAMED])
+        if len(wide) > MAX_NAMED:
+            yield f"so may {len(wide) - MAX_NAMED} others"
 
 
-def guesses_of(digit: DigitPrediction) -> str:
-    """Return the two best guesses: "7 58 %, 1 41 %"."""
+def _place(number: int, digit: DigitPrediction) -> str:
+    """Return what a warning calls a digit."""
+    return f"no. {number}" if digit.row is None else f"row {digit.row} column {digit.column}"
+
+
+def _is_wide(box: Box, usual: float) -> bool:
+    """Return whether a box may hold two digits that touch; `usual` is the usual width of a digit."""
+    left, top, right, bottom = box
+    width, height = right - left, bottom - top
+    return width > WIDE * height or width > max(height, WIDE_BESIDE_OTHERS * usual)
+
+
+def best_two(digit: DigitPrediction) -> str:
+    """Return the prediction and the runner-up: "7 58 %, 1 41 %"."""
     return ", ".join(f"{label} {100 * p:.0f} %" for label, p in digit.top[:2])
 
 

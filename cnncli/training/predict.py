@@ -1,4 +1,4 @@
-"""Reads a user's own pictures as the training pictures were read, with a probability for each answer."""
+"""Reads a user's own pictures as the training pictures were read, with a probability for each prediction."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,14 @@ import numpy as np
 from cnncli.batches.batches import to_input
 from cnncli.errors import CnnError, UsageError
 from cnncli.pictures.whole import Form, clear_background, from_pixels, resize_whole
-from cnncli.training.lines import DigitPrediction, doubts_about, spaced_text_of, text_of
+from cnncli.training.lines import (
+    DigitPrediction,
+    cells_of,
+    doubts_about,
+    spaced_text_of,
+    table_text_of,
+    text_of,
+)
 from cnncli.training.model import Model
 from cnncli.training.preparation import DIGIT_SHAPE, Prepare
 from cnncli.types import ByteArray
@@ -52,11 +59,13 @@ class PicturePrediction:
     Attributes:
         path: its name; the second page of a file with several pages is `scan.tif[2]`.
         digits: left to right, line by line; empty after an error.
-        text: the classes of the digits, with a line of text for each line of the picture.
+        text: the classes of the digits, with a line of text for each line of the picture. For a table, with a space
+            between cells and "." for an empty one.
         warnings: what may be wrong, one sentence each.
         error: why the picture could not be read; None when it could.
         hint: what to do about the error, or None.
         label: the true class of an image of a data set; None for a picture.
+        table: number of rows and columns of the table that was read; None for other pictures.
     """
 
     path: str
@@ -66,6 +75,7 @@ class PicturePrediction:
     error: str | None = None
     hint: str | None = None
     label: str | None = None
+    table: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         if self.error is not None:
@@ -79,7 +89,22 @@ class PicturePrediction:
     @property
     def spaced(self) -> str:
         """The text with a space between groups of digits, as in `0171 5534928`."""
-        return spaced_text_of(self.digits)
+        return self.text if self.table is not None else spaced_text_of(self.digits)
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """The classes in each cell of a table, row by row, "" for an empty cell; no rows for other pictures."""
+        return [] if self.table is None else cells_of(self.digits, self.table)
+
+    @property
+    def empty_cells(self) -> list[tuple[int, int]]:
+        """Row and column of each empty cell of a table, from 1."""
+        return [
+            (row, column)
+            for row, cells in enumerate(self.cells, start=1)
+            for column, cell in enumerate(cells, start=1)
+            if not cell
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of `cnn predict --json`."""
@@ -91,6 +116,7 @@ class PicturePrediction:
             "warnings": list(self.warnings),
             "error": self.error,
             **({} if self.label is None else {"label": self.label}),
+            **({} if self.table is None else {"table": self.cells}),
         }
 
 
@@ -215,7 +241,7 @@ class _Reader:
     def read_labeled(self, image: LabeledImage) -> PicturePrediction:
         """Read an image of a data set; nothing is looked for in it, and only an image of another size is resized."""
         found = self._take_whole(from_pixels(image.pixels), self.invert if self.invert == "yes" else "no")
-        return replace(self._answer(image.name, found, whole=True), label=image.label)
+        return replace(self._predict(image.name, found, whole=True), label=image.label)
 
     def _read(self, name: str, page: "Page") -> PicturePrediction:
         from cnncli.pictures.digits import find_digits  # loads Pillow
@@ -226,7 +252,7 @@ class _Reader:
             found = self._take_whole(
                 page.picture, "no" if self.raw and self.invert == "auto" else self.invert
             )
-        return self._answer(name, found, page.warnings, whole=self.form == "as_is")
+        return self._predict(name, found, page.warnings, whole=self.form == "as_is")
 
     def _take_whole(self, picture: "Image", invert: Invert) -> "Preprocessed":
         """Resize the whole picture as in training, and decide whether to invert it."""
@@ -251,7 +277,7 @@ class _Reader:
             pixels = 255 - pixels
         return Preprocessed((Digit(pixels, (0, 0, *picture.size)),), tuple(warnings))
 
-    def _answer(
+    def _predict(
         self, name: str, found: "Preprocessed", warnings: Sequence[str] = (), *, whole: bool
     ) -> PicturePrediction:
         digits = tuple(self._classify(found.digits))
@@ -259,8 +285,9 @@ class _Reader:
         return PicturePrediction(
             path=name,
             digits=digits,
-            text=text_of(digits),
+            text=text_of(digits) if found.table is None else table_text_of(digits, found.table),
             warnings=(*warnings, *found.warnings, *doubts),
+            table=found.table,
         )
 
     def _classify(self, digits: "Sequence[Digit]") -> Iterator[DigitPrediction]:
@@ -272,4 +299,5 @@ class _Reader:
         for digit, p in zip(digits, (p for rows in outputs for p in rows), strict=True):  # p: (K,)
             order = np.argsort(-p, kind="stable")[: max(self.top, 1)]
             best = tuple((model.classes[k], float(p[k])) for k in order)
-            yield DigitPrediction(best[0][0], best[0][1], digit.box, best, digit.pixels, digit.line)
+            row, column = (None, None) if digit.column is None else (digit.line + 1, digit.column + 1)
+            yield DigitPrediction(*best[0], digit.box, best, digit.pixels, digit.line, row, column)

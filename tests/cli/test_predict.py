@@ -257,6 +257,45 @@ def test_a_table_and_the_inputs_as_files(read) -> None:
     assert json.loads(read("seen/a.png", "--raw", "--json").stdout)["images"][0]["text"] == "3"
 
 
+def test_a_form_is_read_cell_by_cell(read) -> None:
+    form = Image.new("L", (540, 420), 255)
+    brush = ImageDraw.Draw(form)
+    for row in range(4):
+        brush.line([60, 60 + 100 * row, 480, 60 + 100 * row], fill=0, width=3)
+    for column in range(5):
+        brush.line([60 + 105 * column, 60, 60 + 105 * column, 360], fill=0, width=3)
+    written = {(1, 1): "3", (1, 2): "7", (2, 4): "4", (3, 1): "12"}
+    for (row, column), digits in written.items():
+        for place, digit in enumerate(digits):
+            pen(
+                form,
+                digit,
+                (105 * column - 15 + 40 * place - 22 * len(digits) + 22, 100 * row - 17),
+                52,
+                6,
+                0,
+            )
+    form.save("form.png")
+    rows = [["3", "7", "", ""], ["", "", "", "4"], ["12", "", "", ""]]
+    (image,) = json.loads(read("form.png", "--json").stdout)["images"]
+    assert image["table"] == rows
+    assert image["text"] == image["spaced"] == " 3 7 . .\n . . . 4\n12 . . ."
+    places = [(digit["class"], digit["row"], digit["column"]) for digit in image["digits"]]
+    assert places == [("3", 1, 1), ("7", 1, 2), ("4", 2, 4), ("1", 3, 1), ("2", 3, 1)]
+    read("form.png", "--csv", "out.csv")
+    table = list(csv.DictReader(Path("out.csv").read_text().splitlines()))
+    assert [(row["class"], row["row"], row["column"]) for row in table if row["class"]] == [
+        (digit, str(row), str(column)) for digit, row, column in places
+    ]
+    empty = [(int(row["row"]), int(row["column"])) for row in table if not row["class"]]
+    assert empty == [
+        (r + 1, c + 1) for r, cells in enumerate(rows) for c, cell in enumerate(cells) if not cell
+    ]
+    lines = read("form.png").stdout.splitlines()
+    assert lines[0].startswith("form.png: (table of 3 x 4 cells, 5 digits, the least sure ")
+    assert [line.strip() for line in lines[1:4]] == ["3 7 . .", ". . . 4", "12 . . ."]
+
+
 @pytest.mark.parametrize("link", [None, os.symlink, os.link])
 @pytest.mark.parametrize("option", ["--csv", "--save-input"])
 def test_an_output_never_replaces_a_picture_that_is_read(read, option, link) -> None:
