@@ -200,7 +200,7 @@ def test_colours_of_16_bits_that_are_nearly_black_are_said():
 
     assert PictureFile(wide_colour(PLAIN.astype(np.uint16) * 257)).read().warnings == ()
     (warning,) = PictureFile(wide_colour(PLAIN.astype(np.uint16) << 2)).read().warnings
-    assert "16 bits per colour" in warning
+    assert "16 bits per color" in warning
 
 
 # Transparency
