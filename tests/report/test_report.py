@@ -37,38 +37,32 @@ def drawn_texts(figure: Figure, monkeypatch: pytest.MonkeyPatch) -> list[Text]:
 
     with monkeypatch.context() as patch:
         patch.setattr(Text, "draw", recording)
-        figure.canvas.draw()
+        figure.draw_without_rendering()  # lays everything out, and paints no pixels
     return seen
 
 
 def strings(figure: Figure) -> list[str]:
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     return [text.get_text() for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
 
 
 CHECKED = (
-    *(
-        "curves-1",
-        "curves-100-decades",
-        "curves-guessing",
-        "curves-diverged",
-        "curves-perfect",
-        "curves-long-title",
-    ),
-    *("confusion-2", "confusion-10", "confusion-26-long", "confusion-47", "confusion-10-never-right"),
-    *(
-        "mistakes-2-color",
-        "mistakes-10-gray",
-        "mistakes-26-long-gray",
-        "mistakes-26-one-word-color",
-        "mistakes-1",
-    ),
-    *("samples-2-gray", "samples-10-color", "samples-26-long-gray", "samples-few"),
+    *("curves-1", "curves-100-decades", "curves-guessing", "curves-long-title"),
+    *("confusion-2", "confusion-10", "confusion-26-long"),
+    *("mistakes-10-gray", "mistakes-26-long-gray", "samples-2-gray", "samples-26-long-gray"),
 )
 """Cases of the gallery that differ in what could overlap."""
 
+CHECKED_TOO = (
+    *("curves-diverged", "curves-perfect", "confusion-47", "confusion-10-never-right", "mistakes-2-color"),
+    *("mistakes-26-one-word-color", "mistakes-1", "samples-10-color", "samples-few"),
+)
+"""More of them, for `pytest -m slow`."""
 
-@pytest.mark.parametrize("name", CHECKED)
+
+@pytest.mark.parametrize(
+    "name", [*CHECKED, *(pytest.param(name, marks=pytest.mark.slow) for name in CHECKED_TOO)]
+)
 def test_no_text_overlaps_another_or_leaves_the_picture(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     figure = cases()[name]()
     boxes = [(text.get_text(), text.get_window_extent()) for text in drawn_texts(figure, monkeypatch)]
@@ -204,9 +198,10 @@ def test_a_class_without_images_has_an_empty_row_and_no_recall() -> None:
     assert np.allclose(cells(figure)[1], 1.0)
 
 
-def test_a_matrix_of_a_thousand_classes_is_no_larger_than_one_of_two_hundred() -> None:
-    names = [f"class {i}" for i in range(1000)]
-    figure = draw_confusion(np.eye(1000, dtype=int), names)
+@pytest.mark.parametrize("count", [300, pytest.param(1000, marks=pytest.mark.slow)])
+def test_a_matrix_of_very_many_classes_is_no_larger_than_one_of_two_hundred(count: int) -> None:
+    names = [f"class {i}" for i in range(count)]
+    figure = draw_confusion(np.eye(count, dtype=int), names)
     assert max(figure.get_size_inches()) < 30
 
 
@@ -290,8 +285,9 @@ def test_the_same_generator_state_draws_the_same_sheet(tmp_path: Path) -> None:
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_a_sheet_of_the_most_classes_is_not_too_large_to_draw() -> None:
-    names = [f"class {i}" for i in range(1000)]
+@pytest.mark.parametrize("count", [300, pytest.param(1000, marks=pytest.mark.slow)])
+def test_a_sheet_of_very_many_classes_is_not_too_large_to_draw(count: int) -> None:
+    names = [f"class {i}" for i in range(count)]
     figure = draw_samples(np.zeros((10, 8, 8), np.uint8), np.arange(10), names, rng=np.random.default_rng(0))
     assert max(figure.canvas.get_width_height()) < 2**16
 
