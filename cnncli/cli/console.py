@@ -5,7 +5,7 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from cnncli.errors import Interrupted
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from logging import LogRecord
 
     from rich.console import Console
-    from rich.table import Table
+    from rich.text import Text
 
 PIPE_WIDTH = 200
 """Columns of a table that is not printed on a terminal."""
@@ -80,8 +80,8 @@ class _Expendable:
 
 
 def note(message: str, *, style: str | None = None) -> None:
-    """Print a line on stderr. It is never wrapped, so that a long path can be copied."""
-    err().print(message, style=style, soft_wrap=True)
+    """Print a line on stderr."""
+    print_text(err(), message, style=style)
 
 
 def silence(message: str) -> None:
@@ -93,29 +93,26 @@ def unicode_ok(file: IO[str]) -> bool:
     return (getattr(file, "encoding", None) or "ascii").lower().startswith("utf")
 
 
-def table(*columns: str, title: str | None = None) -> "Table":
-    """Return an empty table; a column whose name ends in '>' is aligned to the right.
+def print_text(console: "Console", text: "str | Text", *, style: str | None = None, indent: int = 2) -> None:
+    """Print a text; on a terminal its lines are broken between words, and paths and commands can still be copied."""
+    from rich.text import Text
 
-    Example:
-        >>> table("layer", "parameters>").columns[1].justify
-        'right'
+    from cnncli.cli.line_breaks import break_lines
+
+    text = Text(text, style=style or "") if isinstance(text, str) else text
+    console.print(break_lines(text, console.width, indent) if console.is_terminal else text, soft_wrap=True)
+
+
+def print_facts(facts: Iterable[tuple[str, str]], width: int) -> None:
+    """Print names and values on stdout, the values in a column of their own.
+
+    Args:
+        facts: each a name and a value.
+        width: of the column of the names.
     """
-    from rich import box
-    from rich.table import Table
-
-    made = Table(
-        box=box.SIMPLE_HEAD,
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        header_style="bold",
-        pad_edge=False,
-        show_edge=False,
-    )
-    for column in columns:
-        right = column.endswith(">")
-        made.add_column(column.removesuffix(">"), justify="right" if right else "left", overflow="fold")
-    return made
+    console = out()
+    for name, value in facts:
+        print_text(console, f"{name:<{width}}{value}", indent=width)
 
 
 def print_json(document: Mapping[str, object]) -> None:
@@ -183,9 +180,9 @@ def print_error(message: str, hint: str | None = None) -> None:
     from rich.text import Text
 
     console = err()
-    console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    print_text(console, Text.assemble(("error: ", "bold red"), message))
     if hint:
-        console.print(Text.assemble(("hint: ", "bold"), hint), soft_wrap=True)
+        print_text(console, Text.assemble(("hint: ", "bold"), hint))
 
 
 def print_warnings() -> None:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cnncli.cli.console import note, out, table
+from cnncli.cli.console import note, out, print_text
 from cnncli.cli.hints import download_command
+from cnncli.cli.tables import Column, fitted_table
 from cnncli.data.dataset import SPLIT_NAMES
 from cnncli.errors import DownloadCall
 
@@ -59,22 +60,17 @@ def _list(data_dir: Path) -> None:
     from cnncli.data.load import is_available
     from cnncli.data.registry import DATASETS
 
-    console = out()
-    titles = ["set", "title", "classes>", "train>", "test>", "license", "here"]
-    left_out = {"title"} if console.width < 90 else set()
-    left_out |= {"license", "classes>"} if console.width < 72 else set()
-    made = table(*(title for title in titles if title not in left_out))
-
-    def add(*cells: str) -> None:
-        made.add_row(*(cell for title, cell in zip(titles, cells, strict=True) if title not in left_out))
-
-    for name, spec in DATASETS.items():
+    rows = [("synthetic", "drawn digits", "10", "6,000", "1,000", "built in", "yes")]
+    for name, spec in reversed(DATASETS.items()):
         sizes = [spec.file(part, "labels").shape for part in ("train", "test")]
-        counts = [f"{shape[0]:,}" if shape else "?" for shape in sizes]
+        train, test = (f"{shape[0]:,}" if shape else "?" for shape in sizes)
         here = "yes" if is_available(name, data_dir) else "no"
-        add(name, spec.title, str(len(spec.classes)), *counts, spec.licence, here)
-    add("synthetic", "drawn digits", "10", "6,000", "1,000", "built in", "yes")
-    console.print(made)
+        rows.insert(0, (name, spec.title, str(len(spec.classes)), train, test, spec.licence, here))
+    ranks = {"set": 0, "title": 3, "classes>": 1, "train>": 0, "test>": 0, "license": 2, "here": 0}
+    cells = zip(*rows, strict=True)
+    console = out()
+    columns = [Column(title, cell, rank) for (title, rank), cell in zip(ranks.items(), cells, strict=True)]
+    console.print(fitted_table(columns, console))
 
 
 def _verify(name: str, data_dir: Path) -> int:
@@ -82,12 +78,21 @@ def _verify(name: str, data_dir: Path) -> int:
     from cnncli.data.download.local_files import verify_dataset
 
     reports = verify_dataset(name, data_dir)
-    made = table("file", "status", "what was checked, or is wrong", title=name)
-    for each in reports:
-        made.add_row(each.name, each.status, each.detail, style=None if each.status == "ok" else "red")
-    out().print(made)
-    if all(each.status == "ok" for each in reports):
+    console = out()
+    columns = [
+        Column("file", [each.name for each in reports]),
+        Column("status", [each.status for each in reports]),
+        Column("what was checked, or is wrong", [each.detail for each in reports], 1),
+    ]
+    styles = [None if each.status == "ok" else "red" for each in reports]
+    made = fitted_table(columns, console, title=name, styles=styles)
+    console.print(made)
+    wrong = [each for each in reports if each.status != "ok"]
+    if not wrong:
         return 0
+    if len(made.columns) < len(columns):
+        for each in wrong:
+            print_text(console, f"{each.name}: {each.detail}")
     note(f"hint: `{download_command(DownloadCall(name, str(data_dir)))}` fetches what is missing or wrong")
     return 1
 
@@ -98,7 +103,7 @@ def _fetch(name: str, data_dir: Path, source: str | None, force: bool) -> None:
     from cnncli.data.registry import DATASETS
 
     for path in download(name, data_dir, source=source, force=force, notify=note):
-        out().print(str(path), soft_wrap=True)
+        print_text(out(), str(path))
     shapes = [DATASETS[name].file(part, "labels").shape for part in SPLIT_NAMES]
     images = " + ".join(f"{shape[0]:,}" for shape in shapes if shape)
     train = f" {name}.yaml" if f"{name}.yaml" in list_configs() else f" --set data.dataset={name}"

@@ -1,15 +1,16 @@
 """`cnn eval`: evaluates a run, or the average of several, on labeled images."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cnncli.cli.console import four_decimals, note, out, percent, print_json, table
+from cnncli.cli.console import four_decimals, note, out, percent, print_facts, print_json
 from cnncli.cli.hints import option_hint
 from cnncli.cli.options import DataDir, Json, Plots, Prepare, RunsDir, complete_run
+from cnncli.cli.tables import GAP, Column, fitted_table, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -128,13 +129,9 @@ def print_measured(measured: "Measured") -> None:
         support = evaluation.per_class[label].support
         classes = measured.classes
         lines["worst"] = f"{classes[label]} taken for {classes[answer]}: {times:,} of {support:,}"
-    for name, value in lines.items():
-        console.print(f"{name:<10}{value}", soft_wrap=True)
+    print_facts(lines.items(), 10)
     console.print()
-    by_class = class_table(evaluation, measured.classes)
-    if not fits(by_class, console):
-        by_class = class_table(evaluation, measured.classes, gap=0, units=False)
-    console.print(by_class)
+    console.print(class_table(evaluation, measured.classes, console))
     console.print()
     console.print(matrix_that_fits(evaluation.confusion, measured.classes, console))
 
@@ -145,30 +142,33 @@ def fits(made: "Table", console: "Console") -> bool:
     return console.measure(made, options=unlimited).maximum <= console.width
 
 
-def class_table(
-    evaluation: "Evaluation", classes: Sequence[str], *, gap: int = 1, units: bool = True
-) -> "Table":
+def class_table(evaluation: "Evaluation", classes: Sequence[str], console: "Console") -> "Table":
     """Return a table with precision, recall and F1 of each class, and their averages over the classes.
+
+    On a narrow console the sign % stands once above the table.
 
     Args:
         evaluation: what was measured.
         classes: the K names.
-        gap: spaces to the left and right of each column, besides one between columns.
-        units: write % into each cell, else once above the table.
+        console: where it will be printed.
     """
-    made = table("class", "precision>", "recall>", "F1>", "images>", title=None if units else "in percent")
-    made.padding = (0, gap, 0, gap)
+    *each_class, images = zip(*evaluation.per_class, strict=True)
+    shares = [[percent(value) for value in (*values, mean(values))] for values in each_class]
 
-    def add(name: str, figures: Iterable[float], images: int, style: str | None = None) -> None:
-        shares = (percent(each) if units else percent(each).removesuffix(" %") for each in figures)
-        made.add_row(name, *shares, f"{images:,}", style=style)
+    def columns() -> list[Column]:
+        return [
+            Column("class", [*classes, "average"]),
+            *(
+                Column(title, cells)
+                for title, cells in zip(("precision>", "recall>", "F1>"), shares, strict=True)
+            ),
+            Column("images>", [f"{count:,}" for count in (*images, evaluation.count)]),
+        ]
 
-    for name, each in zip(classes, evaluation.per_class, strict=True):
-        add(name, (each.precision, each.recall, each.f1), each.support)
-    columns = zip(*evaluation.per_class, strict=True)
-    made.add_section()
-    add("average", [mean(column) for column in columns][:3], evaluation.count, "bold")
-    return made
+    units = sum(column.width + GAP for column in columns()) - GAP <= console.width
+    if not units:
+        shares = [[cell.removesuffix(" %") for cell in cells] for cells in shares]
+    return fitted_table(columns(), console, title=None if units else "in percent", total=True)
 
 
 def matrix_that_fits(confusion: "IntArray", classes: Sequence[str], console: "Console") -> "Table":
@@ -178,7 +178,7 @@ def matrix_that_fits(confusion: "IntArray", classes: Sequence[str], console: "Co
             made = confusion_table(confusion, classes, gap=gap, grouped=grouped)
             if fits(made, console):
                 return made
-    return worst_pairs(confusion, classes)
+    return worst_pairs(confusion, classes, console)
 
 
 def confusion_table(
@@ -227,15 +227,24 @@ def confused_pairs(confusion: "IntArray") -> list[tuple[int, int, int]]:
     return sorted(pairs, key=lambda pair: -pair[0])
 
 
-def worst_pairs(confusion: "IntArray", classes: Sequence[str], count: int = 20) -> "Table":
+def worst_pairs(
+    confusion: "IntArray", classes: Sequence[str], console: "Console", count: int = 20
+) -> "Table":
     """Return a table of the pairs of classes that were confused most often.
 
     Args:
         confusion: (K, K).
         classes: the K names.
+        console: where it will be printed.
         count: how many at most.
     """
-    made = table("true", "predicted", "times>", "of>")
-    for times, label, answer in confused_pairs(confusion)[:count]:
-        made.add_row(classes[label], classes[answer], f"{times:,}", f"{int(confusion[label].sum()):,}")
-    return made
+    pairs = confused_pairs(confusion)[:count]
+    return fitted_table(
+        [
+            Column("true", [classes[label] for _, label, _ in pairs], are_names=True),
+            Column("predicted", [classes[answer] for _, _, answer in pairs], are_names=True),
+            Column("times>", [f"{times:,}" for times, _, _ in pairs]),
+            Column("of>", [f"{int(confusion[label].sum()):,}" for _, label, _ in pairs]),
+        ],
+        console,
+    )

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.text import Text
 
-from cnncli.cli.console import note, out, print_json, table, unicode_ok
+from cnncli.cli.console import note, out, print_json, print_text, unicode_ok
 from cnncli.cli.drawing import FULL, in_rows, middle_cut, picture, thumbnail, write_png
+from cnncli.cli.tables import Column, fitted_table
 from cnncli.data.load import load_dataset
 from cnncli.pictures.digits import NothingToRead, Preprocessed, find_digits
 from cnncli.pictures.read import Page, PictureFile
@@ -74,14 +75,12 @@ def show_dataset(name: str, data_dir: Path, save: Path | None, *, as_json: bool)
         )
         return
     console = out()
-    columns = [column for part in counts for column in (f"{part}>", "share>")]
-    made = table("class", *columns, title=dataset.name)
-    for label, title in enumerate(classes):
-        made.add_row(title, *(cell for part in counts.values() for cell in _count(part, label)))
-    made.add_section()
-    totals = [cell for part in counts.values() for cell in (f"{part.sum():,}", "")]
-    made.add_row("total", *totals, style="bold")
-    console.print(made)
+    columns = [Column("class", [*classes, "total"])]
+    for part, numbers in counts.items():
+        columns.append(Column(f"{part}>", [f"{number:,}" for number in (*numbers, numbers.sum())]))
+        shares = [f"{100 * number / max(numbers.sum(), 1):.1f} %" for number in numbers]
+        columns.append(Column("share>", [*shares, ""], 1))
+    console.print(fitted_table(columns, console, title=dataset.name, total=True))
     console.print(
         f"images {' x '.join(map(str, dataset.input_shape))} (C x H x W), "
         f"mean {dataset.mean:.4f}, standard deviation {dataset.std:.4f} of pixels in 0..1"
@@ -89,10 +88,6 @@ def show_dataset(name: str, data_dir: Path, save: Path | None, *, as_json: bool)
     console.print()
     for line in _one_of_each(shown, classes, console):
         console.print(line, no_wrap=True, overflow="crop")
-
-
-def _count(counts: "np.ndarray", label: int) -> tuple[str, str]:
-    return f"{counts[label]:,}", f"{100 * counts[label] / max(counts.sum(), 1):.1f} %"
 
 
 def _one_of_each(split: "Split", classes: Sequence[str], console: "Console") -> list[Text]:
@@ -126,7 +121,7 @@ def show_image(name: str, data_dir: Path, save: Path | None, scale: int | None, 
         return
     console = out()
     height, width = image.pixels.shape[:2]
-    console.print(f"{name}: {width} x {height} pixels, the label is {image.label}", soft_wrap=True)
+    print_text(console, f"{name}: {width} x {height} pixels, the label is {image.label}")
     for line in picture(thumbnail(image.pixels, min(image.pixels.shape[1], console.width)), console):
         console.print(line, no_wrap=True, overflow="crop")
 
@@ -176,7 +171,7 @@ def show_picture(name: str, save: Path | None, scale: int | None, *, as_json: bo
     for path, (page, found) in pages.items():
         image = page.picture
         count = "1 digit" if len(found.digits) == 1 else f"{len(found.digits)} digits"
-        console.print(f"{path}: {image.width} x {image.height} pixels, {count} found", soft_wrap=True)
+        print_text(console, f"{path}: {image.width} x {image.height} pixels, {count} found")
         blocks = []
         for digit in found.digits[:MAX_DIGITS]:
             left, top, right, bottom = digit.box

@@ -5,15 +5,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnncli.cli.console import four_decimals, note, out, percent, print_json, table
+from cnncli.cli.console import four_decimals, note, out, percent, print_facts, print_json, print_text
 from cnncli.cli.layer_table import layer_table, layers_json, memory
 from cnncli.cli.options import data_dir_override
+from cnncli.cli.tables import Column, fitted_table
 from cnncli.config.load import load_config
 from cnncli.runs import Row, Run, find_run
 from cnncli.training.lookup import find_model
 from cnncli.training.prepare import build_untrained
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 LAST_EPOCHS = 15
@@ -28,10 +30,10 @@ def show_config(name: str, data_dir: Path | None, *, as_json: bool) -> None:
         print_json({"kind": "config", "config": config.origin.source, **layers_json(network)})
         return
     console = out()
-    console.print(layer_table(network, details=True, width=console.width))
+    console.print(layer_table(network, console, details=True))
     size = network.get_num_parameters() * network.dtype.itemsize
     console.print(f"weights {memory(size)}, for images of {config.data.set_title}")
-    console.print(f"train it: cnn train --config {name}")
+    print_text(console, f"train it: cnn train --config {name}")
 
 
 def show_run(name: str, runs_dir: Path, *, as_json: bool) -> None:
@@ -45,16 +47,15 @@ def show_run(name: str, runs_dir: Path, *, as_json: bool) -> None:
         print_json({**document, "history": rows, "files": files, **layers_json(network)})
         return
     console = out()
-    for title, value in _run_lines(run, info, status):
-        console.print(f"{title:<14}{value}", soft_wrap=True)
+    print_facts(_run_lines(run, info, status), 14)
     console.print()
-    console.print(layer_table(network, width=console.width))
+    console.print(layer_table(network, console))
     if rows:
         console.print()
-        console.print(epoch_table(rows, info.get("best_epoch")))
+        console.print(epoch_table(rows, info.get("best_epoch"), console))
     console.print()
     for path in files:
-        console.print(f"{path}  {memory(path.stat().st_size)}", soft_wrap=True)
+        print_text(console, f"{path}  {memory(path.stat().st_size)}")
 
 
 def show_model(name: str, runs_dir: Path, *, as_json: bool) -> None:
@@ -92,10 +93,9 @@ def show_model(name: str, runs_dir: Path, *, as_json: bool) -> None:
     if calibration.unknown_threshold is not None:
         lines.append(("no digit", f"beyond {calibration.unknown_threshold:g}"))
     lines.append(("weights", f"sha256 {model.meta['sha256']}"))
-    for title, value in lines:
-        console.print(f"{title:<14}{value}", soft_wrap=True)
+    print_facts(lines, 14)
     console.print()
-    console.print(layer_table(model.network, details=True, width=console.width))
+    console.print(layer_table(model.network, console, details=True))
 
 
 def _run_lines(run: Run, info: dict[str, Any], status: str) -> Iterator[tuple[str, str]]:
@@ -126,18 +126,18 @@ def _run_lines(run: Run, info: dict[str, Any], status: str) -> Iterator[tuple[st
         yield "resumed", "once" if times == 1 else f"{times} times"
 
 
-def epoch_table(rows: Sequence[Row], best_epoch: int | None) -> "Table":
+def epoch_table(rows: Sequence[Row], best_epoch: int | None, console: "Console") -> "Table":
     """Return the last epochs of a metrics.csv, and the best one wherever it is."""
-    made = table("epoch", "train loss>", "train acc>", "val loss>", "val acc>", "lr>")
     shown = [row for row in rows[:-LAST_EPOCHS] if row["epoch"] == best_epoch] + list(rows[-LAST_EPOCHS:])
-    for row in shown:
-        made.add_row(
-            str(row["epoch"]) + (" best" if row["epoch"] == best_epoch else ""),
-            four_decimals(row["train_loss"]),
-            percent(row["train_accuracy"]),
-            four_decimals(row["val_loss"]),
-            percent(row["val_accuracy"]),
-            "-" if row["lr"] is None else f"{row['lr']:.2e}",
-            style="green" if row["epoch"] == best_epoch else None,
-        )
-    return made
+    is_best = [row["epoch"] == best_epoch for row in shown]
+    columns = [
+        Column(
+            "epoch", [f"{row['epoch']}{' best' * best}" for row, best in zip(shown, is_best, strict=True)]
+        ),
+        Column("train loss>", [four_decimals(row["train_loss"]) for row in shown], 2),
+        Column("train acc>", [percent(row["train_accuracy"]) for row in shown], 1),
+        Column("val loss>", [four_decimals(row["val_loss"]) for row in shown], 3),
+        Column("val acc>", [percent(row["val_accuracy"]) for row in shown]),
+        Column("lr>", ["-" if row["lr"] is None else f"{row['lr']:.2e}" for row in shown], 4),
+    ]
+    return fitted_table(columns, console, styles=["green" if best else None for best in is_best])

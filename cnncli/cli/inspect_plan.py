@@ -3,14 +3,15 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from cnncli.cli.console import note, out, print_json, table
+from cnncli.cli.console import note, out, print_json, print_text
 from cnncli.cli.options import data_dir_override
+from cnncli.cli.tables import Column, fitted_table
 from cnncli.config.load import load_config
 from cnncli.engine.plan_table import PlanRow, plan_table
 from cnncli.errors import UsageError
 from cnncli.training.prepare import build_untrained
 
-_WIDE = 120  # columns of a terminal; a narrower one has no room for sentences
+_WIDE = 80  # columns of a terminal; a narrower one gets the layers of a kernel below each other
 
 
 def show_plan(name: str, data_dir: Path | None, *, calls: bool, as_json: bool) -> None:
@@ -45,21 +46,21 @@ def show_plan(name: str, data_dir: Path | None, *, calls: bool, as_json: bool) -
 
 def _print_table(rows: list[PlanRow]) -> None:
     console = out()
-    explained = console.width >= _WIDE
-    headings = ["layers", "kernel", "micro-\nbatch>", "forward\nms, share>", "backward\nms, share>"] + [
-        "what it does"
-    ] * explained
-    grid = table(*headings)
-    for row in rows:
-        grid.add_row(
-            row.layers or row.description,
-            row.kernel,
-            "" if row.micro_batch is None else str(row.micro_batch),
-            _time(row.forward_ms, row.forward),
-            _time(row.backward_ms, row.backward),
-            *[row.description if row.kernel else ""] * explained,
-        )
-    console.print(grid)
+    between = " " if console.width >= _WIDE else "\n"
+    names = [row.layers.replace(" ", between) or row.description for row in rows]
+    columns = [
+        Column("layers", names),
+        Column("kernel", [row.kernel for row in rows], 2),
+        Column(
+            "micro-\nbatch>", ["" if row.micro_batch is None else str(row.micro_batch) for row in rows], 3
+        ),
+        Column("forward\nms>", [_milliseconds(row.forward_ms) for row in rows]),
+        Column("share>", [_percent(row.forward) for row in rows], 1),
+        Column("backward\nms>", [_milliseconds(row.backward_ms) for row in rows]),
+        Column("share>", [_percent(row.backward) for row in rows], 1),
+        Column("what it does", [row.description if row.kernel else "" for row in rows], 4, 30),
+    ]
+    console.print(fitted_table(columns, console))
 
 
 def _print_calls(row: PlanRow) -> None:
@@ -67,12 +68,16 @@ def _print_calls(row: PlanRow) -> None:
     if not row.kernel:
         return
     out().print(f"\n{row.layers}: {row.kernel}, {row.micro_batch} images", style="bold")
+    console = out()
     for title, lines in (("forward", row.forward_calls), ("backward", row.backward_calls)):
-        out().print(f"  {title}")
+        console.print(f"  {title}")
         for line in lines:
-            out().print(f"    {line}", soft_wrap=True)
+            print_text(console, f"    {line}", indent=6)
 
 
-def _time(milliseconds: float | None, share: float | None) -> str:
-    """Return a time as "1.23  4.5 %"."""
-    return "" if milliseconds is None or share is None else f"{milliseconds:.2f}  {100 * share:4.1f} %"
+def _milliseconds(time: float | None) -> str:
+    return "" if time is None else f"{time:.2f}"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"

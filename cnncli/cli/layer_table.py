@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from cnncli.cli.console import table
+from cnncli.cli.tables import Column, fitted_table
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from cnncli.nn.network import Network
@@ -12,59 +13,41 @@ if TYPE_CHECKING:
     from cnncli.types import Shape
 
 
-_LESS_IMPORTANT = ("share>", "memory>", "receptive field>", "multiply-adds>")
-_GAP = 3  # between two columns of a table
-
-
-def layer_table(network: "Network", *, details: bool = False, width: int = 200) -> "Table":
+def layer_table(network: "Network", console: "Console", *, details: bool = False) -> "Table":
     """Return a row for each layer: its output, its parameters and their share, its multiply-adds.
 
     Args:
         network: whose layers to list.
+        console: where the table will be printed; a narrow one gets the most important columns.
         details: add the memory of each output and the receptive field.
-        width: columns of the terminal; on a narrow one the less important columns are left out.
     """
     from cnncli.nn.summary import summarize, totals
 
     rows = summarize(network)
     sums = totals(rows)
-    cells: dict[str, list[str]] = {
-        "layer": ["input", *(row.name for row in rows), "total"],
-        "output shape": [
-            shape_text(network.input_shape),
-            *(shape_text(row.output_shape) for row in rows),
-            "",
-        ],
-        "parameters>": [
-            "",
-            *(f"{row.parameters:,}" if row.parameters else "" for row in rows),
-            f"{sums.parameters:,}",
-        ],
-        "share>": [
-            "",
-            *(f"{100 * row.share:.1f} %" if row.parameters else "" for row in rows),
-            "100.0 %" if sums.parameters else "",
-        ],
-        "multiply-adds>": [
-            "",
-            *(f"{row.multiply_adds:,}" if row.multiply_adds else "" for row in rows),
-            f"{sums.multiply_adds:,}",
-        ],
-        "memory>": ["", *(memory(row.activation_bytes) for row in rows), memory(sums.activation_bytes)],
-        "receptive field>": ["", *(_field(row) for row in rows), ""],
-    }
-    sizes = {title: max(map(len, [title.rstrip(">"), *column])) for title, column in cells.items()}
-    shown = list(cells) if details else list(cells)[:5]
-    for title in _LESS_IMPORTANT:
-        if sum(sizes[each] + _GAP for each in shown) - _GAP > width and title in shown:
-            shown.remove(title)
-    made = table(*shown)
-    *lines, last = zip(*(cells[title] for title in shown), strict=True)
-    for number, line in enumerate(lines):
-        made.add_row(*line, style="dim" if number == 0 else None)
-    made.add_section()
-    made.add_row(*last, style="bold")
-    return made
+    parameters = [f"{row.parameters:,}" if row.parameters else "" for row in rows]
+    shares = [f"{100 * row.share:.1f} %" if row.parameters else "" for row in rows]
+    products = [f"{row.multiply_adds:,}" if row.multiply_adds else "" for row in rows]
+    columns = [
+        Column("layer", ["input", *(row.name for row in rows), "total"]),
+        Column(
+            "output shape",
+            [shape_text(s) for s in (network.input_shape, *(r.output_shape for r in rows))] + [""],
+        ),
+        Column("parameters>", ["", *parameters, f"{sums.parameters:,}"]),
+        Column("share>", ["", *shares, "100.0 %" if sums.parameters else ""], 4),
+        Column("multiply-adds>", ["", *products, f"{sums.multiply_adds:,}"], 1),
+    ]
+    if details:
+        columns += [
+            Column(
+                "memory>",
+                ["", *(memory(row.activation_bytes) for row in rows), memory(sums.activation_bytes)],
+                3,
+            ),
+            Column("receptive field>", ["", *map(_field, rows), ""], 2),
+        ]
+    return fitted_table(columns, console, styles=["dim"], total=True)
 
 
 def layers_json(network: "Network") -> dict[str, Any]:

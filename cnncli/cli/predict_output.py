@@ -8,8 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnncli.cli.console import note, out, print_error
-from cnncli.cli.drawing import FULL, bar, in_rows, picture, side_by_side, thumbnail, write_png
+from cnncli.cli.console import note, out, print_error, print_text, unicode_ok
+from cnncli.cli.drawing import FULL, bar, in_rows, middle_cut, picture, side_by_side, thumbnail, write_png
 from cnncli.cli.hints import option_hint
 from cnncli.storage import make_folder, refuse_to_overwrite, write_bytes_atomic
 from cnncli.training.lines import UNSURE_OF_SEVERAL, lines_of
@@ -29,6 +29,12 @@ MAX_DIGITS = 16
 """A picture with more digits is not drawn."""
 
 BAR_WIDTH = 24
+"""The width of a bar in characters, if there is room for it."""
+
+_AROUND_BAR = len("  ") + len(" 100.0 %")
+
+LEAST_BAR = 8
+"""A bar is not shorter than this beside the picture; then it stands below it."""
 
 STDOUT = Path("-")
 """What --csv takes for stdout."""
@@ -50,7 +56,7 @@ def print_prediction(prediction: "PicturePrediction", *, draw: bool) -> None:
     if not digits:
         return
     console = out()
-    console.print(headline(prediction), soft_wrap=True)
+    print_text(console, headline(prediction))
     if not draw or len(digits) > MAX_DIGITS:
         return
     lines = _one(digits[0], console) if len(digits) == 1 else _several(digits, console)
@@ -88,23 +94,34 @@ def headline(prediction: "PicturePrediction") -> "Text":
 
 
 def _one(digit: "DigitPrediction", console: "Console") -> list["Text"]:
-    """Return the picture, and beside it the best predictions as bars; no picture if there is no room for it."""
+    """Return the picture, and beside it the best predictions as bars, or below it if the terminal is narrow."""
+    from rich.cells import cell_len
     from rich.text import Text
 
-    pixels = thumbnail(digit.pixels, FULL)
-    drawn = picture(pixels, console) if pixels.shape[1] + BAR_WIDTH + 16 <= console.width else []
-    width = max(len(name) for name, _ in digit.top)
-    bars = [
-        Text.assemble(
-            (f"{name:>{width}}", "bold" if rank == 0 else ""),
-            "  ",
-            (bar(probability, BAR_WIDTH, console), "green" if rank == 0 else "dim"),
-            f" {100 * probability:5.1f} %",
+    gap = 4
+    pixels = thumbnail(digit.pixels, min(FULL, console.width))
+    drawn = picture(pixels, console)
+    names = [name for name, _ in digit.top]
+    widest = max(map(cell_len, names))
+    beside = console.width - pixels.shape[1] - gap >= widest + _AROUND_BAR + LEAST_BAR
+    room = console.width - _AROUND_BAR - (pixels.shape[1] + gap if beside else 0)
+    width = min(widest, max(room - LEAST_BAR, 1))
+    mark = "…" if unicode_ok(console.file) else "~"
+    bars = []
+    for rank, (name, probability) in enumerate(digit.top):
+        short = middle_cut(name, width, mark)
+        bars.append(
+            Text.assemble(
+                (" " * (width - cell_len(short)) + short, "bold" if rank == 0 else ""),
+                "  ",
+                (bar(probability, min(BAR_WIDTH, room - width), console), "green" if rank == 0 else "dim"),
+                f" {100 * probability:5.1f} %",
+            )
         )
-        for rank, (name, probability) in enumerate(digit.top)
-    ]
+    if not beside:
+        return [*drawn, *bars]
     above = max(len(drawn) - len(bars), 0) // 2
-    return side_by_side([drawn, [Text() for _ in range(above)] + bars] if drawn else [bars], gap=4)
+    return side_by_side([drawn, [Text() for _ in range(above)] + bars], gap)
 
 
 def _several(digits: Sequence["DigitPrediction"], console: "Console") -> list["Text"]:

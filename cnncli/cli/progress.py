@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-from cnncli.cli.console import err, four_decimals, note, percent
+from cnncli.cli.console import err, four_decimals, note, percent, print_text
 
 if TYPE_CHECKING:
     from cnncli.training.state import EpochRecord, StepRecord
 
 LEGEND = "* the best epoch so far: a higher val acc, or the same one with a lower val loss"
+SHORT_LEGEND = "* the best epoch so far"
 COLUMNS = (
     ("epoch", 8, 0),
     ("train loss", 12, 3),
@@ -95,7 +96,7 @@ class BarDisplay(QuietDisplay):
         self._headed = False
         console = err()
         self._width = console.width
-        self._columns = columns_for(console.width)
+        self._columns = columns_for(console.width, epochs)
         bar = 24 if console.width >= 100 else 12 if console.width >= 80 else 0
         self._progress = Progress(
             TextColumn("{task.description:<10}", style="bold"),
@@ -134,7 +135,8 @@ class BarDisplay(QuietDisplay):
     def epoch(self, record: "EpochRecord") -> None:
         now = time.monotonic()
         if not self._headed:
-            self._progress.console.print(LEGEND, style="dim")
+            legend = LEGEND if len(LEGEND) <= self._width else SHORT_LEGEND
+            self._progress.console.print(legend, style="dim")
             titles = (f"{title:>{width}}" for title, width, _ in self._columns)
             self._progress.console.print("".join(titles) + " *", style="bold")
             self._headed = True
@@ -159,11 +161,12 @@ class BarDisplay(QuietDisplay):
         )
 
     def note(self, line: str) -> None:
-        # a path is not cut by a line break, so that it can be copied
-        self._progress.console.print(line, soft_wrap="/" in line)
+        print_text(self._progress.console, line)
 
     def stopping(self) -> None:
-        self._progress.update(self._one, details="saving; once more ends it at once")
+        self._progress.update(
+            self._one, details="saving; once more ends it at once" if self._width >= 70 else "saving"
+        )
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -173,14 +176,17 @@ class BarDisplay(QuietDisplay):
         self._progress.stop()
 
 
-def columns_for(width: int) -> list[tuple[str, int, int]]:
+def columns_for(width: int, epochs: int) -> list[tuple[str, int, int]]:
     """Return those of `COLUMNS` that fit into a terminal, with two characters for the star.
 
     Example:
-        >>> [title for title, _, _ in columns_for(40)]
+        >>> [title for title, _, _ in columns_for(40, epochs=20)]
         ['epoch', 'train acc', 'val acc', 'time']
     """
-    kept = list(COLUMNS)
+    kept = [
+        (title, max(size, 2 * len(f"{epochs}") + 2) if title == "epoch" else size, order)
+        for title, size, order in COLUMNS
+    ]
     while sum(size for _, size, _ in kept) + 2 > width and any(order for _, _, order in kept):
         kept.remove(max(kept, key=lambda column: column[2]))
     return kept
@@ -195,7 +201,8 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = [BarColumn(24)] if console.width >= 60 else []
+    columns = (TextColumn("{task.description}"), *bar, MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, refresh_per_second=5, transient=True) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

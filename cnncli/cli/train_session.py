@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cnncli.cli.console import err, four_decimals, note, out, percent, print_json
+from cnncli.cli.console import err, four_decimals, note, out, percent, print_facts, print_json
 from cnncli.cli.hints import runs_dir_option
 from cnncli.cli.layer_table import layer_table
 from cnncli.cli.progress import QuietDisplay, make_display
@@ -50,7 +50,7 @@ def start(config: Config, runs_dir: Path, name: str | None, options: TrainOption
     if not options.quiet:
         note(f"run {run.path}")
         console = err()
-        console.print(layer_table(prepared.network, width=console.width))
+        console.print(layer_table(prepared.network, console))
     _train(config, run, options, prepared=prepared)
 
 
@@ -72,7 +72,7 @@ def try_out(config: Config, options: TrainOptions) -> None:
     network = build_untrained(config)
     if not options.quiet:
         console = err()
-        console.print(layer_table(network, width=console.width))
+        console.print(layer_table(network, console))
     del network
     began = time.monotonic()
     with dry_run(config) as short, make_display(short.config.train.epochs, quiet=options.quiet) as display:
@@ -150,11 +150,8 @@ def _print_result(result: TrainResult, options: TrainOptions, config: Config) ->
     if options.as_json:
         print_json(result.to_json())
     else:
-        console = out()
-        console.print()
-        for name, value in _summary(result, config):
-            # what can be copied has no line breaks in it
-            console.print(f"{name:<15}{value}", soft_wrap=name in ("run", "next"))
+        out().print()
+        print_facts(_summary(result, config), 15)
     info = Run(Path(result.path)).read_info()
     accuracy, count = (
         (result.val_accuracy, info["validation_images"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnncli.cli.console import four_decimals, percent, print_json, run_command, table
+from cnncli.cli.console import four_decimals, percent, print_json, run_command
 from cnncli.cli.hints import error_text
 from cnncli.errors import CnnError, ConfigError, GateError, Interrupted
 
@@ -129,9 +129,3 @@ def test_json_knows_numpy_paths_and_numbers_that_are_not_finite(capsys) -> None:
 def test_numbers_that_are_missing_or_not_finite_are_a_dash() -> None:
     assert percent(0.98765) == "98.77 %"
     assert percent(None) == percent(float("nan")) == four_decimals(None) == four_decimals(float("inf")) == "-"
-
-
-def test_a_column_marked_so_is_aligned_to_the_right() -> None:
-    made = table("layer", "parameters>")
-    assert [column.justify for column in made.columns] == ["left", "right"]
-    assert [column.header for column in made.columns] == ["layer", "parameters"]

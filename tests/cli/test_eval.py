@@ -262,10 +262,12 @@ def test_a_run_that_is_not_there(cnn, place) -> None:
     assert result.stderr.startswith("error: ")
 
 
+WIDE = Console(width=200)
+
+
 def rows_of(made) -> list[list[str]]:
-    console = Console(width=200)
-    with console.capture() as captured:
-        console.print(made)
+    with WIDE.capture() as captured:
+        WIDE.print(made)
     return [line.split() for line in captured.get().splitlines()[2:]]
 
 
@@ -276,7 +278,10 @@ def test_long_class_names_are_numbered_in_the_matrix() -> None:
 
 def test_the_worst_pairs_come_first() -> None:
     confusion = np.array([[5, 1, 0], [3, 5, 0], [0, 0, 5]])
-    assert rows_of(worst_pairs(confusion, ["a", "b", "c"])) == [["b", "a", "3", "8"], ["a", "b", "1", "6"]]
+    assert rows_of(worst_pairs(confusion, ["a", "b", "c"], WIDE)) == [
+        ["b", "a", "3", "8"],
+        ["a", "b", "1", "6"],
+    ]
 
 
 def measured(confusion: np.ndarray) -> Evaluation:
@@ -293,7 +298,7 @@ def printed(made, width: int = 200) -> list[str]:
 
 
 def test_the_average_is_over_the_classes() -> None:
-    rows = rows_of(class_table(measured(np.array([[9, 1], [0, 990]])), ["a", "b"]))
+    rows = rows_of(class_table(measured(np.array([[9, 1], [0, 990]])), ["a", "b"], WIDE))
     assert rows[-1] == ["average", "99.95", "%", "95.00", "%", "97.34", "%", "1,000"]
 
 

@@ -1,19 +1,14 @@
 """`cnn inspect` explains whatever it is pointed at, for people and as JSON."""
 
-import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 from typer.testing import CliRunner
 
 from cnncli.cli.app import app
-from cnncli.cli.layer_table import layer_table
-from cnncli.config.load import load_config
-from cnncli.nn.build import build_network
 
 CONFIG = """
 data: {dataset: synthetic}
@@ -202,15 +197,3 @@ def test_the_images_of_a_pipe_are_80_columns_wide_at_most(monkeypatch: pytest.Mo
     lines = cnn("folder:set").stdout.splitlines()
     drawn = [line for line in lines if set(line) <= set(" ▄▀█") and line.strip()]
     assert 60 < max(map(len, drawn)) <= 80
-
-
-@pytest.mark.parametrize("width", [40, 60, 80, 120])
-def test_the_table_of_layers_fits_into_the_terminal_and_keeps_the_parameters(width: int) -> None:
-    network = build_network(load_config("mnist").model, (1, 28, 28), rng=np.random.default_rng(0))
-    console = Console(file=io.StringIO(), width=width)
-    console.print(layer_table(network, details=True, width=width))
-    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
-    assert max(map(len, lines)) <= width
-    assert lines[0].split()[:2] == ["layer", "output"] and "parameters" in lines[0]
-    assert any(line.startswith("total") and "421,642" in line for line in lines)  # no row is broken in two
-    assert ("receptive field" in lines[0]) == (width >= 80)

@@ -24,7 +24,9 @@ def test_the_plan_of_a_config_as_a_table_and_as_json(tmp_path: Path):
     shown = cnn("inspect", "mnist.yaml", "--plan", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "WinogradConvPool" in shown.stdout
-    assert "micro-" in shown.stdout and "backward" in shown.stdout and "ms, share" in shown.stdout
+    lines = shown.stdout.splitlines()
+    assert lines[0].split() == ["micro-", "forward", "backward"]
+    assert lines[1].split() == "layers kernel batch ms share ms share what it does".split()
     assert "matmul" not in shown.stdout
     steps = json.loads(cnn("inspect", "mnist.yaml", "--plan", "--json", cwd=tmp_path).stdout)["steps"]
     assert steps[0]["kernel"] == "FirstConvPool"

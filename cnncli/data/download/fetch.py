@@ -1,5 +1,6 @@
 """Downloads the files of published data sets: tries the mirrors in turn and checks the content."""
 
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -28,6 +29,8 @@ from cnncli.errors import DownloadCall, DownloadError, UsageError
 from cnncli.storage import make_folder
 
 Notify = Callable[[str], None]
+
+_WIDE = 80  # columns of a terminal; a narrower one has no room for the rate beside the name of a file
 
 
 def download(
@@ -184,4 +187,12 @@ class _Fetch:
         from tqdm import tqdm
 
         shown = self.progress and sys.stderr is not None and sys.stderr.isatty()
-        return tqdm(desc=name, unit="B", unit_scale=True, unit_divisor=1000, disable=not shown)
+        narrow = shown and shutil.get_terminal_size().columns < _WIDE
+        return tqdm(
+            desc=name,
+            unit="B",
+            unit_scale=True,
+            unit_divisor=1000,
+            disable=not shown,
+            bar_format="{desc}: {percentage:.0f}% {remaining}" if narrow else None,
+        )
