@@ -176,6 +176,5 @@ def _summary(result: TrainResult, config: Config) -> Iterator[tuple[str, str]]:
     for name, accuracy in result.other_tests.items():
         yield "", f"{percent(accuracy)} of {name}"
     yield "speed", f"{result.images_per_second:,.0f} images/s in training, {result.seconds:.1f} s in all"
-    run = Run(Path(result.path))
-    picture = "PICTURE" if run.read_info()["preparation"]["form"] == "as_is" else "digit.png"
-    yield "next", f"cnn predict {picture} --run {shlex.quote(result.run)}{runs_dir_option(run.path.parent)}"
+    runs_dir = Path(result.path).parent
+    yield "next", f"cnn predict PICTURE --run {shlex.quote(result.run)}{runs_dir_option(runs_dir)}"
