@@ -23,8 +23,8 @@ def average_areas(plane: FloatArray, shape: tuple[int, int]) -> FloatArray:
         shape: height and width of the result.
 
     Example:
-        >>> average_areas(np.array([[0.0, 1.0, 1.0]]), (1, 2)).round(2).tolist()
-        [[0.33, 1.0]]
+        >>> average_areas(np.array([[0.0, 1.0, 1.0, 1.0]]), (1, 2)).tolist()
+        [[0.5, 1.0]]
     """
     height, width = shape
     rows = _axis_weights(plane.shape[0], height)  # (O, I)
