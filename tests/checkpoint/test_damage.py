@@ -325,6 +325,7 @@ def test_saving_copies_no_array(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
-def test_mutated_files_are_refused_or_read_right(tmp_path: Path) -> None:
-    results = campaign(2000, seed=1, folder=tmp_path)
-    assert results["refused"] > 1500 and results["loaded"] > 50
+@pytest.mark.parametrize("count", [600, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_mutated_files_are_refused_or_read_right(tmp_path: Path, count: int) -> None:
+    results = campaign(count, seed=1, folder=tmp_path)
+    assert results["refused"] > 0.75 * count and results["loaded"] > 0.025 * count

@@ -63,12 +63,17 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=50, deadline=None)
-@given(network=groups, optimizer=groups, average=groups, extra=values)
-def test_what_is_saved_is_loaded_bit_for_bit(
-    tmp_path_factory: pytest.TempPathFactory, network: Any, optimizer: Any, average: Any, extra: Any
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "round-trip.npz"
+@pytest.mark.parametrize("count", [15, pytest.param(300, marks=pytest.mark.slow)])
+def test_what_is_saved_is_loaded_bit_for_bit(tmp_path: Path, count: int) -> None:
+    @settings(max_examples=count, deadline=None)
+    @given(network=groups, optimizer=groups, average=groups, extra=values)
+    def check(network: Any, optimizer: Any, average: Any, extra: Any) -> None:
+        assert_round_trip(tmp_path / "round-trip.npz", network, optimizer, average, extra)
+
+    check()
+
+
+def assert_round_trip(path: Path, network: Any, optimizer: Any, average: Any, extra: Any) -> None:
     saved = Checkpoint(network, optimizer, average, {**META, "extra": extra})
     sha256 = save_checkpoint(path, saved)
     loaded = load_checkpoint(path)
