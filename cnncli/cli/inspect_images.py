@@ -1,6 +1,7 @@
 """Prints what `cnn inspect` shows of a data set, its counts and samples, and of a picture, its digits."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from cnncli.data.load import load_dataset
 from cnncli.pictures.digits import NothingToRead, Preprocessed, find_digits
 from cnncli.pictures.read import Page, PictureFile
 from cnncli.randomness import stream
-from cnncli.training.lookup import find_image
+from cnncli.training.lookup import find_image, load_part
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +37,7 @@ PIPE_WIDTH = 80
 
 def show_dataset(name: str, data_dir: Path, save: Path | None, *, as_json: bool) -> None:
     """Print the number of images of each class, draw one of each class, and write a sheet of samples into `save`."""
-    dataset = load_dataset(name, data_dir)
+    dataset = load_dataset(name, data_dir, size=None, colour=None)
     classes = dataset.classes
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     counts = {
@@ -112,7 +113,7 @@ def show_image(name: str, data_dir: Path, save: Path | None, scale: int | None, 
     Raises:
         PictureError: the set has no such image.
     """
-    image = find_image(name, lambda dataset, part: load_dataset(dataset, data_dir, splits=[part]))
+    image = find_image(name, partial(load_part, data_dir=data_dir, as_shown=True))
     if save is not None:
         write_png(image.pixels, save, scale)
         note(f"wrote {save}")

@@ -31,7 +31,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="IMAGE...",
-            help="Files, folders, patterns, - for stdin, or SET:INDEX.",
+            help="Files, folders, patterns, - for stdin, or SET:INDEX, SET:train:INDEX, SET:all:INDEX.",
             show_default=False,
         ),
     ],
@@ -95,7 +95,8 @@ def predict(
     why = "" if run else f", because no run in {runs_dir} is finished"
     note(f"model {model.name}" + (f", which ships with cnn{why}" if model.is_bundled else f" ({model.path})"))
     refuse_addresses(images)
-    sources = find_pictures(images, _read_stdin, partial(load_set_for, model, data_dir=data_dir), note)
+    find_set = partial(load_set_for, model, prepare="as_is" if raw else prepare, data_dir=data_dir)
+    sources = find_pictures(images, _read_stdin, find_set, note)
     inputs = [model.path, *(Path(source) for source in sources if isinstance(source, str | Path))]
     if csv is not None and not table_only:
         refuse_to_overwrite(csv, inputs)

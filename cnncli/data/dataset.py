@@ -140,6 +140,16 @@ class Dataset:
         height, width, *colours = self.train.images.shape[1:]
         return (colours[0] if colours else 1, height, width)
 
+    @property
+    def all_images(self) -> Split:
+        """The training, validation and test images, in this order."""
+        parts = [part for part in (self.train, self.validation, self.test) if part is not None and len(part)]
+        if len(parts) == 1:
+            return parts[0]
+        return Split(
+            np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts])
+        )
+
     def with_classes(self, classes: Sequence[str]) -> "Dataset":
         """Return the set with the classes of a network, and each label changed to the class with the same name.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,9 +26,10 @@ def load_dataset(
     *,
     splits: Sequence[SplitName] = SPLIT_NAMES,
     table: Mapping[str, DatasetSpec] = DATASETS,
-    size: int | tuple[int, int] = DEFAULT_SIZE,
-    colour: bool = False,
+    size: int | tuple[int, int] | None = DEFAULT_SIZE,
+    colour: bool | None = False,
     prepare: Form = "as_is",
+    draw_test: bool = True,
 ) -> Dataset:
     """Load a set by its name; this never downloads anything.
 
@@ -40,9 +41,12 @@ def load_dataset(
             itself.
         splits: which splits of a published set to load; the other one has no images.
         table: the published sets.
-        size: height and width to which pictures in folders are resized, or (height, width).
-        colour: keep the colors of pictures in folders.
+        size: height and width to which pictures in folders are resized, or (height, width); None to look at them at
+            about their own size.
+        colour: keep the colors of pictures in folders; None to keep them if there are any.
         prepare: "digits" to find the digit of each picture in folders and to bring it into the form of MNIST.
+        draw_test: take a fifth of each class as the test images of a set of the user's own that has none. If not, all
+            its images are training images.
 
     Raises:
         UsageError: no set has this name, or a set of fixed size is asked for in another one.
@@ -52,15 +56,22 @@ def load_dataset(
         >>> load_dataset("synthetic").input_shape
         (1, 28, 28)
     """
-    if not isinstance(name, str):
-        from cnncli.data.mixture import join_sets, to_entries
-
-        entries = to_entries(name)
-        form = {"splits": splits, "table": table, "size": size, "colour": colour, "prepare": prepare}
-        return join_sets(entries, [load_entry(entry, data_dir, **form) for entry in entries])  # type: ignore[arg-type]
-    return load_entry(
-        SetEntry(name), data_dir, splits=splits, table=table, size=size, colour=colour, prepare=prepare
+    load = partial(
+        load_entry,
+        data_dir=data_dir,
+        splits=splits,
+        table=table,
+        size=size,
+        colour=colour,
+        prepare=prepare,
+        draw_test=draw_test,
     )
+    if isinstance(name, str):
+        return load(SetEntry(name))
+    from cnncli.data.mixture import join_sets, to_entries
+
+    entries = to_entries(name)
+    return join_sets(entries, [load(entry) for entry in entries])
 
 
 def load_entry(
@@ -69,9 +80,10 @@ def load_entry(
     *,
     splits: Sequence[SplitName] = SPLIT_NAMES,
     table: Mapping[str, DatasetSpec] = DATASETS,
-    size: int | tuple[int, int] = DEFAULT_SIZE,
-    colour: bool = False,
+    size: int | tuple[int, int] | None = DEFAULT_SIZE,
+    colour: bool | None = False,
     prepare: Form = "as_is",
+    draw_test: bool = True,
 ) -> Dataset:
     """Load one set with at most as many training images as its entry says; the rest is as for `load_dataset`."""
     name = entry.name
@@ -86,27 +98,16 @@ def load_entry(
         return replace(make_synthetic(train=entry.limit, test=0), test=whole.test)
     from cnncli.data.mixture import take_limit
 
-    return take_limit(_load_whole(name, data_dir, splits, table, size, colour, prepare), entry.limit)
-
-
-def _load_whole(
-    name: str,
-    data_dir: str | Path,
-    splits: Sequence[SplitName],
-    table: Mapping[str, DatasetSpec],
-    size: int | tuple[int, int],
-    colour: bool,
-    prepare: Form,
-) -> Dataset:
     if not is_own(name, table):
-        return idx_set.load_published(find_spec(name, table), data_dir, splits)
-    folder = own_folder(name)
-    files = idx_set.find_own(folder)
-    if files:
-        return idx_set.load_own(name, files)
-    from cnncli.data.readers.folder import load_folder  # imports Pillow
+        whole = idx_set.load_published(find_spec(name, table), data_dir, splits)
+    elif files := idx_set.find_own(own_folder(name)):
+        whole = idx_set.load_own(name, files, draw_test=draw_test)
+    else:
+        from cnncli.data.readers.folder import TEST_FRACTION, load_folder  # imports Pillow
 
-    return load_folder(folder, size, colour=colour, prepare=prepare)
+        fraction = TEST_FRACTION if draw_test else 0
+        whole = load_folder(own_folder(name), size, colour=colour, prepare=prepare, test_fraction=fraction)
+    return take_limit(whole, entry.limit)
 
 
 @cache
@@ -124,8 +125,8 @@ def has_pictures(name: str, *, table: Mapping[str, DatasetSpec] = DATASETS) -> b
 
 def check_form(
     name: str,
-    size: int | tuple[int, int],
-    colour: bool,
+    size: int | tuple[int, int] | None,
+    colour: bool | None,
     *,
     table: Mapping[str, DatasetSpec] = DATASETS,
 ) -> None:
@@ -134,7 +135,7 @@ def check_form(
     Raises:
         UsageError: the set has no pictures that could be resized.
     """
-    default = size in (DEFAULT_SIZE, (DEFAULT_SIZE, DEFAULT_SIZE)) and not colour
+    default = size in (None, DEFAULT_SIZE, (DEFAULT_SIZE, DEFAULT_SIZE)) and not colour
     if not default and not has_pictures(name, table=table):
         raise UsageError(
             f"the size and the colors of {name} are fixed",

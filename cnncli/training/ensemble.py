@@ -6,16 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from cnncli.data.dataset import Dataset, SetEntry, Split
-from cnncli.data.load import Found, find_all_again, is_own
+from cnncli.data.dataset import Dataset, Split
+from cnncli.data.load import is_own
 from cnncli.engine import compile
-from cnncli.errors import CheckpointError, DataError, RunError, StorageError, UsageError
+from cnncli.errors import CheckpointError, DataError, UsageError
 from cnncli.runs import Run
 from cnncli.training.evaluate import Evaluation, evaluate
 from cnncli.training.lookup import run_or_file
-from cnncli.training.measured_set import WARNING, differences, is_same_set, load_measured_set
+from cnncli.training.measured_set import WARNING, differences, find_sets, is_same_set, load_measured_set
 from cnncli.training.model import Model, load_model
 from cnncli.training.preparation import Prepare
 from cnncli.training.prepare import data_checksum, select_split, set_checksum, split_indices
@@ -94,29 +92,18 @@ def measure_runs(
     models = [load_model(source, checkpoint) for source in sources]
     if dataset is None:
         _same(models, "dataset", "name one with `dataset`")
-    own_sets = models[0].sets
     several = models[0].has_list_of_sets
-    known = [each for each in own_sets if dataset is None or is_same_set(dataset, each.name)]
-    own_set = bool(known)
     joined = several and dataset is None and split in ("train", "val")
-    entries = own_sets if joined else known[:1] or (SetEntry(dataset or ""),)
-    chosen = models[0].meta["dataset"] if joined else entries[0].name
-    folder = models[0].data_config.get("dir", "data")
-    if own_set:
-        every = find_all_again(
-            [each.name for each in own_sets], folder, _recorded_path(models[0]), moved_to=data_dir
-        )
-        found = [every[own_sets.index(each)] for each in entries]
-    else:
-        found = [Found(chosen, folder if data_dir is None else data_dir)]
-    whole, notes = load_measured_set(found, entries, models[0], prepare, is_own=own_set)
-    whole = replace(whole, name=chosen)
+    sets = find_sets(models[0], dataset, joined=joined, data_dir=data_dir)
+    own_set = sets.is_own
+    part: EvaluatedSplit = split or ("test" if own_set or not is_own(sets.name) else "all")
+    whole, notes = load_measured_set(sets, models[0], prepare, draw_test=part != "all")
+    whole = replace(whole, name=sets.name)
     for model in models:
         _check_shape(model, whole)
     whole = whole.with_classes(models[0].classes)
     for model in models:
         notes += _check_classes(model, whole)
-    part: EvaluatedSplit = split or ("test" if own_set or not is_own(chosen) else "all")
     if several and own_set and not joined and part != "test":
         raise UsageError(
             f"the {part} images of {models[0].name} are of {models[0].meta['dataset']} together",
@@ -125,6 +112,8 @@ def measure_runs(
     images = _images(models, whole, part, is_own=own_set)
     if not own_set:
         notes += [*whole.notes, *differences(models[0], whole.name, images)]
+    if part == "all":
+        notes += _describe_parts(whole)
     for text in notes:
         notify(text)
     evaluation = _evaluate(models, images, on_batch)
@@ -141,19 +130,12 @@ def measure_runs(
     )
     results = None
     if isinstance(sources[0], Run) and len(sources) == 1:
-        parts = [] if joined or (own_set and entries[0] == own_sets[0]) else [chosen]
+        parts = [] if joined or (own_set and sets.entries[0] == models[0].sets[0]) else [sets.name]
         parts += [] if checkpoints == "best" else [checkpoints]
         results = sources[0].eval_dir
         for each in parts:
             results = folder_of_set(results, each)
     return Measured(evaluation, document, images, whole.classes, results)
-
-
-def _recorded_path(model: Model) -> object:
-    """Return where the set was, or each set, in training, as the run.json beside the checkpoint says."""
-    with suppress(RunError, StorageError):
-        return Run(model.path.absolute().parent.parent).read_info().get("data_path")
-    return None
 
 
 def _evaluate(
@@ -174,10 +156,7 @@ def _evaluate(
 def _images(models: Sequence[Model], whole: Dataset, split: EvaluatedSplit, *, is_own: bool) -> Split:
     """Return the images of a split, the same as when the models were trained."""
     if split == "all":
-        parts = [part for part in (whole.train, whole.validation, whole.test) if part is not None]
-        return Split(
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
-        )
+        return whole.all_images
     if split == "test" and not (is_own and whole.test_drawn):
         return whole.test
     if not is_own:
@@ -199,6 +178,13 @@ def _images(models: Sequence[Model], whole: Dataset, split: EvaluatedSplit, *, i
     return select_split(
         whole, split, seed=seed, validation=data.get("validation", 0), limit=data.get("limit")
     )
+
+
+def _describe_parts(whole: Dataset) -> list[str]:
+    """Return a sentence on the parts of a set of which all images are measured, if it has several."""
+    parts = {"training": whole.train, "validation": whole.validation, "test": whole.test}
+    counts = [f"{len(part):,} {name}" for name, part in parts.items() if part]
+    return [f"all images of {whole.name} are measured: {', '.join(counts)}"] if len(counts) > 1 else []
 
 
 def _check_unchanged(model: Model, dataset: Dataset) -> None:

@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from cnncli.data.dataset import FOLDER_PREFIX, SYNTHETIC, Dataset, SplitName
+from cnncli.data.dataset import FOLDER_PREFIX, SPLIT_NAMES, SYNTHETIC, Dataset
 from cnncli.errors import PictureError, UsageError
 from cnncli.names import did_you_mean, matching
 from cnncli.runs import BUNDLED, Run, find_run, latest_run, list_runs
@@ -15,12 +15,18 @@ from cnncli.training.bundled import BUNDLED_PATH, bundled_path
 from cnncli.training.model import Model, load_model
 from cnncli.training.predict import LabeledImage, Source
 
+if TYPE_CHECKING:
+    from cnncli.training.preparation import Prepare
+
 Kind = Literal["config", "run", "model", "dataset", "picture"]
 
-FindSet = Callable[[str, SplitName], Dataset]
-"""Returns a data set by its name, at least with the split that is asked for."""
+PartName = Literal["train", "test", "all"]
+"""Images of a set: those of a split, or all. Of a folder without a split for the test, "all" are in order."""
 
-_IMAGE_OF_SET = re.compile(r"(?P<set>.+?)(?::(?P<part>train|test))?:(?P<index>[0-9]{1,9})")
+FindSet = Callable[[str, PartName], Dataset]
+"""Returns a data set by its name, at least with the images that are asked for."""
+
+_IMAGE_OF_SET = re.compile(r"(?P<set>.+?)(?::(?P<part>train|test|all))?:(?P<index>[0-9]{1,9})")
 
 
 def find_model(text: str | None, runs_dir: str | Path = "runs") -> Model:
@@ -74,7 +80,7 @@ def find_pictures(
     Raises:
         PictureError: a folder or a pattern without a picture, or an image that a set does not have.
     """
-    find_set = cache(find_set or _load_part)
+    find_set = cache(find_set or load_part)
     found: list[Source] = []
     for name in names:
         path = Path(name)
@@ -95,7 +101,7 @@ def find_pictures(
 
 
 def is_image_of_set(name: str) -> bool:
-    """Return whether a name has the form SET:INDEX or SET:train:INDEX, there may be such a set, and no such file."""
+    """Return whether a name has the form SET:INDEX or SET:PART:INDEX, there may be such a set, and no such file."""
     parts = _IMAGE_OF_SET.fullmatch(name)
     if parts is None or Path(name).exists() or _own_folder(name).is_dir():
         return False
@@ -108,8 +114,9 @@ def find_image(name: str, find_set: FindSet | None = None) -> LabeledImage:
     """Return an image of a data set.
 
     Args:
-        name: "mnist:2462" for a test image, "mnist:train:7" for a training image; they count from 0.
-        find_set: returns a set; `load_dataset` by default.
+        name: "mnist:2462" for a test image, "mnist:train:7" for a training image, "folder:new:all:3" for one of all;
+            they count from 0.
+        find_set: returns a set; `load_part` by default.
 
     Raises:
         PictureError: the set has no such image.
@@ -118,36 +125,63 @@ def find_image(name: str, find_set: FindSet | None = None) -> LabeledImage:
     parts = _IMAGE_OF_SET.fullmatch(name)
     if parts is None:
         raise UsageError(f"{name} names no image of a data set", "write SET:INDEX, such as mnist:2462")
-    part: SplitName = "train" if parts["part"] == "train" else "test"
-    dataset, index = (find_set or _load_part)(parts["set"], part), int(parts["index"])
-    split = dataset.train if part == "train" else dataset.test
+    part: PartName = parts["part"] or "test"  # type: ignore[assignment]
+    dataset, index = (find_set or load_part)(parts["set"], part), int(parts["index"])
+    split = {"train": dataset.train, "test": dataset.test, "all": dataset.all_images}[part]
     if index >= len(split):
+        which = "image" if part == "all" else f"{part} image"
         raise PictureError(
-            f"{parts['set']} has no {part} image {index}: there are {len(split):,}, counted from 0"
+            f"{parts['set']} has no {which} {index}: there are {len(split):,}, counted from 0",
+            f"all images, whatever their part, are {parts['set']}:all:INDEX" if part == "test" else None,
         )
     return LabeledImage(name, split.images[index], dataset.classes[int(split.labels[index])])
 
 
 def load_set_for(
-    model: Model, name: str, part: SplitName = "test", *, data_dir: str | Path | None = None
+    model: Model,
+    name: str,
+    part: PartName = "test",
+    *,
+    prepare: "Prepare" = "auto",
+    data_dir: str | Path | None = None,
 ) -> Dataset:
-    """Load a data set in the form in which a model takes it.
+    """Load a data set in the form in which a model takes it: its pictures have the size and colors of the training.
 
     Args:
         model: from `load_model`.
         name: of the set.
-        part: the split that is needed.
+        part: the images that are needed.
+        prepare: how the pictures of a folder become images, as for `measure_runs`.
         data_dir: where data sets are; None for where they were in training.
     """
-    from cnncli.data.load import load_dataset
+    from cnncli.data.load import has_pictures
+    from cnncli.training.measured_set import find_sets, load_measured_set
 
-    return load_dataset(name, data_dir or model.data_config.get("dir", "data"), splits=[part])
+    sets = find_sets(model, name, joined=False, data_dir=data_dir)
+    if has_pictures(sets.found[0].name):
+        return load_measured_set(sets, model, prepare, draw_test=part != "all")[0]
+    return load_part(sets.found[0].name, part, sets.found[0].data_dir)
 
 
-def _load_part(name: str, part: SplitName) -> Dataset:
-    from cnncli.data.load import load_dataset
+def load_part(name: str, part: PartName, data_dir: str | Path = "data", *, as_shown: bool = False) -> Dataset:
+    """Load a data set, at least with the images that are needed.
 
-    return load_dataset(name, splits=[part])
+    Args:
+        name: of the set.
+        part: the images that are needed.
+        data_dir: where the published sets are.
+        as_shown: load the pictures of a folder to look at them, as `load_dataset` does with `size=None`.
+    """
+    from cnncli.data.load import DEFAULT_SIZE, load_dataset
+
+    return load_dataset(
+        name,
+        data_dir,
+        splits=SPLIT_NAMES if part == "all" else [part],
+        size=None if as_shown else DEFAULT_SIZE,
+        colour=None if as_shown else False,
+        draw_test=part != "all",
+    )
 
 
 def _own_folder(name: str) -> Path:

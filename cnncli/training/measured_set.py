@@ -1,13 +1,25 @@
 """Loads a data set to measure a run on, with its pictures prepared as those of the training were."""
 
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 from cnncli.data.dataset import SYNTHETIC, Dataset, SetEntry, Split, pixel_statistics
-from cnncli.data.load import DEFAULT_SIZE, Found, has_pictures, is_own, load_dataset, own_folder
+from cnncli.data.load import (
+    DEFAULT_SIZE,
+    Found,
+    find_all_again,
+    has_pictures,
+    is_own,
+    load_dataset,
+    own_folder,
+)
 from cnncli.data.mixture import join_sets
+from cnncli.errors import RunError, StorageError
 from cnncli.pictures.whole import background_of_set
+from cnncli.runs import Run
 from cnncli.training.model import Model
 from cnncli.training.preparation import Prepare, are_digit_images
 from cnncli.training.training_set import has_digits, load_member
@@ -28,31 +40,81 @@ def is_same_set(name: str, trained_on: object) -> bool:
     )
 
 
+class MeasuredSets(NamedTuple):
+    """The set that a model is measured on, or all the sets that it was trained on.
+
+    Attributes:
+        name: as a user calls it.
+        entries: each set as the config of the model has it.
+        found: where each is now.
+        is_own: whether the model was trained on it.
+    """
+
+    name: str
+    entries: tuple[SetEntry, ...]
+    found: tuple[Found, ...]
+    is_own: bool
+
+
+def find_sets(model: Model, name: str | None, *, joined: bool, data_dir: str | Path | None) -> MeasuredSets:
+    """Find a set to measure a model on; this loads nothing.
+
+    Args:
+        model: from `load_model`.
+        name: of the set; None for the first one that the model was trained on.
+        joined: find all the sets that it was trained on, instead.
+        data_dir: where data sets are; None for where they were in training.
+    """
+    own = model.sets
+    known = tuple(each for each in own if name is None or is_same_set(name, each.name))
+    folder = model.data_config.get("dir", "data")
+    if not known:
+        other = name or ""
+        found = Found(other, folder if data_dir is None else data_dir)
+        return MeasuredSets(other, (SetEntry(other),), (found,), is_own=False)
+    entries = own if joined else known[:1]
+    every = find_all_again([each.name for each in own], folder, _recorded_path(model), moved_to=data_dir)
+    return MeasuredSets(
+        model.meta["dataset"] if joined else entries[0].name,
+        entries,
+        tuple(every[own.index(each)] for each in entries),
+        is_own=True,
+    )
+
+
+def _recorded_path(model: Model) -> object:
+    """Return where the set was, or each set, in training, as the run.json beside the checkpoint says."""
+    with suppress(RunError, StorageError):
+        return Run(model.path.absolute().parent.parent).read_info().get("data_path")
+    return None
+
+
 def load_measured_set(
-    found: Sequence[Found], entries: Sequence[SetEntry], model: Model, prepare: Prepare, *, is_own: bool
+    sets: MeasuredSets, model: Model, prepare: Prepare, *, draw_test: bool = True
 ) -> tuple[Dataset, list[str]]:
     """Load a set to measure a model on, its pictures prepared as those of the training were.
 
     Args:
-        found: where the set is; several for all the sets that the model was trained on.
-        entries: the same as the config of the model has them.
+        sets: from `find_sets`.
         model: from `load_model`.
         prepare: how pictures in a folder become images. With "auto" the digits of another set are found for a network
             that reads digits in the form of MNIST, unless the pictures have that form already.
-        is_own: whether the model was trained on it.
+        draw_test: as for `load_dataset`.
 
     Returns:
         The set, and a note if its digits were found.
     """
-    if is_own and model.has_list_of_sets:
-        return _load_own(found, entries, model, prepare), []
-    name, data_dir = found[0]
+    if sets.is_own and model.has_list_of_sets:
+        return _load_own(sets, model, prepare, draw_test=draw_test), []
+    name, data_dir = sets.found[0]
     shape = model.network.input_shape
     if len(shape) != 3 or not has_pictures(name):
-        return load_dataset(name, data_dir), []
+        return load_dataset(name, data_dir, draw_test=draw_test), []
     channels, height, width = shape
-    load = partial(load_dataset, name, data_dir, size=(height, width), colour=channels == 3)
-    if is_own and prepare == "auto":
+    load = partial(
+        load_dataset, name, data_dir, size=(height, width), colour=channels == 3, draw_test=draw_test
+    )
+    if sets.is_own and prepare == "auto":
         prepare = "digits" if model.data_config.get("prepare") == "digits" else "as_is"
     if prepare != "auto":
         return load(prepare=prepare), []
@@ -67,23 +129,24 @@ def load_measured_set(
     ]
 
 
-def _load_own(found: Sequence[Found], entries: Sequence[SetEntry], model: Model, prepare: Prepare) -> Dataset:
+def _load_own(sets: MeasuredSets, model: Model, prepare: Prepare, *, draw_test: bool) -> Dataset:
     """Load one of the several sets of a training run, or all of them as one, as the training did."""
-    data = model.data_config
+    data, alone = model.data_config, len(sets.entries) == 1
     size = data.get("size", DEFAULT_SIZE)
     loaded = [
         load_member(
             # the limit is of training images, and the drawn test images are the same without it
-            replace(entry, limit=None) if entry.name == SYNTHETIC and len(entries) == 1 else entry,
+            replace(entry, limit=None) if entry.name == SYNTHETIC and alone else entry,
             where,
             among_digits=has_digits(model.sets),
             prepare=str(data.get("prepare", "auto")) if prepare == "auto" else prepare,
             size=tuple(size) if isinstance(size, list) else size,
             colour=bool(data.get("colour", False)),
+            draw_test=draw_test,
         )
-        for entry, where in zip(entries, found, strict=True)
+        for entry, where in zip(sets.entries, sets.found, strict=True)
     ]
-    return loaded[0] if len(entries) == 1 else join_sets(entries, loaded)
+    return loaded[0] if alone else join_sets(sets.entries, loaded)
 
 
 def differences(model: Model, name: str, images: Split) -> list[str]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cnncli.config.errors import Problem, join_problems
 from cnncli.data.checks import describe_normalize
 from cnncli.data.dataset import SYNTHETIC, Dataset, SetEntry
-from cnncli.data.load import Found, has_pictures, is_own, load_entry
+from cnncli.data.load import Found, has_pictures, is_own, load_dataset, load_entry
 from cnncli.data.mixture import class_difference, join_sets, misfits
 from cnncli.data.registry import DIGITS, find_spec
 from cnncli.errors import DataError, UsageError
@@ -78,7 +79,9 @@ def check_sets(config: "Config") -> None:
 def _load_one(config: "Config", found: Found) -> Dataset:
     form: Form = "digits" if config.data.prepare == "digits" else "as_is"
     try:
-        dataset = _load(SetEntry(found.name), found, form, config.data.size, config.data.colour)
+        dataset = load_dataset(
+            found.name, found.data_dir, size=config.data.size, colour=config.data.colour, prepare=form
+        )
     except UsageError as error:
         raise config.error(("data", "dataset"), error.message, error.hint) from error
     if wrong := _wrong_shape(config, dataset):
@@ -135,6 +138,7 @@ def load_member(
     prepare: str,
     size: int | tuple[int, int],
     colour: bool,
+    draw_test: bool = True,
 ) -> Dataset:
     """Load one of several sets.
 
@@ -146,21 +150,26 @@ def load_member(
         found: where the set is found.
         among_digits: whether one of the sets is such a set of digits.
         prepare, size, colour: as in the section `data` of the config.
+        draw_test: as for `load_dataset`.
 
     Raises:
         UsageError, DataError: as for `load_dataset`.
     """
     form: Form = "digits" if prepare == "digits" and has_pictures(found.name) else "as_is"
-    dataset = _load(entry, found, form, size, colour)
+    load = partial(
+        load_entry,
+        replace(entry, name=found.name),
+        found.data_dir,
+        size=size,
+        colour=colour,
+        draw_test=draw_test,
+    )
+    dataset = load(prepare=form)
     if not (prepare == "auto" and among_digits and has_pictures(found.name)):
         return dataset
     if are_digit_images(dataset.train.images, dataset.mean):
         return dataset
-    return _load(entry, found, "digits", size, colour)
-
-
-def _load(entry: SetEntry, found: Found, form: Form, size: int | tuple[int, int], colour: bool) -> Dataset:
-    return load_entry(replace(entry, name=found.name), found.data_dir, size=size, colour=colour, prepare=form)
+    return load(prepare="digits")
 
 
 def _wrong_shape(config: "Config", dataset: Dataset) -> str | None:

@@ -110,6 +110,61 @@ def test_another_folder_with_an_unknown_class_is_refused_by_its_name(cnn, shapes
     assert "folder:new has the class c, and the network knows a, b" in result.stderr
 
 
+def test_all_pictures_of_another_folder_are_measured_and_said(cnn, shapes) -> None:
+    assert cnn(*TRAIN).exit_code == 0
+    write_pictures(Path("new"), count=5)
+    command = ("eval", "run-1", "--dataset", "folder:new", "--no-plots", "--json")
+    result = cnn(*command)
+    assert (json.loads(result.stdout)["count"], json.loads(result.stdout)["split"]) == (10, "all")
+    assert "test set" not in result.stderr and "are measured" not in result.stderr
+    part = cnn(*command, "--split", "test")
+    assert json.loads(part.stdout)["count"] == 2
+    assert "the test set is 20 % of each class" in part.stderr
+    Path("new/b").rename("b")
+    alone = cnn(*command)
+    assert [entry["support"] for entry in json.loads(alone.stdout)["per_class"]] == [5, 0]
+    Path("parts").mkdir()
+    Path("new").rename("parts/test")
+    write_pictures(Path("parts/train"), count=3)
+    whole = cnn(*command[:3], "folder:parts", *command[4:])
+    assert json.loads(whole.stdout)["count"] == 11
+    assert "all images of folder:parts are measured: 6 training, 5 test\n" in whole.stderr
+
+
+def test_an_image_of_a_folder_is_read_in_the_form_of_the_run(cnn, shapes) -> None:
+    form = ("--set", "data.size=[20, 32]", "--set", "data.colour=true")
+    assert cnn(*TRAIN, *form, "--set", "train.epochs=5").exit_code == 0
+    write_pictures(Path("new"), count=5, size=(50, 40))
+    for number, file in ((3, "new/a/03.png"), (9, "new/b/04.png")):
+        document = json.loads(cnn("predict", f"folder:new:all:{number}", file, "--json").stdout)
+        image, picture = document["images"]
+        assert image["label"] == file[4]
+        assert image["digits"] == [{**picture["digits"][0], "box": [0, 0, 32, 20]}]
+        shown = json.loads(cnn("inspect", f"folder:new:all:{number}", "--json").stdout)
+        assert np.shape(shown["pixels"]) == (40, 50, 3)
+    test = json.loads(cnn("eval", "run-1", "--no-plots", "--json").stdout)["count"]
+    assert cnn("predict", f"folder:shapes:{test - 1}").exit_code == 0
+    missing = cnn("predict", f"folder:shapes:{test}")
+    assert missing.exit_code == 1
+    assert "hint: all images, whatever their part, are folder:shapes:all:INDEX" in missing.stderr
+
+
+def test_the_index_of_a_mistake_is_that_of_its_image(cnn, shapes) -> None:
+    assert cnn(*TRAIN, "--set", "train.epochs=20").exit_code == 0
+    write_pictures(Path("new"), count=4)
+    for old, new in (("a", "x"), ("b", "a"), ("x", "b")):
+        Path("new", old).rename(Path("new", new))
+    Path("new/a/00.png").unlink()
+    mistakes = json.loads(cnn("eval", "run-1", "--dataset", "folder:new", "--no-plots", "--json").stdout)[
+        "mistakes"
+    ]
+    assert sorted(mistake["index"] for mistake in mistakes) == list(range(7))
+    for mistake in mistakes:
+        (image,) = json.loads(cnn("predict", f"folder:new:all:{mistake['index']}", "--json").stdout)["images"]
+        assert (image["label"], image["text"]) == (mistake["true"], mistake["predicted"])
+        assert image["digits"][0]["probability"] == pytest.approx(mistake["probability"], abs=1e-5)
+
+
 def test_test_images_alone_cannot_be_trained_on(cnn, shapes) -> None:
     Path("shapes").rename("test")
     Path("shapes").mkdir()
@@ -127,8 +182,12 @@ def test_inspect_shows_the_validation_part_and_what_is_left_out(cnn, shapes) -> 
     result = cnn("inspect", "folder:set")
     assert result.exit_code == 0, result.stderr
     assert "left out: 1 not a picture (notes.txt)" in result.stderr
-    assert "set: 40x40 color pictures, taken as 28x28 gray (data.size, data.colour)" in result.stderr
+    assert (
+        "set: 40x40 color pictures, shown as 40x40 color; a training run takes them as 28x28 gray, unless data.size "
+        "and data.colour say otherwise\n"
+    ) in result.stderr
     assert "validation" in result.stdout
     document = json.loads(cnn("inspect", "folder:set", "--json").stdout)
+    assert document["input_shape"] == [3, 40, 40]
     assert document["counts"]["validation"] == [3, 3]
     assert document["left_out"] == {"not a picture": 1}

@@ -191,6 +191,10 @@ def test_own_idx_files_without_a_test_part_give_a_fifth_of_each_class(tmp_path):
     assert np.bincount(dataset.test.labels).tolist() == [2] * 4
     assert dataset.test_drawn
     assert any("no test files" in note for note in dataset.notes)
+    undivided = load_dataset(f"folder:{tmp_path}", draw_test=False)
+    assert (len(undivided.train), len(undivided.test), undivided.test_drawn) == (40, 0, False)
+    assert len(undivided.all_images) == len(dataset.all_images) == 40
+    assert not undivided.notes
 
 
 def test_own_idx_files_may_have_a_validation_part_or_a_test_part_alone(tmp_path):

@@ -9,6 +9,14 @@ from PIL import Image
 
 from cnncli.data.checks import describe_values
 from cnncli.data.dataset import FOLDER_PREFIX, Dataset, Split, pixel_statistics
+from cnncli.data.readers.form import (
+    COLOURED_SET,
+    DEFAULT_FORM,
+    MAX_PIXEL_BYTES,
+    ImageFormat,
+    choose_form,
+    is_coloured,
+)
 from cnncli.data.readers.layout import Listing, Pictures, list_folder
 from cnncli.data.splits import cut_test
 from cnncli.errors import DataError, PictureError, UsageError
@@ -17,40 +25,17 @@ from cnncli.pictures.read import Page, PictureFile
 from cnncli.pictures.whole import Form, resize_whole
 from cnncli.types import ByteArray
 
-MAX_PIXEL_BYTES = 1 << 30
-MAX_SIZE = 1024
-
-
-@dataclass(frozen=True)
-class ImageFormat:
-    """The form that all pictures of a set are brought to.
-
-    Args:
-        height: in pixels.
-        width: in pixels.
-        colour: three colours, or grey.
-    """
-
-    height: int
-    width: int
-    colour: bool
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of one image."""
-        return (self.height, self.width, 3) if self.colour else (self.height, self.width)
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height} {'color' if self.colour else 'gray'}"
+TEST_FRACTION = 0.2
+"""The part of each class that becomes the test set of a folder without one."""
 
 
 def load_folder(
     path: str | Path,
-    size: int | tuple[int, int] = 28,
+    size: int | tuple[int, int] | None = 28,
     *,
-    colour: bool = False,
+    colour: bool | None = False,
     prepare: Form = "as_is",
-    test_fraction: float = 0.2,
+    test_fraction: float = TEST_FRACTION,
     seed: int = 0,
 ) -> Dataset:
     """Load pictures from class folders, each resized to the same size.
@@ -61,11 +46,13 @@ def load_folder(
     Args:
         path: a folder with one subfolder per class, or with train/, and test/ or val/ or both, each with one subfolder
             per class. A folder with test/ alone has no training images.
-        size: height and width of the resized pictures in pixels, or (height, width).
-        colour: keep three colours, (N, H, W, 3), or convert to grey, (N, H, W).
+        size: height and width of the resized pictures in pixels, or (height, width). None to look at them: the medians
+            of their heights and widths, made smaller until the longer one is 96 at most.
+        colour: keep three colours, (N, H, W, 3), or convert to grey, (N, H, W). None to keep them if there are any.
         prepare: "digits" to find the one digit of each picture and to bring it into the form of MNIST, 28x28 gray. A
             picture with none or with several is left out.
-        test_fraction: the fraction of each class that becomes the test split, if there is no test/.
+        test_fraction: the fraction of each class that becomes the test split, if there is no test/; 0 for none. Then a
+            single class is enough.
         seed: seed of that split.
 
     Raises:
@@ -73,17 +60,17 @@ def load_folder(
             much data, or a picture cannot be read; names the folder or picture.
         UsageError: the size is not a number of pixels from 1 to 1024.
     """
-    height, width = (size, size) if isinstance(size, int) else size
-    if not (1 <= height <= MAX_SIZE and 1 <= width <= MAX_SIZE):
-        raise UsageError(f"pictures cannot be resized to {size} pixels", f"give a size from 1 to {MAX_SIZE}")
-    form, listing = ImageFormat(height, width, colour), list_folder(path)
-    if prepare == "digits" and form != ImageFormat(28, 28, False):
+    listing = list_folder(path, fewest=2 if test_fraction else 1)
+    form = choose_form(size, colour, listing.pictures)
+    if prepare == "digits" and form != DEFAULT_FORM:
         raise UsageError(f"digits in the form of MNIST are 28x28 gray, not {form}", "`data.size=28`")
-    seen = _Seen(form, prepare)
-    _check_memory(path, len(listing.train) + len(listing.validation or ()) + len(listing.test or ()), form)
+    seen = _Seen(form, prepare, only_shown=size is None)
+    _check_memory(path, len(listing.pictures), form)
     train, notes = _read(listing.train, seen), list(listing.notes)
     validation = None if listing.validation is None else _read(listing.validation, seen)
-    if listing.test is None:
+    if listing.test is None and not test_fraction:
+        test = Split(train.images[:0], train.labels[:0])
+    elif listing.test is None:
         train, test = _cut_test(train, listing, path, test_fraction, seed)
         notes.append(f"the test set is {100 * test_fraction:g} % of each class, because there is no test/")
     else:
@@ -95,7 +82,7 @@ def load_folder(
         test,
         listing.classes,
         *statistics,
-        test_drawn=listing.test is None,
+        test_drawn=listing.test is None and test_fraction > 0,
         validation=validation,
     )
     notes += [*seen.describe(Path(path).name), *describe_values(dataset, of_pictures=True)]
@@ -108,6 +95,7 @@ class _Seen:
 
     form: ImageFormat
     prepare: Form = "as_is"
+    only_shown: bool = False
     count: int = 0
     coloured: int = 0
     squeezed: int = 0
@@ -141,11 +129,10 @@ class _Seen:
         self.warnings.update(page.warnings)
         if page.unread_frames:
             self.left_out["frames of animations"] += page.unread_frames
-        if abs(width * self.form.height - height * self.form.width) > 0.05 * height * self.form.width:
+        into = DEFAULT_FORM if self.only_shown else self.form
+        if abs(width * into.height - height * into.width) > 0.05 * height * into.width:
             self.squeezed += 1
-        if picture.mode == "RGB":
-            small = np.asarray(picture.resize((16, 16), Image.Resampling.BOX))
-            self.coloured += bool(np.ptp(small, axis=2).max() > 24)
+        self.coloured += is_coloured(picture)
 
     def describe(self, name: str) -> list[str]:
         """Return the sentences about what a user may not expect."""
@@ -157,19 +144,24 @@ class _Seen:
                 for reason, number in self.left_out.items()
                 if reason.startswith("pictures with")
             ]
-        coloured = self.coloured > 0.05 * self.count
+        coloured = self.coloured > COLOURED_SET * self.count
+        taken = DEFAULT_FORM if self.only_shown else self.form
         widths, heights = zip(*self.sizes, strict=True) if self.sizes else ((0,), (0,))
-        if (
-            max(widths) > self.form.width
-            or max(heights) > self.form.height
-            or (coloured and not self.form.colour)
-        ):
+        if max(widths) > taken.width or max(heights) > taken.height or (coloured and not taken.colour):
             smallest, largest = min(self.sizes), max(self.sizes)
             sizes = "x".join(map(str, smallest))
             sizes += "" if len(self.sizes) == 1 else f" to {'x'.join(map(str, largest))}"
             kind = "color" if coloured else "gray"
-            notes.append(f"{name}: {sizes} {kind} pictures, taken as {self.form} (data.size, data.colour)")
-        if self.squeezed:
+            found = f"{name}: {sizes} {kind} pictures"
+            if self.only_shown:
+                squeezed = ", squeezed" if self.squeezed else ""
+                notes.append(
+                    f"{found}, shown as {self.form}; a training run takes them as {taken}{squeezed}, unless data.size "
+                    "and data.colour say otherwise"
+                )
+            else:
+                notes.append(f"{found}, taken as {taken} (data.size, data.colour)")
+        if self.squeezed and not self.only_shown:
             part = "all" if self.squeezed == self.count else f"{self.squeezed:,} of {self.count:,}"
             notes.append(f"{part} pictures have other proportions and are squeezed to {self.form}")
         if set(self.bits) - {8}:

@@ -93,7 +93,7 @@ def find_own(folder: Path) -> OwnFiles:
     return files
 
 
-def load_own(name: str, files: OwnFiles) -> Dataset:
+def load_own(name: str, files: OwnFiles, *, draw_test: bool = True) -> Dataset:
     """Load IDX files of the user's own, of any size and class count.
 
     Without test files a fifth of each class becomes the test split. Test files alone give a set to evaluate on.
@@ -101,6 +101,7 @@ def load_own(name: str, files: OwnFiles) -> Dataset:
     Args:
         name: the name of the set.
         files: from `find_own`; not empty.
+        draw_test: whether to do so; if not, there are no test images without test files.
 
     Raises:
         DataError: a file cannot be read, or the files do not fit each other.
@@ -123,6 +124,8 @@ def load_own(name: str, files: OwnFiles) -> Dataset:
     if train is None:
         test = test or splits["validation"]
         train = Split(test.images[:0], test.labels[:0])
+    elif test is None and not draw_test:
+        test = Split(train.images[:0], train.labels[:0])
     elif test is None:
         train, test = cut_test(train)
         notes.append("the test set is 20 % of each class, because there are no test files")
@@ -132,7 +135,7 @@ def load_own(name: str, files: OwnFiles) -> Dataset:
         test,
         tuple(map(str, range(count))),
         *pixel_statistics((train if len(train) else test).images),
-        test_drawn="test" not in splits and "train" in splits,
+        test_drawn=draw_test and "test" not in splits and "train" in splits,
         validation=splits.get("validation"),
     )
     return replace(dataset, notes=(*notes, *describe_values(dataset)))

@@ -59,6 +59,11 @@ class Listing:
     left_out: Mapping[str, int]
     notes: tuple[str, ...]
 
+    @property
+    def pictures(self) -> Pictures:
+        """All pictures, whatever their part."""
+        return (*self.train, *(self.validation or ()), *(self.test or ()))
+
 
 @dataclass
 class _Folder:
@@ -86,11 +91,15 @@ class _Folder:
         return [inner for inner in self.folders.values() if inner.everything]
 
 
-def list_folder(path: str | Path) -> Listing:
+def list_folder(path: str | Path, fewest: int = 2) -> Listing:
     """Find the classes and pictures of a folder.
 
+    Args:
+        path: of the folder.
+        fewest: how many classes it needs; test/ alone needs one.
+
     Raises:
-        DataError: there is no such folder, or it has fewer than two classes, an empty class or too many pictures.
+        DataError: there is no such folder, or it has too few classes, an empty class or too many pictures.
     """
     root = Path(path)
     if not root.is_dir():
@@ -100,7 +109,7 @@ def list_folder(path: str | Path) -> Listing:
     notes = [] if top.path == root else [f"the classes are the folders in {top.path}"]
     splits = _find_splits(top)
     base = splits.get("train") or splits.get("test") or top
-    classes = _class_names(base, left_out, smallest=2 if base is not splits.get("test") else 1)
+    classes = _class_names(base, left_out, fewest if base is not splits.get("test") else 1)
     found = {name: _pictures(folder, base, classes) for name, folder in (splits or {"train": base}).items()}
     if sum(map(len, found.values())) > MAX_PICTURES:
         raise DataError(f"{root} holds more than {MAX_PICTURES:,} pictures")
@@ -184,7 +193,7 @@ def _find_splits(folder: _Folder) -> dict[str, _Folder]:
     return {}
 
 
-def _class_names(base: _Folder, left_out: Mapping[str, list[Path]], smallest: int) -> tuple[str, ...]:
+def _class_names(base: _Folder, left_out: Mapping[str, list[Path]], fewest: int) -> tuple[str, ...]:
     """Return the names of the classes; raises DataError if there are too few or too many."""
     classes = tuple(sorted(base.folders, key=_class_order))
     if not classes:
@@ -193,7 +202,7 @@ def _class_names(base: _Folder, left_out: Mapping[str, list[Path]], smallest: in
         if data_files:
             raise DataError(f"{base.path} holds no class folders, and {data_files[0]}", READ)
         raise DataError(f"{base.path} holds no class folders", LAYOUT)
-    if len(classes) < smallest:
+    if len(classes) < fewest:
         raise DataError(f"{base.path} holds only the class '{classes[0]}'", LAYOUT)
     if len(classes) > MAX_CLASSES:
         raise DataError(

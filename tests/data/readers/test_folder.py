@@ -6,6 +6,7 @@ from PIL import Image
 
 from cnncli.data.load import load_dataset
 from cnncli.data.readers.folder import list_folder, load_folder
+from cnncli.data.readers.form import MAX_PIXEL_BYTES, shown_size
 from cnncli.errors import DataError, UsageError
 
 
@@ -80,6 +81,47 @@ def test_any_size_becomes_the_wanted_one_in_grey_or_colour(tmp_path):
     assert coloured.classes == ("blue", "red")
     for image, label in zip(coloured.train.images, coloured.train.labels, strict=True):
         assert np.all(image == ((0, 0, 255), (255, 0, 0))[label])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "mode", "shape"),
+    [
+        ([(20, 12)], "RGB", (3, 12, 20)),
+        ([(20, 12)], "L", (1, 12, 20)),
+        ([(960, 480)], "L", (1, 48, 96)),
+        ([(300, 600), (300, 600), (600, 300)], "RGB", (3, 96, 48)),
+        ([(2000, 1)], "L", (1, 1, 96)),
+    ],
+)
+def test_pictures_are_looked_at_in_about_their_own_form(tmp_path, sizes, mode, shape):
+    for name in "ab":
+        for number, size in enumerate(sizes * 3):
+            picture(tmp_path / name / f"{number}.png", 90 if mode == "L" else (200, 90, 20), size, mode)
+    dataset = load_folder(tmp_path, None, colour=None)
+    assert dataset.input_shape == shape
+    assert load_folder(tmp_path, 8, colour=None).input_shape == (shape[0], 8, 8)
+    assert load_folder(tmp_path, None).input_shape == (1, *shape[1:])
+    (note,) = notes_of(dataset, "shown as") or [""]
+    assert bool(note) == (sizes[0] != (20, 12) or mode == "RGB")
+    assert not notes_of(dataset, "proportions")
+
+
+def test_pictures_of_a_large_set_are_looked_at_at_a_smaller_size():
+    assert shown_size([(400, 300)] * 9, count=1000) == (72, 96)
+    for count in (50_000, 200_000):
+        height, width = shown_size([(400, 300)], count)
+        assert 28 <= width < 96 and count * height * width * 3 <= MAX_PIXEL_BYTES
+
+
+def test_without_a_test_part_all_pictures_are_in_order_and_one_class_is_enough(tmp_path):
+    dataset = load_folder(class_folders(tmp_path), test_fraction=0)
+    assert dataset.train.images[:, 0, 0].tolist() == [0, 1, 2, 3, 4, 10, 11, 12, 13, 14]
+    assert len(dataset.test) == 0 and not dataset.test_drawn
+    assert not notes_of(dataset, "test set")
+    class_folders(tmp_path / "one", ("pear",))
+    assert load_folder(tmp_path / "one", test_fraction=0).classes == ("pear",)
+    with pytest.raises(DataError, match="holds only the class 'pear'"):
+        load_folder(tmp_path / "one")
 
 
 def test_shrinking_averages_instead_of_dropping_lines(tmp_path):
