@@ -14,7 +14,9 @@ PACKAGE = Path(__file__).parents[1] / "cnncli"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ANYWHERE = {"_version", "errors", "types", "randomness", "memory", "storage", "locks", "names", "options"} | {
-    "foreign_words"
+    "foreign_words",
+    "control_groups",
+    "processors",
 }
 """Modules at the package's root that any other may import."""
 

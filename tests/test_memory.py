@@ -77,6 +77,35 @@ def test_without_a_kernel_to_ask_it_is_the_physical_memory(
     assert available_bytes(tmp_path) == 4_096_000
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"proc/meminfo": "MemAvailable: many kB\n", "proc/self/cgroup": "nonsense\n:\n\n"},
+        {"proc/meminfo": "MemAvailable:\n", "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "?\n"},
+        {
+            "proc/self/cgroup": "0::/\n",
+            "sys/fs/cgroup/memory.max": "8192000",
+            "sys/fs/cgroup/memory.current": "4096000",
+            "sys/fs/cgroup/memory.stat": "inactive_file many\nnothing\n",
+        },
+    ],
+)
+def test_files_of_an_unknown_form_are_passed_over(
+    files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.__getitem__, raising=False
+    )
+    assert available_bytes(machine(tmp_path, files)) == 4_096_000
+
+
+def test_a_system_that_does_not_know_its_size_refuses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sysconf", lambda name: -1 if name == "SC_PHYS_PAGES" else 4096, raising=False)
+    assert available_bytes(tmp_path) == sys.maxsize
+
+
 def test_where_nothing_is_known_nothing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sysconf", raising=False)
     assert available_bytes(tmp_path) == sys.maxsize

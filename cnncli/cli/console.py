@@ -6,9 +6,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from typing import IO, TYPE_CHECKING, Any
 
-from cnncli.errors import Interrupted
+from cnncli.errors import CnnError, Interrupted
 
 if TYPE_CHECKING:
     from logging import LogRecord
@@ -65,18 +66,31 @@ class _Expendable:
     def write(self, text: str) -> int:
         try:
             return self._file.write(text)
-        except OSError:
-            _discard(self._file)
+        except OSError as error:
+            self._failed(error)
             return len(text)
 
     def flush(self) -> None:
         try:
             self._file.flush()
-        except OSError:
-            _discard(self._file)
+        except OSError as error:
+            self._failed(error)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
+
+    def _failed(self, error: OSError) -> None:
+        _discard(self._file)
+
+
+class _Results(_Expendable):
+    """A stream whose errors say that it is the output that cannot be written, and not a file of the command."""
+
+    def _failed(self, error: OSError) -> None:
+        super()._failed(error)
+        if isinstance(error, BrokenPipeError):
+            raise error
+        raise CnnError(f"the output cannot be written: {(error.strerror or str(error)).lower()}") from error
 
 
 def note(message: str, *, style: str | None = None) -> None:
@@ -156,11 +170,11 @@ def run_command(command: Callable[[], object], *, debug: bool) -> int:
     keep_streams_writable()
     ignore_unusable_sizes()
     try:
-        code = command()
-        sys.stdout.flush()
+        with redirect_stdout(_Results(sys.stdout)):
+            code = command()
+            sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
-        _discard(sys.stdout)
         return 1
     except (Exception, KeyboardInterrupt) as error:
         if debug:

@@ -12,6 +12,13 @@ from typing import Any
 import numpy as np
 
 from cnncli._version import __version__
+from cnncli.control_groups import read
+from cnncli.processors import available_processors
+
+_PROC = Path("/proc")
+
+_ENDED = -1
+"""Takes the place of the start of a process that has ended."""
 
 
 def machine_facts() -> dict[str, Any]:
@@ -25,17 +32,10 @@ def machine_facts() -> dict[str, Any]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpu_count": os.cpu_count(),
-        "cpus_usable": usable_cpus(),
+        "cpus_usable": available_processors(),
         "git_commit": git_commit(),
         "host": socket.gethostname(),
     }
-
-
-def usable_cpus() -> int:
-    """Return how many processors this process may use; a container or `taskset` may allow fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def blas_name() -> str:
@@ -73,12 +73,12 @@ def is_alive(identity: dict[str, Any]) -> bool:
     """Tell whether the process of a `process_identity` still runs; True when that is unknown.
 
     It is unknown for a process of another machine. A process from before the last start of this machine, or one whose
-    number now belongs to another process, no longer runs.
+    number now belongs to another process, no longer runs. A system without /proc knows the number alone.
     """
     pid = identity.get("pid")
     if identity.get("host") != socket.gethostname() or not isinstance(pid, int) or pid <= 0:
         return True
-    if identity.get("boot") != _boot_id():
+    if _differ(identity.get("boot"), _boot_id()):
         return False
     if os.name != "posix":
         return True  # on Windows, os.kill(pid, 0) would end the process
@@ -89,15 +89,17 @@ def is_alive(identity: dict[str, Any]) -> bool:
     except (PermissionError, OverflowError):
         pass
     start = _start_time(pid)
-    return start is None or start == identity.get("start")
+    return start != _ENDED and not _differ(identity.get("start"), start)
+
+
+def _differ(recorded: object, now: object) -> bool:
+    """Return whether both are known and not the same."""
+    return recorded is not None and now is not None and recorded != now
 
 
 @cache
 def _boot_id() -> str | None:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
+    return read(_PROC / "sys/kernel/random/boot_id").strip() or None
 
 
 def _start_time(pid: int) -> int | None:
@@ -106,11 +108,11 @@ def _start_time(pid: int) -> int | None:
     Source: field 22 of /proc/<pid>/stat, proc_pid_stat(5).
     """
     try:
-        text = Path(f"/proc/{pid}/stat").read_bytes()
+        text = (_PROC / f"{pid}/stat").read_bytes()
     except OSError:
         return None
     # The name in brackets may itself contain spaces and brackets; field 3 follows the last bracket.
     after_name = text[text.rfind(b")") + 1 :].split()
     if after_name[:1] == [b"Z"]:
-        return -1  # a zombie: ended, but its parent has not waited for it yet
-    return int(after_name[19])
+        return _ENDED  # a zombie: its parent has not waited for it yet
+    return int(after_name[19]) if len(after_name) > 19 and after_name[19].isdigit() else None

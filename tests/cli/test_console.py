@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,24 @@ def test_a_command_may_return_its_exit_code() -> None:
 def test_a_reader_that_left_is_not_worth_a_word(capsys) -> None:
     assert run_command(raising(BrokenPipeError()), debug=False) == 1
     assert capsys.readouterr().err == ""
+
+
+class Full(io.RawIOBase):
+    """A file on a disk without space."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_output_that_cannot_be_written_is_named_as_the_reason(monkeypatch, capsys) -> None:
+    full = io.TextIOWrapper(Full(), encoding="utf-8", write_through=True)
+    monkeypatch.setattr("sys.stdout", full)
+    assert run_command(lambda: print("result"), debug=False) == 1
+    assert capsys.readouterr().err == "error: the output cannot be written: no space left on device\n"
+    assert sys.stdout is full
 
 
 def test_a_stream_without_unicode_prints_escapes_instead_of_failing(monkeypatch) -> None:

@@ -3,8 +3,10 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,38 @@ def test_a_training_run_goes_on_when_its_terminal_is_gone(place):
     os.close(ours)  # no SIGHUP, because it is not the terminal of the process's session
     process.wait(60)
     assert json.loads((place / "runs/gone/run.json").read_text())["status"] == "done"
+
+
+ON_ITS_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "cnncli", *sys.argv[1:]])
+"""
+"""Runs a command on the terminal that its stdin is, as a terminal window does."""
+
+
+def test_a_training_run_saves_and_stops_when_its_terminal_is_closed(place):
+    ours, theirs = pty.openpty()
+    long = ("train", "-c", "tiny.yaml", "--name", "closed", "--epochs", "100000")
+    process = subprocess.Popen(
+        [sys.executable, "-c", ON_ITS_TERMINAL, *long],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "PYTHONPATH": ROOT, "TERM": "xterm"},
+    )
+    os.close(theirs)
+    seen = b""
+    while b"2/100000" not in seen:
+        seen += os.read(ours, 1000)
+    began = time.monotonic()
+    os.close(ours)
+    assert process.wait(20) == 128 + signal.SIGHUP
+    info = json.loads((place / "runs/closed/run.json").read_text())
+    assert info["status"] == "interrupted" and info["epochs_done"] >= 1
+    assert (place / "runs/closed/checkpoints/last.npz").is_file()
+    assert time.monotonic() - began < 10  # 0.3 s on an idle machine
 
 
 def test_a_tilde_is_the_home_folder(place):

@@ -220,7 +220,7 @@ def test_a_run_keeps_its_number_of_shards_for_a_resume_on_another_machine(
         train(config(*fast), broken, stop=stop_after(4))
     shards = load_config(broken.config_path).engine.shards
     assert shards == default_shards()
-    monkeypatch.setattr("cnncli.engine.parallel.cores.available_cores", lambda: 8 if shards == 2 else 2)
+    monkeypatch.setattr("cnncli.engine.parallel.cores.available_processors", lambda: 8 if shards == 2 else 2)
     assert default_shards() != shards
     train(None, broken, resume=True)
     assert load_config(broken.config_path).engine.shards == shards

@@ -8,20 +8,9 @@ import os
 import sys
 from functools import cache
 
+from cnncli.processors import available_processors
+
 _MOST_SHARDS = 8
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use: by its affinity, and by a container's quota if there is one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max") as file:
-            quota, period = file.read().split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
-    return cores
 
 
 def default_workers() -> int:
@@ -29,7 +18,7 @@ def default_workers() -> int:
     # "4,2" has a number for each level
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     limit = int(asked) if asked.isascii() and asked.isdigit() else 0
-    return min(available_cores(), limit) if limit > 0 else available_cores()
+    return min(available_processors(), limit) if limit > 0 else available_processors()
 
 
 def can_fork() -> bool:
@@ -63,6 +52,6 @@ def has_semaphores() -> bool:
 def default_shards() -> int:
     """Return the default number of shards of a batch: 2, or the largest power of two up to the cores and to 8."""
     shards = 2
-    while shards * 2 <= min(available_cores(), _MOST_SHARDS):
+    while shards * 2 <= min(available_processors(), _MOST_SHARDS):
         shards *= 2
     return shards

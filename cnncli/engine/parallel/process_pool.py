@@ -15,8 +15,8 @@ import threading
 import warnings
 from typing import Any
 
-from cnncli.engine.parallel.cores import available_cores
 from cnncli.engine.parallel.worker_pool import SPINS, WorkerFunction, WorkerPool
+from cnncli.processors import available_processors
 
 # Spin longer if every worker has its own core; waking a sleeping process takes longer.
 _PATIENT_SPINS = 3_000
@@ -36,7 +36,7 @@ class ProcessPool(WorkerPool):
         atexit.register(self.close)
 
     def _patience(self) -> int:
-        return _PATIENT_SPINS if available_cores() >= self.workers else SPINS
+        return _PATIENT_SPINS if available_processors() >= self.workers else SPINS
 
     def _launch(self, worker: int) -> None:
         process = multiprocessing.get_context("fork").Process(

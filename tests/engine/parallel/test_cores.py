@@ -40,13 +40,13 @@ def gradients(**options) -> tuple[bool, bytes]:
     ],
 )
 def test_omp_num_threads_lowers_the_number_of_workers(value, workers, monkeypatch):
-    monkeypatch.setattr(cores, "available_cores", lambda: 4)
+    monkeypatch.setattr(cores, "available_processors", lambda: 4)
     monkeypatch.setenv("OMP_NUM_THREADS", value)
     assert cores.default_workers() == workers
 
 
 def test_omp_num_threads_does_not_change_the_shards(monkeypatch):
-    monkeypatch.setattr(cores, "available_cores", lambda: 4)
+    monkeypatch.setattr(cores, "available_processors", lambda: 4)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert cores.default_shards() == 4
 
