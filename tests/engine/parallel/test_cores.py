@@ -62,6 +62,8 @@ def test_the_affinity_of_the_process_limits_the_workers(monkeypatch):
         os.sched_setaffinity(0, before)
 
 
+# threads of other tests may still be there, and since 3.12 Python warns about a fork beside threads
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_daemonic_process_has_threads_as_workers_and_the_same_gradients(forks, caplog):
     context = multiprocessing.get_context("fork")
     with context.Pool(1) as pool:
