@@ -92,6 +92,18 @@ class Components:
         y = self.totals((2 * self.rows + 1) * lengths) / (2 * self.areas)
         return np.stack([x, y], axis=1)
 
+    def at(self, rows: IntArray, columns: IntArray) -> IntArray:
+        """Return the component of each point, (N,); each must be in one."""
+        width = self.shape[1] + 1
+        runs = np.searchsorted(self.rows * width + self.starts, rows * width + columns, side="right") - 1
+        return self.labels[runs]
+
+    def areas_in(self, mask: BoolArray) -> IntArray:
+        """Return how many pixels of each component are in a mask (H, W), (K,)."""
+        before = np.zeros((self.shape[0], self.shape[1] + 1), np.int32)
+        np.cumsum(mask, axis=1, out=before[:, 1:])
+        return self.totals(before[self.rows, self.ends] - before[self.rows, self.starts])
+
     def totals(self, values: IntArray) -> IntArray:
         """Sum a value of each run, (R,), over the runs of each component, (K,)."""
         return np.bincount(self.labels, values, len(self)).astype(np.int64)

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from PIL import Image
 
 from cnncli.errors import PictureError
+from cnncli.pictures.alternatives import Alternative, find_alternatives
 from cnncli.pictures.forms import even_cells, read_form
 from cnncli.pictures.ink import Ink, Invert, find_ink
 from cnncli.pictures.layout import Table, find_layout
@@ -33,12 +35,14 @@ class Digit:
         box: left, top, right and bottom in the picture, in pixels; right and bottom are exclusive.
         line: the line of digits to which it belongs, from 0 at the top; in a table, its row.
         column: its column in a table, from 0; None outside of tables.
+        cut: whether it was cut from ink that holds more digits.
     """
 
     pixels: ByteArray
     box: tuple[int, int, int, int]
     line: int = 0
     column: int | None = None
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,13 @@ class Preprocessed:
         digits: line by line, each line from left to right.
         warnings: sentences about possible mistakes.
         table: number of rows and columns if the digits are in the cells of a table.
+        alternatives: other ways to read the same ink, for a network to choose from.
     """
 
     digits: tuple[Digit, ...]
     warnings: tuple[str, ...] = ()
     table: tuple[int, int] | None = None
+    alternatives: tuple[Alternative[Digit], ...] = ()
 
 
 def find_digits(picture: Image.Image, invert: Invert = "auto") -> Preprocessed:
@@ -76,28 +82,47 @@ def find_digits(picture: Image.Image, invert: Invert = "auto") -> Preprocessed:
     unchanged = _in_mnist_form(picture, invert)
     if unchanged is not None:
         return Preprocessed((unchanged,))
-    ink, segments, table, notes = _find_segments(picture, invert)
+    found = _find_segments(picture, invert)
+    ink, segments, notes = found.ink, found.segments, list(found.warnings)
     if not segments:
         raise NothingToRead(
             "there is nothing to read in the picture: no ink that could be a digit", _BLANK_HINT
         )
-    digits = []
-    for segment in segments:
-        strength = _strength(segment, ink)  # (h, w)
-        scaled = scale_to_box(strength, stroke_width(segment.mask))  # (20, 20)
-        pixels = center_by_mass(scaled[None])[0]  # (28, 28)
-        digits.append(Digit(pixels, _box_in_picture(segment, ink), segment.line, segment.column))
+    others = [] if found.single else find_alternatives(segments)
+    converted = iter(_convert([*segments, *(part for other in others for part in other.parts)], ink))
+    digits = list(islice(converted, len(segments)))
+    alternatives = [
+        Alternative(other.first, other.count, tuple(islice(converted, len(other.parts))), other.overlap)
+        for other in others
+    ]
     if ink.contrast < 0.15:
         notes.append("the ink is faint: more light or a darker pen would help")
     if min(digit.box[3] - digit.box[1] for digit in digits) < 12:
         notes.append("a digit is less than 12 pixels high: a larger picture would help")
-    return Preprocessed(tuple(digits), tuple(notes), table)
+    return Preprocessed(tuple(digits), tuple(notes), found.table, tuple(alternatives))
 
 
-def _find_segments(
-    picture: Image.Image, invert: Invert
-) -> tuple[Ink, Sequence[Segment], tuple[int, int] | None, list[str]]:
-    """Return the ink of a picture, its digits, the shape of its table if it has one, and warnings."""
+@dataclass(frozen=True)
+class _Found:
+    """The digits of a picture as ink.
+
+    Args:
+        ink: in a working copy of the picture.
+        segments: the ink of each digit in this copy.
+        warnings: sentences about possible mistakes.
+        table: number of rows and columns, or None.
+        single: whether each cell of the table has one digit.
+    """
+
+    ink: Ink
+    segments: Sequence[Segment]
+    warnings: Sequence[str] = ()
+    table: tuple[int, int] | None = None
+    single: bool = False
+
+
+def _find_segments(picture: Image.Image, invert: Invert) -> _Found:
+    """Find the ink of each digit: in the cells of a table, or in lines."""
     ink = find_ink(picture, invert)
     if ink is None:
         raise NothingToRead("there is nothing to read in the picture: it is blank", _BLANK_HINT)
@@ -113,10 +138,10 @@ def _find_segments(
                 rows, columns = form.shape
                 raise NothingToRead(f"all {rows * columns} cells of the table are empty", _BLANK_HINT)
             notes = ["there is writing outside of the table, which is not read"] if form.outside else []
-            return even, form.segments, form.shape, notes
-    dark = find_darker(ink.darkness, ink.mask, layout.rules)
-    segments, notes = find_segments(remove_rules(ink.mask, layout.rules, dark), smallest)
-    return ink, segments, None, notes
+            return _Found(even, form.segments, notes, form.shape, form.single)
+    bare = remove_rules(ink.mask, layout.rules, find_darker(ink.darkness, ink.mask, layout.rules))
+    segments, notes = find_segments(bare, smallest, ink.darkness > 0.5)
+    return _Found(ink, segments, notes)
 
 
 def _thickest(ink: Ink) -> int:
@@ -174,10 +199,24 @@ def _extent(pixels: ByteArray) -> tuple[IntArray, IntArray]:
     return np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
 
 
+def _convert(segments: Sequence[Segment], ink: Ink) -> list[Digit]:
+    """Convert digits to the form of MNIST."""
+    scaled = [scale_to_box(_strength(segment, ink), stroke_width(segment.mask)) for segment in segments]
+    placed = center_by_mass(np.stack(scaled))  # (N, 28, 28)
+    return [
+        Digit(pixels, _box_in_picture(segment, ink), segment.line, segment.column, segment.cut)
+        for pixels, segment in zip(placed, segments, strict=True)
+    ]
+
+
 def _strength(segment: Segment, ink: Ink) -> FloatArray:
     """Return the ink of one digit, 0 to 1, cut to its box (h, w)."""
-    near = np.pad(segment.mask, 1)  # the gray edge of a stroke is one pixel outside of the mask
-    near = near[1:-1, 1:-1] | near[:-2, 1:-1] | near[2:, 1:-1] | near[1:-1, :-2] | near[1:-1, 2:]
+    mask = segment.mask
+    near = mask.copy()  # the gray edge of a stroke is one pixel outside of the mask
+    near[1:] |= mask[:-1]
+    near[:-1] |= mask[1:]
+    near[:, 1:] |= mask[:, :-1]
+    near[:, :-1] |= mask[:, 1:]
     strength: FloatArray = ink.strength(segment.box) * near
     return strength
 

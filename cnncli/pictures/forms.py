@@ -11,7 +11,7 @@ from cnncli.pictures.components import Components, find_components
 from cnncli.pictures.ink import Ink
 from cnncli.pictures.join import boxes_around, join_pieces
 from cnncli.pictures.layout import Table
-from cnncli.pictures.segment import Segment, stroke_width, weighted_median
+from cnncli.pictures.segment import Segment, stroke_width, usual_height
 from cnncli.types import BoolArray, IntArray
 
 _OVERSHOOT = 0.2  # of a cell: the rules of a table end at its outer rules, those of squared paper anywhere
@@ -24,7 +24,7 @@ _MAIN = 0.7  # of a digit that crosses a rule is in its own cell
 _MARGIN = 0.08  # of a cell: near its rules
 _STROKES = 0.02  # of a cell are the darkest pixels of a digit
 _EDGE = 0.35  # of the darkness of these: ink begins
-_FAINTEST = 0.15  # of the darkness of the rules: fainter ink is none
+_FAINTEST = 0.12  # of the darkness of the rules: fainter ink is none
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,13 @@ class Form:
         segments: row by row, each row from left to right.
         shape: number of rows and columns.
         outside: whether there is writing outside of the table.
+        single: whether each cell has one digit.
     """
 
     segments: tuple[Segment, ...]
     shape: tuple[int, int]
     outside: bool
+    single: bool
 
 
 def even_cells(ink: Ink, table: Table, scale: float) -> Ink:
@@ -51,13 +53,15 @@ def even_cells(ink: Ink, table: Table, scale: float) -> Ink:
         scale: how much larger.
     """
     darkness = ink.darkness.copy()
+    faintest = max(_FAINTEST, ink.noise)
     for left, top, right, bottom in np.rint(table.boxes * scale).astype(int).clip(0).reshape(-1, 4).tolist():
         margin = round(_MARGIN * min(right - left, bottom - top)) + 1
         inside = darkness[top + margin : bottom - margin : 2, left + margin : right - margin : 2]
         if inside.size:
             strongest = -1 - int(_STROKES * inside.size)
             level = float(np.partition(inside, strongest, axis=None)[strongest])
-            darkness[top:bottom, left:right] *= 0.5 / min(max(_EDGE * level, _FAINTEST), 0.5)
+            if level > 2 * faintest:  # else there is none
+                darkness[top:bottom, left:right] *= 0.5 / min(max(_EDGE * level, faintest), 0.5)
     return replace(ink, darkness=darkness, mask=darkness > 0.5)
 
 
@@ -84,9 +88,11 @@ def read_form(bare: BoolArray, table: Table, smallest: float) -> Form | None:
     filled = len(np.unique(cells))
     if not table.closed(_OVERSHOOT) and filled < _FILLED * rows * columns:
         return None
-    outside = bool((~inside & (extent[:, 1] >= 0.3 * height)).any())
+    outside = ~inside & (extent[:, 1] >= 0.3 * height)
+    if pieces.areas[outside].sum() > pieces.areas[inside].sum() > 0:
+        return None
     pieces = pieces.select(inside)
-    groups = _join_in_cells(pieces, cells, height)
+    groups, single = _join_in_cells(pieces, cells)
     boxes = boxes_around(pieces.boxes, groups)
     cell = np.zeros(len(boxes), np.int64)
     cell[groups] = cells
@@ -97,7 +103,7 @@ def read_form(bare: BoolArray, table: Table, smallest: float) -> Form | None:
         left, top, right, bottom = boxes[g].tolist()
         where = divmod(int(cell[g]), columns)
         found.append(Segment(masks[g], (left, top, right, bottom), where[0], where[1]))
-    return Form(tuple(found), table.shape, outside)
+    return Form(tuple(found), table.shape, bool(outside.any()), single)
 
 
 def _fit_into_cells(pieces: Components, table: Table) -> bool:
@@ -143,10 +149,10 @@ def _slivers(pieces: Components, table: Table) -> BoolArray:
     return slivers
 
 
-def _join_in_cells(pieces: Components, cells: IntArray, height: float) -> IntArray:
-    """Return the group of each piece, (K,): the digits of each cell."""
+def _join_in_cells(pieces: Components, cells: IntArray) -> tuple[IntArray, bool]:
+    """Return the group of each piece, (K,): the digits of each cell; and whether nearly all cells have one digit."""
     if len(pieces) == 0:
-        return np.zeros(0, np.int64)
+        return np.zeros(0, np.int64), True
     stroke = stroke_width(pieces.mask(np.ones(len(pieces), bool)))
     near = join_pieces(pieces.boxes, stroke)
     # no group is in two cells
@@ -154,16 +160,16 @@ def _join_in_cells(pieces: Components, cells: IntArray, height: float) -> IntArr
     boxes = boxes_around(pieces.boxes, groups)
     cell = np.zeros(len(boxes), np.int64)
     cell[groups] = cells
-    usual = weighted_median(boxes[:, 3] - boxes[:, 1], np.bincount(groups, pieces.areas))
+    usual = usual_height(boxes, np.bincount(groups, pieces.areas))
     _, of_cell, count = np.unique(cell, return_inverse=True, return_counts=True)
     high = boxes[:, 3] - boxes[:, 1] >= 0.6 * usual
     digits = np.bincount(of_cell, high)  # how many groups of each cell are as high as a digit
     if (digits <= 1).mean() < _SINGLE:
-        return groups
+        return groups, False
     # one digit in a cell: all its pieces belong together
     together = digits[of_cell] <= 1
     first = np.full(len(count), len(boxes))
     np.minimum.at(first, of_cell, np.arange(len(boxes)))
     target = np.where(together, first[of_cell], np.arange(len(boxes)))
     joined: IntArray = np.unique(target[groups], return_inverse=True)[1]
-    return joined
+    return joined, True

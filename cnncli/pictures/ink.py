@@ -27,6 +27,8 @@ SMALL = 240
 _SAMPLE = 4_000_000  # of more pixels only every second one per row and column is looked at, for medians
 
 _MIN_CONTRAST = 0.05  # relative to the brightness of the paper; the faintest pencil has more
+_FAINT = 0.5  # of the darkness of the ink: fainter ink is none
+_NOISE = 4.5  # deviations within the paper: what is less dark is noise
 _MIN_CLEARNESS = 4.5  # contrast divided by the deviation within the paper; pure noise has 2.7 to 3.5
 
 
@@ -38,6 +40,7 @@ class Ink:
         darkness: 0 for paper to 1 for the mean of the ink, (H, W), float32; more and less for other ink and noise.
         mask: true above the threshold, (H, W).
         contrast: how much darker the ink is than the paper, relative to the brightness of the paper.
+        noise: the darkness up to which a pixel may be paper.
         left, top: the top left corner of the working copy in the picture, in pixels of the picture.
         scale: the size of a pixel of the working copy in pixels of the picture.
     """
@@ -45,6 +48,7 @@ class Ink:
     darkness: FloatArray
     mask: BoolArray
     contrast: float
+    noise: float
     left: int
     top: int
     scale: float
@@ -292,8 +296,9 @@ def _separate(darkness: FloatArray, scale: float) -> Ink | None:
     clearness, blurred, threshold, paper_level, contrast = best
     if contrast < _MIN_CONTRAST or clearness < _MIN_CLEARNESS:
         return None
-    mask = blurred > threshold
-    return Ink((blurred - paper_level) / contrast, mask, contrast, 0, 0, scale)
+    darkness = (blurred - paper_level) / contrast
+    noise = _NOISE / clearness
+    return Ink(darkness, darkness > min(max(noise, _FAINT), 0.5), contrast, noise, 0, 0, scale)
 
 
 def _blur(plane: FloatArray, radius: int) -> FloatArray:

@@ -27,10 +27,31 @@ def join_pieces(boxes: IntArray, stroke: float) -> IntArray:
         first, second = first[together], second[together]
         if len(first) == 0:
             return groups
-        # each group goes to the first one that it belongs to
-        target = np.arange(len(current))
-        np.minimum.at(target, second, first)
-        _, groups = np.unique(target[groups], return_inverse=True)
+        _, groups = np.unique(_targets(current, first, second)[groups], return_inverse=True)
+
+
+def _targets(boxes: FloatArray, first: IntArray, second: IntArray) -> IntArray:
+    """Return the group that each group goes to, (G,): a smaller one to the nearest of the larger ones that it fits.
+
+    So a fragment between two digits joins one of them, and not one with the other.
+
+    Args:
+        boxes: of the groups, (G, 4).
+        first, second: pairs of groups that belong together, (N,) and (N,).
+    """
+    sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    swap = sizes[first] > sizes[second]
+    small, large = np.where(swap, second, first), np.where(swap, first, second)
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    beside = np.maximum(boxes[small, :2], boxes[large, :2]) - np.minimum(boxes[small, 2:], boxes[large, 2:])
+    distance = np.hypot(*beside.clip(0).T) + 0.01 * np.hypot(*(centers[small] - centers[large]).T)
+    order = np.lexsort((distance, small))
+    nearest = order[np.unique(small[order], return_index=True)[1]]
+    target = np.arange(len(boxes))
+    target[small[nearest]] = large[nearest]
+    while not np.array_equal(target, target[target]):
+        target = target[target]
+    return target
 
 
 def join_bars(boxes: IntArray, groups: IntArray, usual: float) -> IntArray:
@@ -43,7 +64,7 @@ def join_bars(boxes: IntArray, groups: IntArray, usual: float) -> IntArray:
     """
     around = boxes_around(boxes, groups).astype(np.float64)
     width, height = (around[:, 2:] - around[:, :2]).T
-    bars = (height < 0.4 * usual) & (width > 1.5 * height) & (width > 0.2 * usual)
+    bars = (height < 0.55 * usual) & (width > 1.5 * height) & (width > 0.2 * usual)
     digits = np.flatnonzero((height >= 0.5 * usual) & ~bars)
     target = np.arange(len(around))
     for bar in np.flatnonzero(bars):

@@ -65,11 +65,12 @@ def scale_to_box(ink: FloatArray, stroke: float) -> ByteArray:
     height, width = ink.shape
     longer = max(height, width)
     top, left = (longer - height) // 2, (longer - width) // 2
-    square = np.pad(ink, ((top, longer - height - top), (left, longer - width - left)))
+    square = np.zeros((longer, longer), np.float32)
+    square[top : top + height, left : left + width] = ink
     if longer >= BOX:
         small = average_areas(square, (BOX, BOX))
     else:
-        enlarged = Image.fromarray(square.astype(np.float32)).resize((BOX, BOX), Image.Resampling.BILINEAR)
+        enlarged = Image.fromarray(square).resize((BOX, BOX), Image.Resampling.BILINEAR)
         small = np.asarray(enlarged)
     grey: ByteArray = (255 * (small / max(float(small.max()), 1e-6)).clip(0, 1) + 0.5).astype(np.uint8)
     return grey

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +21,7 @@ from cnncli.training.lines import (
 )
 from cnncli.training.model import Model
 from cnncli.training.preparation import DIGIT_SHAPE, Prepare
+from cnncli.training.readings import CUT_APART, choose_readings
 from cnncli.types import ByteArray
 
 if TYPE_CHECKING:
@@ -280,11 +282,19 @@ class _Reader:
     def _predict(
         self, name: str, found: "Preprocessed", warnings: Sequence[str] = (), *, whole: bool
     ) -> PicturePrediction:
-        digits = tuple(self._classify(found.digits))
-        doubts = doubts_about(digits, whole=whole)
+        parts = [part for alternative in found.alternatives for part in alternative.parts]
+        predictions = list(self._classify([*found.digits, *parts]))
+        others = iter(predictions[len(found.digits) :])
+        digits, cut = choose_readings(
+            found.digits,
+            predictions[: len(found.digits)],
+            found.alternatives,
+            [list(islice(others, len(alternative.parts))) for alternative in found.alternatives],
+        )
+        doubts = [*([CUT_APART] if cut else []), *doubts_about(digits, whole=whole)]
         return PicturePrediction(
             path=name,
-            digits=digits,
+            digits=tuple(digits),
             text=text_of(digits) if found.table is None else table_text_of(digits, found.table),
             warnings=(*warnings, *found.warnings, *doubts),
             table=found.table,
