@@ -42,13 +42,16 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_tutorial_runs_from_top_to_bottom(place: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw a quarter of the built-in digits: commands and code stay as they are, and take less time."""
+    few = make_synthetic(train=1500, test=300)
+    monkeypatch.setattr(load, "_draw_synthetic", lambda: few)
+
+
+def test_the_tutorial_runs_from_top_to_bottom(few_digits: None, place: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(place)
     monkeypatch.setenv("COLUMNS", "80")
-    few = make_synthetic(train=1500, test=300)
-    monkeypatch.setattr(
-        load, "_draw_synthetic", lambda: few
-    )  # the commands as they are, on a quarter of the images
     commands = 0
     for language, content in blocks("tutorial.md"):
         if language == "yaml":
@@ -118,20 +121,33 @@ def test_the_page_on_own_classes_leads_to_right_names(tmp_path: Path, monkeypatc
     assert sum(a == b for a, b in zip(found, truth, strict=True)) >= 28
 
 
-def test_the_figures_of_the_tutorial_are_those_of_its_config(place: Path):
+def test_the_figures_of_the_tutorial_are_those_of_its_config(place: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("COLUMNS", "80")
     (config,) = [content for language, content in blocks("tutorial.md") if language == "yaml"]
-    (place / "first.yaml").write_text(config)
-    shown = run("-m", "cnncli", "inspect", "first.yaml", cwd=place).stdout
+    Path("first.yaml").write_text(config)
+    shown = CliRunner().invoke(app, ["inspect", "first.yaml"], prog_name="cnn").stdout
     text = (DOCS / "tutorial.md").read_text(encoding="utf-8")
     assert re.search(r"conv1.*\b80\b.*56,448", shown), shown
     assert "80 parameters" in text and "56,448 multiply-adds" in text
 
 
-@pytest.mark.parametrize("page", ["api.md", "backward-passes.md", "how-to.md"])
+def code_of(page: str) -> str:
+    return "\n".join(content for language, content in blocks(page) if language == "python")
+
+
+@pytest.mark.parametrize("page", ["backward-passes.md", "how-to.md"])
 def test_the_code_of_a_page_runs_as_one_program(page: str, place: Path):
-    code = "\n".join(content for language, content in blocks(page) if language == "python")
-    done = run("-W", "error", "-c", code, cwd=place)
+    done = run("-W", "error", "-c", code_of(page), cwd=place)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_code_for_python_runs_as_one_program(
+    few_digits: None, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(place)
+    exec(compile(code_of("api.md"), "api.md", "exec"), {"__name__": "__main__"})
+    assert (place / "curves.png").is_file() and "digit.png" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))

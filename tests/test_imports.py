@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -107,7 +108,10 @@ def imports_of(path: Path) -> Iterator[Import]:
     yield from visit(ast.parse(path.read_text("utf-8")), False, False)
 
 
-IMPORTS = [each for path in FILES for each in imports_of(path)]
+@cache
+def all_imports() -> list[Import]:
+    """Return the imports of all files; they are read when the first test asks, not when tests are collected."""
+    return [each for path in FILES for each in imports_of(path)]
 
 
 def part_of(dotted: str) -> str:
@@ -116,7 +120,7 @@ def part_of(dotted: str) -> str:
 
 
 def test_the_imports_were_found() -> None:
-    assert {part_of(each.name) for each in IMPORTS if each.name.startswith("cnncli")} >= {
+    assert {part_of(each.name) for each in all_imports() if each.name.startswith("cnncli")} >= {
         "errors",
         "nn",
         "data",
@@ -135,7 +139,7 @@ def test_a_folder_imports_only_what_lies_below_it(part: str) -> None:
     allowed = BELOW[part] | ANYWHERE | {part}
     wrong = [
         f"{each.file}:{each.line} imports {each.name}"
-        for each in IMPORTS
+        for each in all_imports()
         if each.name.split(".")[0] == "cnncli"
         and each.file.startswith(f"cnncli/{part}/")
         and part_of(each.name) not in allowed
@@ -149,7 +153,7 @@ def test_a_folder_of_the_engine_imports_only_what_lies_below_it(room: str) -> No
     allowed = tuple(f"cnncli.{name}" for name in ENGINE[room] | {room})
     wrong = [
         f"{each.file}:{each.line} imports {each.name}"
-        for each in IMPORTS
+        for each in all_imports()
         if each.name.startswith("cnncli.engine")
         and each.file.startswith(f"cnncli/{room.replace('.', '/')}/")
         and not f"{each.name}.".startswith(tuple(f"{name}." for name in allowed))
@@ -166,7 +170,7 @@ def test_every_folder_of_the_package_has_its_place() -> None:
 def test_what_anything_may_import_lies_at_the_bottom() -> None:
     wrong = [
         f"{each.file}:{each.line} imports {each.name}"
-        for each in IMPORTS
+        for each in all_imports()
         if each.name.startswith("cnncli.")
         and each.file.removeprefix("cnncli/").removesuffix(".py") in ANYWHERE
         and part_of(each.name) not in ANYWHERE
@@ -176,7 +180,7 @@ def test_what_anything_may_import_lies_at_the_bottom() -> None:
 
 def test_no_file_imports_itself_by_way_of_others() -> None:
     graph: dict[str, set[str]] = {}
-    for each in IMPORTS:
+    for each in all_imports():
         if each.name.startswith("cnncli."):
             graph.setdefault(each.file, set()).add(file_of(each.name))
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the files
@@ -186,7 +190,7 @@ def test_no_file_imports_itself_by_way_of_others() -> None:
 def test_a_library_is_imported_in_its_home_only(library: str) -> None:
     wrong = [
         f"{each.file}:{each.line} imports {each.name}"
-        for each in IMPORTS
+        for each in all_imports()
         if each.name.split(".")[0] == library
         and not each.file.startswith(HOME[library])
         and not each.for_types_only
@@ -195,7 +199,7 @@ def test_a_library_is_imported_in_its_home_only(library: str) -> None:
 
 
 def test_yaml_is_imported_where_configs_are_read_only() -> None:
-    users = {each.file for each in IMPORTS if each.name.split(".")[0] == "yaml"}
+    users = {each.file for each in all_imports() if each.name.split(".")[0] == "yaml"}
     assert users <= {"cnncli/config/schema.py", "cnncli/config/yaml_reader.py"}
 
 
@@ -203,14 +207,14 @@ def test_yaml_is_imported_where_configs_are_read_only() -> None:
 def test_a_slow_library_is_imported_inside_functions(library: str) -> None:
     wrong = [
         f"{each.file}:{each.line}"
-        for each in IMPORTS
+        for each in all_imports()
         if each.name.split(".")[0] == library and not each.in_function and not each.for_types_only
     ]
     assert not wrong, "\n".join(wrong)
 
 
 def test_nobody_imports_click() -> None:
-    assert not [each for each in IMPORTS if each.name.split(".")[0] == "click"]
+    assert not [each for each in all_imports() if each.name.split(".")[0] == "click"]
 
 
 def loaded_after(code: str) -> set[str]:

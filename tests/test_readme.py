@@ -50,7 +50,8 @@ def test_every_other_command_of_the_readme_starts_something_that_is_there():
     rest = [line for line in lines if not line.startswith("cnn ")]
     assert rest == [
         "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/cnn train",
-        "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/python -m pytest -q -n 2",
+        "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && "
+        ".venv/bin/python -m pytest -q -n 2 --dist worksteal",
         "source .venv/bin/activate",
         "python -m cnncli.training.make_bundled latest",
     ]

@@ -63,14 +63,14 @@ def test_a_number_of_columns_is_kept_if_something_can_be_read_in_it(value, kept,
 
 def test_a_pipe_gets_plain_lines_whatever_the_environment_says(place):
     wishes = dict.fromkeys(["FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "CLICOLOR_FORCE"], "1")
-    done = shell("cnn train -c tiny.yaml --epochs 1", **wishes)
+    done = shell("cnn train -c tiny.yaml --no-plots --epochs 1", **wishes)
     assert done.returncode == 0
     assert "\x1b" not in done.stdout + done.stderr
     assert "epoch 1/1 train_loss=" in done.stderr
 
 
 def test_a_training_run_goes_on_when_nobody_reads_what_it_says(place):
-    shell("cnn train -c tiny.yaml --name piped 2>&1 | head -1")
+    shell("cnn train -c tiny.yaml --no-plots --name piped 2>&1 | head -1")
     info = json.loads((place / "runs/piped/run.json").read_text())
     assert (info["status"], info["epochs_done"]) == ("done", 2)
 
@@ -125,7 +125,9 @@ def test_a_training_run_saves_and_stops_when_its_terminal_is_closed(place):
 
 
 def test_a_tilde_is_the_home_folder(place):
-    done = shell("cnn train -c tiny.yaml --epochs 1 -q --runs-dir=~/elsewhere", HOME=str(place / "home"))
+    done = shell(
+        "cnn train -c tiny.yaml --no-plots --epochs 1 -q --runs-dir=~/elsewhere", HOME=str(place / "home")
+    )
     assert done.returncode == 0, done.stderr
     assert (place / "home/elsewhere/run-1/run.json").is_file()
     assert not (place / "~").exists()

@@ -124,7 +124,7 @@ def test_what_cannot_be_prepared_makes_no_run_folder_and_latest_stays(cnn, setti
     assert result.exit_code == exit_code
     assert told in result.stderr
     assert [path.name for path in Path("runs").iterdir()] == ["run-1"]
-    assert cnn("eval", "latest").exit_code == 0
+    assert cnn("eval", "latest", "--no-plots").exit_code == 0
 
 
 def test_a_config_that_is_wrong_names_file_line_and_key(cnn) -> None:
@@ -269,7 +269,7 @@ def test_latest_is_the_finished_run_and_for_a_resume_the_stopped_one(cnn, start)
     process.communicate(timeout=20)
     assert json.loads(cnn("eval", "latest", "--json", "--no-plots").stdout)["run"] == "done"
     assert cnn("inspect", "latest").stdout.splitlines()[0].split() == ["run", "runs/done"]
-    resumed = cnn("train", "--resume", "latest", "--epochs", "5")
+    resumed = cnn("train", "--resume", "latest", "--epochs", "5", "--no-plots")
     assert "run runs/stopped: interrupted" in resumed.stderr
 
 
@@ -349,7 +349,7 @@ def test_a_signal_saves_and_a_resume_ends_where_the_whole_training_does(start, c
     assert last.startswith("stopped in epoch") and last.endswith("cnn train --resume run-1")
     assert json.loads(Path("runs/run-1/run.json").read_text())["status"] == "interrupted"
 
-    resumed = cnn("train", "--resume", "run-1", "-q")
+    resumed = cnn("train", "--resume", "run-1", "-q", "--no-plots")
     assert resumed.exit_code == 0, resumed.stderr
     whole = cnn(*TRAIN, *length, "-q", "--name", "whole")
     assert whole.exit_code == 0, whole.stderr

@@ -9,8 +9,17 @@ from cnncli.nn import BatchNorm, Mode, Network, cross_entropy, log_softmax, soft
 from cnncli.nn.layers import Conv2D, Flatten, Layer, LeakyReLU, Linear, MaxPool2D, ReLU
 from tests.nn.cases import ALL_CASES, CASES, Case
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
-F = torch.nn.functional
+torch: Any = None
+F: Any = None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def import_torch() -> None:
+    """Import PyTorch, which takes seconds, only in a process that runs tests of this file."""
+    global torch, F
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    F = torch.nn.functional
+
 
 CLOSE = 1e-10
 

@@ -1,11 +1,13 @@
 """Pictures look the same, and can be drawn, whatever the environment says about matplotlib."""
 
+import contextlib
 import hashlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -13,7 +15,6 @@ ROOT = Path(__file__).parents[2]
 DRAW = """
 import sys, pathlib
 import cnncli.report as report
-BEFORE
 rows = [{"epoch": n, "train_loss": 1 / n, "train_accuracy": 1 - 0.1 / n, "val_loss": 1 / n, "val_accuracy": 0.9}
         for n in (1, 2, 3)]
 path = pathlib.Path("out.png")
@@ -33,9 +34,9 @@ this is no setting
 """
 
 
-def drawn(folder: Path, before: str = "", after: str = "", **environment: str) -> tuple[str, str]:
+def drawn(folder: Path, after: str = "", **environment: str) -> tuple[str, str]:
     """Draw curves in a process of its own; return the hash of the picture and what was printed."""
-    script = DRAW.replace("BEFORE", before).replace("AFTER", after)
+    script = DRAW.replace("AFTER", after)
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MPL", "MATPLOTLIB"))}
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -49,9 +50,16 @@ def drawn(folder: Path, before: str = "", after: str = "", **environment: str) -
     return hashlib.sha256((folder / "out.png").read_bytes()).hexdigest(), done.stdout + done.stderr
 
 
+def drawn_here(folder: Path) -> str:
+    """Draw the same curves in this process, and return the hash of the picture."""
+    with contextlib.chdir(folder):
+        exec(DRAW.replace("AFTER", ""), {})
+    return hashlib.sha256((folder / "out.png").read_bytes()).hexdigest()
+
+
 @pytest.fixture(scope="module")
 def usual(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return drawn(tmp_path_factory.mktemp("usual"))[0]
+    return drawn_here(tmp_path_factory.mktemp("usual"))
 
 
 @pytest.mark.parametrize(
@@ -75,9 +83,10 @@ def test_a_file_of_settings_here_changes_nothing(usual: str, tmp_path: Path) -> 
 
 
 def test_settings_of_the_program_change_nothing_and_stay(usual: str, tmp_path: Path) -> None:
-    before = "import matplotlib; matplotlib.rcParams.update({'font.size': 30, 'savefig.dpi': 20})"
-    after = "print(matplotlib.rcParams['font.size'], matplotlib.rcParams['savefig.dpi'])"
-    assert drawn(tmp_path, before, after) == (usual, "30.0 20.0\n")
+    own = {"font.size": 30.0, "savefig.dpi": 20.0}
+    with matplotlib.rc_context(own):
+        assert drawn_here(tmp_path) == usual
+        assert {name: matplotlib.rcParams[name] for name in own} == own
 
 
 def test_the_backend_that_the_environment_names_is_that_of_the_program(usual: str, tmp_path: Path) -> None:

@@ -771,7 +771,7 @@ def test_a_profile_says_where_the_time_of_the_steps_went(
     run, profiled = new_run(), new_run()
     settings = config(f"engine.kind={kind}", "engine.workers=1")
     train(settings, run)
-    for _ in train_run(settings, profiled, profile=True):
+    for _ in train_run(settings, profiled, profile=True, plots=False):
         pass
     document = json.loads((profiled.path / "profile.json").read_text())
     assert document["steps"] == 3 * STEPS
@@ -793,9 +793,9 @@ def test_an_interrupted_part_has_its_own_profile(
 ) -> None:
     run = new_run()
     with pytest.raises(Interrupted):
-        for _ in train_run(config("engine.kind=plain"), run, stop=stop_after(4), profile=True):
+        for _ in train_run(config("engine.kind=plain"), run, stop=stop_after(4), profile=True, plots=False):
             pass
     first = json.loads((run.path / "profile.json").read_text())["steps"]
-    for _ in train_run(None, run, resume=True, profile=True):
+    for _ in train_run(None, run, resume=True, profile=True, plots=False):
         pass
     assert first + json.loads((run.path / "profile.json").read_text())["steps"] == 3 * STEPS

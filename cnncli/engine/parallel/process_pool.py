@@ -74,12 +74,14 @@ class ProcessPool(WorkerPool):
         """In the caller: stop the workers; one that does not react is killed."""
         if os.getpid() != self._caller:
             return
+        # When a worker has died, the others wait for it at a barrier and never react.
+        patience = 0 if self._closed else 2
         if any(process.is_alive() for process in self._processes.values()):
             super().close()
         self._closed = True
         atexit.unregister(self.close)
         for process in self._processes.values():
-            process.join(2)
+            process.join(patience)
             if process.is_alive():
                 process.kill()
                 process.join()

@@ -158,7 +158,7 @@ def slowly(handler, content):
     step = max(1, len(content) // 20)
     for start in range(0, len(content), step):
         handler.wfile.write(content[start : start + step])
-        time.sleep(0.02)
+        time.sleep(0.008)
 
 
 def redirect(to):
