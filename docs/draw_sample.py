@@ -16,8 +16,8 @@ HEIGHT, ADVANCE, FINE = (
 INK = (38, 52, 120)
 
 
-def main() -> None:
-    """Draw the picture and save it beside this file."""
+def draw() -> Image.Image:
+    """Return the picture."""
     rng = np.random.default_rng(7)
     width, height = ADVANCE * len(NUMBER) + 120, HEIGHT + 130
     ink = Image.new("L", (width * FINE, height * FINE))
@@ -38,8 +38,12 @@ def main() -> None:
     paper = np.array([246, 243, 234]) * shade[..., None] + grain[..., None]
     share = np.asarray(strength)[..., None] / 255 * 0.92
     picture = paper * (1 - share) + np.array(INK) * share
-    image = Image.fromarray(picture.clip(0, 255).astype(np.uint8))
-    image.save(Path(__file__).parent / "digits.jpg", quality=88)
+    return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
+
+
+def main() -> None:
+    """Save the picture beside this file."""
+    draw().save(Path(__file__).parent / "digits.jpg", quality=88)
 
 
 if __name__ == "__main__":
