@@ -210,6 +210,21 @@ def test_the_fast_engine_resumes_to_the_same_bits(
     assert final_state(broken) == final_state(unbroken)
 
 
+@pytest.mark.parametrize("engine", ["plain", "fast"])
+def test_a_resume_mirrors_and_brightens_each_image_as_the_unbroken_run_did(
+    config: Callable[..., Config], new_run: Callable[[], Run], engine: str
+) -> None:
+    augmented = ["data.augment=[flip, {brightness: 0.4}, {contrast: 0.3}]", f"engine.kind={engine}"]
+    unbroken, broken, without = new_run(), new_run(), new_run()
+    train(config(*augmented), unbroken)
+    with pytest.raises(Interrupted):
+        train(config(*augmented), broken, stop=stop_after(STEPS + 3))
+    train(None, broken, resume=True)
+    assert final_state(broken) == final_state(unbroken)
+    train(config("data.augment=[]", f"engine.kind={engine}"), without)
+    assert final_state(without)["last"] != final_state(unbroken)["last"]
+
+
 def test_a_run_keeps_its_number_of_shards_for_a_resume_on_another_machine(
     config: Callable[..., Config], new_run: Callable[[], Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
