@@ -8,7 +8,7 @@ from cnncli.types import BoolArray
 MAX_FRAME_PIXELS = 100_000_000
 """An animation with more pixels in all its frames is not searched: its first frame is taken."""
 
-_VISIBLE = 40  # ink differs from the ground by more, in 0..255
+_VISIBLE = 40  # ink differs from the background by more, in 0..255
 _LOST = 0.01  # the share of the ink that may vanish from one frame to the next, for example by compression
 
 
@@ -25,12 +25,12 @@ def choose_frame(opened: Image.Image) -> tuple[int, bool]:
     if frames * opened.width * opened.height > MAX_FRAME_PIXELS:
         return 0, False
     opened.seek(frames - 1)
-    ground = float(np.median(_grey(opened)))
+    background = float(np.median(_grey(opened)))
     before: BoolArray | None = None
     changed = False
     for frame in range(frames):
         opened.seek(frame)
-        ink: BoolArray = np.abs(_grey(opened) - ground) > _VISIBLE
+        ink: BoolArray = np.abs(_grey(opened) - background) > _VISIBLE
         if before is not None:
             if (before & ~ink).sum() > _LOST * before.sum():
                 return 0, False
@@ -42,5 +42,5 @@ def choose_frame(opened: Image.Image) -> tuple[int, bool]:
 def _grey(opened: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
     """Return the current frame on middle gray, where black ink and white ink are visible."""
     picture = opened.convert("RGBA")
-    ground = Image.new("RGBA", picture.size, (128, 128, 128, 255))
-    return np.asarray(Image.alpha_composite(ground, picture).convert("L"), np.float32)
+    background = Image.new("RGBA", picture.size, (128, 128, 128, 255))
+    return np.asarray(Image.alpha_composite(background, picture).convert("L"), np.float32)

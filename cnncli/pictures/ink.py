@@ -29,7 +29,7 @@ _SAMPLE = 4_000_000  # of more pixels only every second one per row and column i
 _MIN_CONTRAST = 0.05  # relative to the brightness of the paper; the faintest pencil has more
 _FAINT = 0.5  # of the darkness of the ink: fainter ink is none
 _NOISE = 4.5  # deviations within the paper: what is less dark is noise
-_MIN_CLEARNESS = 4.5  # contrast divided by the deviation within the paper; pure noise has 2.7 to 3.5
+_MIN_CONTRAST_TO_NOISE = 4.5  # contrast divided by the deviation within the paper; pure noise has 2.7 to 3.5
 
 
 @dataclass(frozen=True)
@@ -164,10 +164,12 @@ def _deviation(plane: FloatArray) -> FloatArray:
     deviation = plane - _paper_of_border(plane, ring)
     off = np.abs(deviation)
     contrast = float(np.quantile(off, 0.99))
-    misfit = ring & (off > 0.15 * contrast)
-    if misfit.sum() > 0.25 * ring.sum():
-        across = np.abs(np.diff(plane, axis=0))[(misfit[1:] != misfit[:-1]) & ring[1:] & ring[:-1]]
-        along = np.abs(np.diff(plane, axis=1))[(misfit[:, 1:] != misfit[:, :-1]) & ring[:, 1:] & ring[:, :-1]]
+    outlying = ring & (off > 0.15 * contrast)
+    if outlying.sum() > 0.25 * ring.sum():
+        across = np.abs(np.diff(plane, axis=0))[(outlying[1:] != outlying[:-1]) & ring[1:] & ring[:-1]]
+        along = np.abs(np.diff(plane, axis=1))[
+            (outlying[:, 1:] != outlying[:, :-1]) & ring[:, 1:] & ring[:, :-1]
+        ]
         jumps = np.concatenate([across, along])
         if jumps.size and jumps.mean() < 0.12 * contrast:
             return plane - _paper_of_medians(plane)  # no sharp edges: there are shadows on the border
@@ -194,8 +196,8 @@ def _paper_of_border(plane: FloatArray, ring: BoolArray) -> FloatArray:
         if fits.sum() < 24:
             return np.full_like(plane, np.median(values))
         weights = np.linalg.lstsq(inputs[fits], values[fits], rcond=None)[0]
-        misfit = np.abs(values - inputs @ weights)
-        fits = misfit <= max(3 * 1.4826 * float(np.median(misfit[fits])), 2)
+        residual = np.abs(values - inputs @ weights)
+        fits = residual <= max(3 * 1.4826 * float(np.median(residual[fits])), 2)
     surface: FloatArray = (terms @ weights).clip(plane.min(), plane.max()).astype(np.float32)
     return surface
 
@@ -286,18 +288,18 @@ def _separate(darkness: FloatArray, scale: float) -> Ink | None:
         paper_level, ink_level = float(np.median(paper)), float(blurred[ink].mean())
         uneven = 1.4826 * float(np.median(np.abs(paper - paper_level)))
         contrast = ink_level - paper_level
-        clearness = contrast / max(uneven, 1e-3)
-        if best is None or clearness > 1.3 * best[0]:
-            best = clearness, blurred, threshold, paper_level, contrast
-        if clearness > 10:
+        contrast_to_noise = contrast / max(uneven, 1e-3)
+        if best is None or contrast_to_noise > 1.3 * best[0]:
+            best = contrast_to_noise, blurred, threshold, paper_level, contrast
+        if contrast_to_noise > 10:
             break
     if best is None:
         return None
-    clearness, blurred, threshold, paper_level, contrast = best
-    if contrast < _MIN_CONTRAST or clearness < _MIN_CLEARNESS:
+    contrast_to_noise, blurred, threshold, paper_level, contrast = best
+    if contrast < _MIN_CONTRAST or contrast_to_noise < _MIN_CONTRAST_TO_NOISE:
         return None
     darkness = (blurred - paper_level) / contrast
-    noise = _NOISE / clearness
+    noise = _NOISE / contrast_to_noise
     return Ink(darkness, darkness > min(max(noise, _FAINT), 0.5), contrast, noise, 0, 0, scale)
 
 

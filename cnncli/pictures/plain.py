@@ -106,8 +106,8 @@ def _eight_bits(values: npt.NDArray[Any], announced: int | None) -> tuple[ByteAr
 
 def _on_paper(picture: Image.Image) -> Image.Image:
     """Put a transparent picture on white, or on black if its ink is bright."""
-    ground = Image.new("RGBA", picture.size, "black" if _has_bright_ink(picture) else "white")
-    return Image.alpha_composite(ground, picture).convert("RGB")
+    background = Image.new("RGBA", picture.size, "black" if _has_bright_ink(picture) else "white")
+    return Image.alpha_composite(background, picture).convert("RGB")
 
 
 def _has_bright_ink(picture: Image.Image) -> bool:
