@@ -17,3 +17,6 @@ MeanStd = tuple[float, float]
 
 Shape = tuple[int, ...]
 """The shape of one sample, without the batch axis: (C, H, W) or (features,)."""
+
+OF_NO_CLASS = -1
+"""The label of a training image that belongs to no class: the network learns to be unsure of it."""

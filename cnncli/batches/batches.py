@@ -15,7 +15,7 @@ import numpy.typing as npt
 from cnncli.batches.random_source import RandomSlice, RandomSource
 from cnncli.errors import DataError
 from cnncli.randomness import stream
-from cnncli.types import ByteArray, FloatArray, IntArray, Shape
+from cnncli.types import OF_NO_CLASS, ByteArray, FloatArray, IntArray, Shape
 
 Augmentation = Callable[[FloatArray, RandomSource], FloatArray]
 """From float images (B, C, H, W) in 0..1 and a random source to images of the same shape and dtype."""
@@ -82,7 +82,7 @@ class Batches:
 
     Args:
         images: (N, H, W) or (N, H, W, C), uint8; not copied.
-        labels: (N,), integers.
+        labels: (N,), integers from 0, or -1 for an image of no class.
         batch_size: the number of images per batch; the last batch of an epoch may be smaller.
         seed: the seed of the run.
         normalize: mean and standard deviation of the set, applied after the augmentation, or None.
@@ -138,6 +138,7 @@ class Batches:
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.dtype = np.dtype(dtype)
+        self._has_outliers = len(labels) > 0 and int(labels.min()) == OF_NO_CLASS
         self._order: tuple[int, IntArray] = 0, np.empty(0, np.int64)
         if len(self) == 0:
             raise DataError(
@@ -161,6 +162,14 @@ class Batches:
     def size(self, step: int) -> int:
         """Return the number of images in a step of an epoch, counted from 0; 0 if there is no such step."""
         return min(self.batch_size, self.count - step * self.batch_size) if 0 <= step < len(self) else 0
+
+    def count_outliers(self, epoch: int, step: int) -> int:
+        """Return how many images of a step belong to no class."""
+        if not self._has_outliers:
+            return 0
+        first = step * self.batch_size
+        labels = self.labels[self._kept_order(epoch)[first : first + self.size(step)]]
+        return int(np.count_nonzero(labels == OF_NO_CLASS))
 
     def order(self, epoch: int) -> IntArray:
         """Return the indices of the images in the order of an epoch, (count,)."""

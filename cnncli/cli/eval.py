@@ -123,13 +123,16 @@ def print_measured(measured: "Measured") -> None:
         "images": f"{evaluation.count:,} of {document['dataset']}, {document['split']}",
         "accuracy": f"{percent(evaluation.accuracy)}, {wrong:,} wrong",
         "loss": four_decimals(evaluation.loss),
+        "calibration": f"{percent(evaluation.calibration_error)} expected error",
     }
+    if evaluation.unknown is not None:
+        lines["unknown"] = f"{percent(evaluation.unknown)} taken for none of the classes"
     if wrong:
         times, label, answer = confused_pairs(evaluation.confusion)[0]
         support = evaluation.per_class[label].support
         classes = measured.classes
         lines["worst"] = f"{classes[label]} taken for {classes[answer]}: {times:,} of {support:,}"
-    print_facts(lines.items(), 10)
+    print_facts(lines.items(), 13)
     console.print()
     console.print(class_table(evaluation, measured.classes, console))
     console.print()

@@ -19,6 +19,7 @@ OPTIONS = {
     "exist_ok=True": "--exist-ok",
     "name": "--name",
     "invert='no'": "--invert no",
+    "unknown='warn'": "--unknown warn",
     "invert='yes'": "--invert yes",
     "prepare='as_is'": "--prepare as_is",
     "prepare='digits'": "--prepare digits",

@@ -64,6 +64,14 @@ def predict(
             help="Take whole pictures, as `--prepare as_is`, and never invert them unless told to.",
         ),
     ] = False,
+    unknown: Annotated[
+        Literal["never", "warn", "refuse"],
+        typer.Option(
+            "--unknown",
+            metavar="never|warn|refuse",
+            help="What is like none of the classes: name it all the same, show ? and warn, or refuse the picture.",
+        ),
+    ] = "warn",
     save_input: Annotated[
         Path | None,
         typer.Option("--save-input", metavar="DIR", help="Write what the network saw into DIR, as PNG."),
@@ -102,7 +110,9 @@ def predict(
         refuse_to_overwrite(csv, inputs)
     draw = len(sources) <= predict_output.MAX_DRAWN
     predictions = []
-    for prediction in iter_predictions(sources, model, invert=invert, prepare=prepare, raw=raw, top=top):
+    for prediction in iter_predictions(
+        sources, model, invert=invert, prepare=prepare, raw=raw, top=top, unknown=unknown
+    ):
         prediction = replace(prediction, warnings=tuple(map(option_hint, prediction.warnings)))
         predictions.append(prediction)
         if not (json or table_only):

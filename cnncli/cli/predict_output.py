@@ -12,7 +12,7 @@ from cnncli.cli.console import note, out, print_error, print_text, unicode_ok
 from cnncli.cli.drawing import FULL, bar, in_rows, middle_cut, picture, side_by_side, thumbnail, write_png
 from cnncli.cli.hints import option_hint
 from cnncli.storage import make_folder, refuse_to_overwrite, write_bytes_atomic
-from cnncli.training.lines import UNSURE_OF_SEVERAL, lines_of
+from cnncli.training.lines import UNKNOWN, UNSURE_OF_SEVERAL, lines_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +41,7 @@ STDOUT = Path("-")
 
 CSV_COLUMNS = (
     *("path", "number", "class", "probability", "left", "top", "right", "bottom", "row", "column"),
-    "error",
+    *("unknown", "error"),
 )
 
 
@@ -71,9 +71,12 @@ def headline(prediction: "PicturePrediction") -> "Text":
     """
     from rich.text import Text
 
-    lowest = f"{100 * min(digit.probability for digit in prediction.digits):.1f} %"
     found = len(prediction.digits)
-    sure = lowest if found == 1 else f"{found} digits, the least sure {lowest}"
+    known = [digit.probability for digit in prediction.digits if not digit.unknown]
+    lowest = f"{100 * min(known):.1f} %" if known else "like none of the classes"
+    sure = lowest
+    if found > 1:
+        sure = f"{found} digits, the least sure {lowest}" if known else f"{found} pieces {lowest}"
     text = prediction.spaced
     if prediction.table is not None:
         rows, columns = prediction.table
@@ -207,10 +210,19 @@ def write_csv(predictions: Iterable["PicturePrediction"], path: Path) -> None:
         for number, digit in enumerate(prediction.digits, start=1):
             cell = (digit.row, digit.column)
             writer.writerow(
-                [prediction.path, number, digit.label, f"{digit.probability:.6f}", *digit.box, *cell, ""]
+                [
+                    prediction.path,
+                    number,
+                    digit.label,
+                    f"{digit.probability:.6f}",
+                    *digit.box,
+                    *cell,
+                    UNKNOWN * digit.unknown,
+                    "",
+                ]
             )
         for row, column in prediction.empty_cells:
-            writer.writerow([prediction.path, *[""] * 7, row, column, ""])
+            writer.writerow([prediction.path, *[""] * 7, row, column, "", ""])
         if not prediction.digits:
             reason = prediction.error or "; ".join(prediction.warnings)
             writer.writerow([prediction.path, *[""] * (len(CSV_COLUMNS) - 2), reason])

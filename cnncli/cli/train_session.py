@@ -143,6 +143,8 @@ def _data_lines(run: Run) -> Iterator[str]:
         yield "each epoch: " + ", ".join(
             f"{each['epoch_images']:,} images of {each['name']}" for each in sets
         )
+    if outliers := info.get("outliers"):
+        yield f"and {outliers:,} drawn images of no class in each epoch"
     yield from info["data_notes"]
 
 

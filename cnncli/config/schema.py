@@ -140,6 +140,7 @@ class DataConfig(Section):
     )
     limit: int | None = Field(default=None, ge=1, le=10**9, description="a whole number from 1 up, or null")
     prepare: Literal["auto", "digits", "as_is"] = Field(default="auto", description="auto, digits or as_is")
+    unknown: float = Field(default=0.0, ge=0, lt=1, description="a number from 0 to below 1")
     normalize: NormalizeConfig | None = Field(default=None, description="{mean: ..., std: ...}, or null")
     augment: Entries = Field(default=(), strict=False, description="a list of augmentations")
 

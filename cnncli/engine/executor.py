@@ -13,7 +13,7 @@ from cnncli.nn.network import Network
 from cnncli.nn.parameters import FlatParameters
 from cnncli.optim.clipping import clip_gradients
 from cnncli.optim.optimizers import Optimizer
-from cnncli.types import FloatArray, IntArray, Shape
+from cnncli.types import OF_NO_CLASS, FloatArray, IntArray, Shape
 
 Key = tuple[int, int, int]
 """(seed, epoch, step): every random draw for a batch is a pure function of these three."""
@@ -162,7 +162,7 @@ class Executor(ABC):
     def _check_labels(self, labels: IntArray) -> None:
         """Raise ModelError when there is a label that the network has no output for."""
         classes = self.network.output_shape[0]
-        if labels.min() < 0 or labels.max() >= classes:
+        if labels.min() < OF_NO_CLASS or labels.max() >= classes:
             raise ModelError(f"labels from {labels.min()} to {labels.max()} do not fit {classes} classes")
 
 

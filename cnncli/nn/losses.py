@@ -8,7 +8,7 @@ N batch, K classes.
 import numpy as np
 
 from cnncli.errors import ModelError
-from cnncli.types import FloatArray, IntArray
+from cnncli.types import OF_NO_CLASS, FloatArray, IntArray
 
 
 def log_softmax(logits: FloatArray) -> FloatArray:
@@ -47,7 +47,7 @@ def cross_entropy(
 
     Args:
         logits: (N, K).
-        labels: (N,), integers from 0 to K − 1.
+        labels: (N,), integers from 0 to K − 1, or OF_NO_CLASS: the target of such a sample is 1 / K for each class.
         label_smoothing: s, from 0 to 1.
 
     Returns:
@@ -56,17 +56,20 @@ def cross_entropy(
     Raises:
         ModelError: a label is outside 0 to K − 1.
 
-    Source: label smoothing: Szegedy et al., Rethinking the Inception Architecture (2015), section 7.
+    Sources: label smoothing: Szegedy et al., Rethinking the Inception Architecture (2015), section 7. Samples of no
+    class: Hendrycks et al., Deep Anomaly Detection with Outlier Exposure (2019), section 3.
     """
     N, K = logits.shape
-    if labels.min() < 0 or labels.max() >= K:
+    if labels.min() < OF_NO_CLASS or labels.max() >= K:
         raise ModelError(
             f"the network has {K} outputs, but a label is "
-            f"{labels.min() if labels.min() < 0 else labels.max()}",
+            f"{labels.min() if labels.min() < OF_NO_CLASS else labels.max()}",
             "the last layer must have as many units as the data set has classes",
         )
-    each = np.arange(N)
     log_probabilities = log_softmax(logits)
+    if labels.min() == OF_NO_CLASS:
+        return _with_outliers(log_probabilities, labels, label_smoothing)
+    each = np.arange(N)
     loss = -(1 - label_smoothing) * log_probabilities[each, labels].mean(dtype=np.float64)
     if label_smoothing:
         loss -= label_smoothing * log_probabilities.mean(dtype=np.float64)
@@ -75,6 +78,22 @@ def cross_entropy(
     dlogits[each, labels] -= 1 - label_smoothing
     dlogits /= N
     return float(loss), dlogits
+
+
+def _with_outliers(
+    log_probabilities: FloatArray, labels: IntArray, label_smoothing: float
+) -> tuple[float, FloatArray]:
+    """Return the loss and its gradient for samples of which some are of no class; overwrites `log_probabilities`."""
+    N, K = log_probabilities.shape
+    target = np.full((N, K), label_smoothing / K, log_probabilities.dtype)
+    known = np.flatnonzero(labels != OF_NO_CLASS)
+    target[known, labels[known]] += 1 - label_smoothing
+    target[labels == OF_NO_CLASS] = 1 / K
+    loss = -float((target * log_probabilities).sum(dtype=np.float64)) / N
+    dlogits = np.exp(log_probabilities, out=log_probabilities)
+    dlogits -= target
+    dlogits /= N
+    return loss, dlogits
 
 
 def accuracy(logits: FloatArray, labels: IntArray) -> float:

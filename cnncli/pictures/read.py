@@ -22,6 +22,9 @@ MAX_PIXELS = 70_000_000
 HALVED_PIXELS = 40_000_000
 """A JPEG that is larger is decoded at half its width and height, which takes a quarter of the memory."""
 
+QUICK_PIXELS = 10_000_000
+"""So is one that is larger than this, if the caller asks for a quick look: it takes half the time."""
+
 MAX_PAGES = 1000
 """More pages of a TIFF are refused."""
 
@@ -40,6 +43,7 @@ class Page:
 
     Args:
         picture: upright, of mode "L" or "RGB".
+        scale: how many times as wide and as high the picture of the file is: 1 or 2.
         bits: how many bits its values used in the file: 8, or 9 to 32 if they were scaled down.
         warnings: sentences about what is not in the picture.
         unread_frames: how many frames of an animation show something else.
@@ -49,6 +53,7 @@ class Page:
     bits: int = 8
     warnings: tuple[str, ...] = ()
     unread_frames: int = 0
+    scale: int = 1
 
 
 class PictureFile:
@@ -70,6 +75,7 @@ class PictureFile:
         self.name = name or (str(source) if isinstance(source, str | Path) else "the picture")
         self._content = _content(source, self.name)
         self._document: PdfFile | None = None
+        self._is_halved = False
         if container_of(self._content) == "PDF":
             self._document = self._attempt(lambda: PdfFile(self._content, self.name))
             self._pages = list(range(len(self._document)))
@@ -88,18 +94,19 @@ class PictureFile:
         """Return the name of a page: the name of the file, with the number from 1 if there are several pages."""
         return self.name if len(self) == 1 else f"{self.name}[{page + 1}]"
 
-    def read(self, page: int = 0) -> Page:
+    def read(self, page: int = 0, *, quick: bool = False) -> Page:
         """Decode a page: upright, without transparency, with 8 bits per channel.
 
         Args:
             page: its index, from 0.
+            quick: decode a JPEG of more than QUICK_PIXELS at half its width and height.
 
         Raises:
             PictureError: the page is damaged or too large.
         """
-        return self._attempt(lambda: self._read(page), self.page_name(page))
+        return self._attempt(lambda: self._read(page, quick), self.page_name(page))
 
-    def _read(self, page: int) -> Page:
+    def _read(self, page: int, quick: bool) -> Page:
         if self._document is not None:
             return Page(self._document.draw(page))
         opened, notes, unread = self._opened, [], 0
@@ -114,13 +121,21 @@ class PictureFile:
                 unread = frames - 1
                 notes.append(f"an animation of {frames} frames: only the first one is read")
         samples = read_samples(opened, self._content)
-        if opened.format in ("JPEG", "MPO") and opened.width * opened.height > HALVED_PIXELS:
-            opened.draft(None, (opened.width // 2, opened.height // 2))
+        if self._is_halved:
+            # what was decoded at half its size cannot be decoded again
+            opened = self._opened = open_image(self._content, self.name)
+        width = opened.width
+        if opened.format in ("JPEG", "MPO") and width * opened.height > (
+            QUICK_PIXELS if quick else HALVED_PIXELS
+        ):
+            opened.draft(None, (width // 2, opened.height // 2))
+        scale = 2 if opened.width < width else 1
+        self._is_halved = scale > 1
         opened.load()
         picture, bits = to_plain(_upright(opened), samples)
         if samples.wide_colour and np.asarray(picture).max() < 32:
             notes.append("16 bits per color that are nearly black: save it with 8 bits per color")
-        return Page(picture, bits, tuple(notes), unread)
+        return Page(picture, bits, tuple(notes), unread, scale)
 
     def _check_size(self, page: int) -> None:
         width, height = self._opened.size

@@ -59,7 +59,8 @@ def dry_run(config: "Config") -> Iterator[DryRun]:
     whole = prepare(shorter)
     if whole.batches.count > images:  # several sets have no limit for all of them
         whole = replace(whole, batches=_few_of(whole.batches, images))
-    dataset = replace(whole.dataset, test=_few(whole.dataset.test))
+    members = tuple(replace(member, test=_few(member.test)) for member in whole.dataset.members)
+    dataset = replace(whole.dataset, test=_few(whole.dataset.test), members=members)
     prepared = replace(whole, dataset=dataset, validation=_few(whole.validation))
     with tempfile.TemporaryDirectory(prefix="cnn-dry-run-") as folder:
         yield DryRun(shorter, create_run(folder, "dry-run"), prepared, images)

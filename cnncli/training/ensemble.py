@@ -16,8 +16,8 @@ from cnncli.training.lookup import run_or_file
 from cnncli.training.measured_set import WARNING, differences, find_sets, is_same_set, load_measured_set
 from cnncli.training.model import Model, load_model
 from cnncli.training.preparation import Prepare
-from cnncli.training.prepare import data_checksum, select_split, set_checksum, split_indices
 from cnncli.training.results import evaluation_document, folder_of_set, write_evaluation
+from cnncli.training.selection import data_checksum, select_split, set_checksum, split_indices
 
 SplitName = Literal["test", "val", "train"]
 
@@ -149,6 +149,7 @@ def _evaluate(
             images.labels,
             batch_size=BATCH,
             normalize=[model.normalize for model in models],
+            calibration=[model.calibration for model in models],
             on_batch=on_batch,
         )
 

@@ -13,11 +13,20 @@ import numpy.typing as npt
 from cnncli.batches.batches import to_input
 from cnncli.errors import DataError
 from cnncli.nn.losses import log_softmax
+from cnncli.training.calibration import (
+    NOT_CALIBRATED,
+    Calibration,
+    calibration_error,
+    evidence_of,
+    with_temperature,
+)
 from cnncli.training.metrics import ClassMetrics, confusion_matrix, per_class
 from cnncli.types import ByteArray, FloatArray, IntArray, MeanStd
 
 if TYPE_CHECKING:
     from cnncli.engine import Executor
+
+_TINY = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,10 @@ class Evaluation:
         accuracy: the share of images whose most probable class is their label.
         confusion: (K, K), a row for each true class, a column for each predicted one.
         per_class: precision, recall, F1 and support of each class.
-        probabilities: (N, K) float32.
+        probabilities: (N, K) float32, with the temperature of the network if it has one.
+        evidence: (N,) float32, from `calibration.evidence_of`; None for an ensemble.
+        calibration_error: see `calibration.calibration_error`.
+        unknown: the share of images that the network takes for no class; None without a threshold.
     """
 
     count: int
@@ -39,6 +51,9 @@ class Evaluation:
     confusion: npt.NDArray[np.int64]
     per_class: list[ClassMetrics]
     probabilities: FloatArray
+    evidence: FloatArray | None = None
+    calibration_error: float = 0.0
+    unknown: float | None = None
 
     def __repr__(self) -> str:
         return f"Evaluation({self.accuracy:.2%} of {self.count:,} images right, loss {self.loss:.4f})"
@@ -50,11 +65,13 @@ class Evaluation:
         return classes
 
     def to_json(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Return count, accuracy, loss, per_class and confusion as plain numbers and lists."""
+        """Return the figures and the confusion matrix as plain numbers and lists."""
         return {
             "count": self.count,
             "accuracy": self.accuracy,
             "loss": self.loss,
+            "calibration_error": self.calibration_error,
+            "unknown": self.unknown,
             "per_class": [
                 {"class": name, **metrics._asdict()}
                 for name, metrics in zip(classes, self.per_class, strict=True)
@@ -70,6 +87,7 @@ def evaluate(
     *,
     batch_size: int = 1000,
     normalize: MeanStd | list[MeanStd | None] | None = None,
+    calibration: Calibration | list[Calibration] = NOT_CALIBRATED,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Classify images and compare with their labels; an ensemble answers with its members' mean probabilities.
@@ -80,6 +98,8 @@ def evaluate(
         labels: (N,), classes from 0.
         batch_size: images per forward pass.
         normalize: as in training, None for pixel / 255 alone; a list has one entry for each member.
+        calibration: how the outputs of the network become probabilities; a list has one entry for each member. The
+            loss is measured without it.
         on_batch: called with (images done, N) before the first batch and after each; it may raise to stop.
 
     Raises:
@@ -94,28 +114,33 @@ def evaluate(
     """
     members = list(executors) if isinstance(executors, Sequence) else [executors]
     normalize_each = normalize if isinstance(normalize, list) else [normalize] * len(members)
+    calibrations = calibration if isinstance(calibration, list) else [calibration] * len(members)
     k = _number_of_classes(members, labels)
     n = len(images)
     probabilities = np.empty((n, k), np.float32)
+    evidence = np.empty(n, np.float32)
     loss_sum = 0.0
     if on_batch is not None:
         on_batch(0, n)
     for start in range(0, n, batch_size):
         batch = slice(start, start + batch_size)
         y = labels[batch]
-        member_log_p = [
-            log_softmax(member.forward(to_input(images[batch], mean_std, member.network.dtype)))
+        outputs = [
+            member.forward(to_input(images[batch], mean_std, member.network.dtype))
             for member, mean_std in zip(members, normalize_each, strict=True)
         ]
+        p = [with_temperature(logits, each) for logits, each in zip(outputs, calibrations, strict=True)]
         if len(members) == 1:
-            log_p, p = member_log_p[0], np.exp(member_log_p[0])
+            log_p = log_softmax(outputs[0])
+            evidence[batch] = evidence_of(outputs[0])
+            probabilities[batch] = p[0]
         else:
-            p = np.mean([np.exp(each) for each in member_log_p], axis=0)
-            log_p = np.log(np.maximum(p, np.finfo(p.dtype).tiny))
-        probabilities[batch] = p
+            probabilities[batch] = np.mean(p, axis=0)
+            log_p = np.log(np.mean([np.exp(log_softmax(logits)) for logits in outputs], axis=0).clip(_TINY))
         loss_sum -= float(log_p[np.arange(len(y)), y].sum(dtype=np.float64))
         if on_batch is not None:
             on_batch(min(batch.stop, n), n)
+    threshold = calibrations[0].unknown_threshold if len(members) == 1 else None
     confusion = confusion_matrix(labels, probabilities.argmax(axis=1), k)
     return Evaluation(
         count=n,
@@ -124,6 +149,9 @@ def evaluate(
         confusion=confusion,
         per_class=per_class(confusion),
         probabilities=probabilities,
+        evidence=evidence if len(members) == 1 else None,
+        calibration_error=calibration_error(probabilities, labels),
+        unknown=None if threshold is None else float((evidence < threshold).mean()),
     )
 
 

@@ -99,7 +99,9 @@ def fit(
             if average is not None:
                 average.update()
             now = clock()
-            state.add_step(loss, correct, count, now - started)
+            state.add_step(
+                loss, correct, count, now - started, batches.count_outliers(state.epoch, state.step)
+            )
             state.elapsed = now - begin
             seconds = state.train_seconds - seconds_before
             yield StepRecord(

@@ -1,7 +1,7 @@
 """Joins the digits that were read in a picture into lines of text or a table, and says which are uncertain."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from statistics import median
 from typing import Any
@@ -16,11 +16,21 @@ UNSURE = 0.5
 UNSURE_OF_SEVERAL = 0.8
 """Below this probability one of several predictions counts as unsure."""
 
+MANY = 3
+MOSTLY = 0.6
+"""If this share of at least MANY pieces of a picture belong to no class, none does."""
+
+EDGE = 0.01
+"""What is nearer to the edge than this part of the longer side of a picture is at its edge."""
+
 MAX_NAMED = 5
 """How many digits a warning names."""
 
 EMPTY = "."
 """What stands for an empty cell of a table."""
+
+UNKNOWN = "?"
+"""What stands for something that belongs to no class."""
 
 WIDE = 1.2
 """A box wider than its height by this factor may hold two digits; 3.5 % of the digits of MNIST are as wide."""
@@ -43,6 +53,7 @@ class DigitPrediction:
         pixels: the image that the network saw, (H, W) or (H, W, C), uint8.
         line: the line of the picture that it is on, from 0 at the top.
         row, column: its cell in a table, from 1; None outside of tables.
+        unknown: whether it belongs to no class; then the label is what the network would have said.
     """
 
     label: str
@@ -53,25 +64,68 @@ class DigitPrediction:
     line: int = 0
     row: int | None = None
     column: int | None = None
+    unknown: bool = False
+
+    @property
+    def shown(self) -> str:
+        """What stands for it in a text: the label, or "?"."""
+        return UNKNOWN if self.unknown else self.label
 
     def __repr__(self) -> str:
-        return f"DigitPrediction({self.label!r}, {self.probability:.1%}, box {self.box})"
+        unknown = ", unknown" if self.unknown else ""
+        return f"DigitPrediction({self.label!r}, {self.probability:.1%}{unknown}, box {self.box})"
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of `cnn predict --json`."""
         return {
             "class": self.label,
             "probability": self.probability,
+            "unknown": self.unknown,
             "box": list(self.box),
             "top": [list(entry) for entry in self.top],
             **({} if self.row is None else {"row": self.row, "column": self.column}),
         }
 
 
+def leave_out_at_edge(
+    digits: Sequence[DigitPrediction], size: tuple[int, int]
+) -> tuple[list[DigitPrediction], int]:
+    """Return the predictions without what is unknown at the edge of a picture that has something known, and how many.
+
+    A photo of a sheet often shows a piece of the table, a hand or a pattern at its edge.
+
+    Args:
+        digits: of the picture.
+        size: its width and height.
+    """
+    width, height = size
+    near = EDGE * max(size)
+
+    def stays(digit: DigitPrediction) -> bool:
+        left, top, right, bottom = digit.box
+        return not digit.unknown or min(left, top, width - right, height - bottom) > near
+
+    if all(digit.unknown for digit in digits):
+        return list(digits), 0
+    kept = [digit for digit in digits if stays(digit)]
+    return kept, len(digits) - len(kept)
+
+
+def flag_all_or_some(digits: Sequence[DigitPrediction]) -> list[DigitPrediction]:
+    """Return the predictions, all of them unknown if most of at least MANY are: then the picture is of something else.
+
+    A photograph falls into many pieces of which a few look like a 1.
+    """
+    strange = sum(digit.unknown for digit in digits)
+    if len(digits) >= MANY and strange >= MOSTLY * len(digits):
+        return [replace(digit, unknown=True) for digit in digits]
+    return list(digits)
+
+
 def text_of(digits: Sequence[DigitPrediction]) -> str:
     """Return the labels line by line, without gaps; labels of more than one letter are separated by spaces."""
     gap = "" if all(len(digit.label) == 1 for digit in digits) else " "
-    return "\n".join(gap.join(digit.label for digit in line) for line in lines_of(digits))
+    return "\n".join(gap.join(digit.shown for digit in line) for line in lines_of(digits))
 
 
 def spaced_text_of(digits: Sequence[DigitPrediction]) -> str:
@@ -92,7 +146,7 @@ def cells_of(digits: Sequence[DigitPrediction], shape: tuple[int, int]) -> list[
     cells = [[""] * columns for _ in range(rows)]
     for digit in digits:
         if digit.row is not None and digit.column is not None:
-            cells[digit.row - 1][digit.column - 1] += digit.label
+            cells[digit.row - 1][digit.column - 1] += digit.shown
     return cells
 
 
@@ -119,11 +173,23 @@ def doubts_about(digits: Sequence[DigitPrediction], *, whole: bool) -> Iterator[
         digits: all that was read in one picture.
         whole: whether the picture was read as a whole, so that its shape says nothing.
     """
-    if len(digits) == 1 and digits[0].probability < UNSURE:
+    strange = [number for number, digit in enumerate(digits, start=1) if digit.unknown]
+    if strange and len(digits) == 1:
+        yield "this is like none of the classes"
+    elif strange:
+        places = [_place(number, digits[number - 1]) for number in strange]
+        listed = ", ".join(places[:MAX_NAMED]) + (", ..." if len(places) > MAX_NAMED else "")
+        verb = "is" if len(strange) == 1 else "are"
+        yield f"{len(strange)} of the {len(digits)} {verb} like none of the classes: {listed}"
+    elif len(digits) == 1 and digits[0].probability < UNSURE:
         likely = ", ".join(f"{label} {p:.0%}" for label, p in digits[0].top[:3])
         yield f"unsure what this is ({likely})"
     numbered = list(enumerate(digits, start=1))
-    unsure = [(number, digit) for number, digit in numbered if digit.probability < UNSURE_OF_SEVERAL]
+    unsure = [
+        (number, digit)
+        for number, digit in numbered
+        if digit.probability < UNSURE_OF_SEVERAL and not digit.unknown
+    ]
     if unsure and len(digits) > 1:
         worst = sorted(unsure, key=lambda each: each[1].probability)[:MAX_NAMED]
         listed = "; ".join(f"{_place(number, digit)}: {best_two(digit)}" for number, digit in sorted(worst))
@@ -134,7 +200,7 @@ def doubts_about(digits: Sequence[DigitPrediction], *, whole: bool) -> Iterator[
         wide = [
             "this" if len(digits) == 1 else _place(number, digit)
             for number, digit in numbered
-            if _is_wide(digit.box, usual)
+            if _is_wide(digit.box, usual) and not digit.unknown
         ]
         yield from (f"{named} may be two digits that touch" for named in wide[:MAX_NAMED])
         if len(wide) > MAX_NAMED:
@@ -167,9 +233,9 @@ def _spaced(line: Sequence[DigitPrediction]) -> str:
         for (left, right), (before, after) in zip(pairwise(line), pairwise(margins), strict=True)
     ]
     if not gaps:
-        return line[0].label
+        return line[0].shown
     usual = sorted(gaps)[(len(gaps) - 1) // 3]
     wide = [gap > usual + 0.45 * height and gap > 1.6 * usual for gap in gaps]
-    return line[0].label + "".join(
-        f" {digit.label}" if is_wide else digit.label for digit, is_wide in zip(line[1:], wide, strict=True)
+    return line[0].shown + "".join(
+        f" {digit.shown}" if is_wide else digit.shown for digit, is_wide in zip(line[1:], wide, strict=True)
     )

@@ -9,7 +9,6 @@ adds how the file was made, and what was measured.
 
 import argparse
 import shlex
-from dataclasses import asdict
 from hashlib import sha256
 from json import dumps
 from pathlib import Path
@@ -19,7 +18,7 @@ from cnncli._version import __version__
 from cnncli.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from cnncli.errors import RunError
 from cnncli.runs import BUNDLED, Run, find_run
-from cnncli.training.bundled import BUNDLED_PATH, NOT_CALIBRATED, Calibration
+from cnncli.training.bundled import BUNDLED_PATH
 from cnncli.training.ensemble import measure_runs
 from cnncli.training.model import load_model
 
@@ -35,7 +34,6 @@ def make_bundled(
     run: Run,
     path: Path = BUNDLED_PATH,
     *,
-    calibration: Calibration = NOT_CALIBRATED,
     data_dir: str | Path | None = None,
 ) -> dict[str, Any]:
     """Write the checkpoint of the bundled model from a finished run, and return what it says about itself.
@@ -45,7 +43,6 @@ def make_bundled(
     Args:
         run: trained from configs/bundled.yaml.
         path: the file to write.
-        calibration: how the outputs of these weights become probabilities.
         data_dir: where the data sets are; None for where they were in training.
 
     Raises:
@@ -75,7 +72,6 @@ def make_bundled(
     meta |= {
         "run": BUNDLED,
         "history": [],
-        "calibration": asdict(calibration),
         "build": {
             "version": __version__,
             "command": shlex.join(["cnn", *command]),

@@ -18,7 +18,8 @@ from cnncli.nn.layers import LAYERS
 from cnncli.nn.network import Network
 from cnncli.optim.averaging import averaged_weights
 from cnncli.runs import Run, find_run
-from cnncli.training.bundled import BUNDLED_PATH, Calibration, bundled_path, read_calibration
+from cnncli.training.bundled import BUNDLED_PATH, bundled_path
+from cnncli.training.calibration import Calibration, read_calibration
 from cnncli.training.preparation import Preparation, read_preparation
 from cnncli.types import MeanStd, Shape
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,10 +12,13 @@ import numpy as np
 from cnncli.batches.batches import to_input
 from cnncli.errors import CnnError, UsageError
 from cnncli.pictures.whole import Form, clear_background, from_pixels, resize_whole
+from cnncli.training.calibration import evidence_of, with_temperature
 from cnncli.training.lines import (
     DigitPrediction,
     cells_of,
     doubts_about,
+    flag_all_or_some,
+    leave_out_at_edge,
     spaced_text_of,
     table_text_of,
     text_of,
@@ -32,7 +36,12 @@ if TYPE_CHECKING:
 
 Invert = Literal["auto", "yes", "no"]
 
+Unknown = Literal["never", "warn", "refuse"]
+"""What happens with something that belongs to no class: it is named all the same, it is "?", or it is an error."""
+
 _CHUNK = 64  # digits in a forward pass
+
+_SMALL = 40  # pixels; digits that are lower are read in a picture of full size
 
 
 @dataclass(frozen=True)
@@ -130,6 +139,7 @@ def predict_pictures(
     prepare: Prepare = "auto",
     raw: bool = False,
     top: int = 3,
+    unknown: Unknown = "warn",
 ) -> list[PicturePrediction]:
     """Read pictures, each with any number of digits, or each as a whole: as in the model's training.
 
@@ -143,6 +153,9 @@ def predict_pictures(
             "auto" does what was done in training.
         raw: "as_is" without any inversion, unless `invert` is "yes".
         top: how many classes to return for each digit.
+        unknown: "warn" marks what the network takes for none of its classes, and the text has "?" for it. "refuse"
+            makes an error of a picture with any of it. "never" gives each the most probable class. A network knows
+            what belongs to no class only if its checkpoint has a calibration.
 
     Returns:
         One entry for each source, and for each page of a TIFF with several pages. A picture that cannot be read has
@@ -156,7 +169,9 @@ def predict_pictures(
         >>> predict_pictures(["digit.png"], load_model("runs/run-3"))[0].text
         '7'
     """
-    return list(iter_predictions(sources, model, invert=invert, prepare=prepare, raw=raw, top=top))
+    return list(
+        iter_predictions(sources, model, invert=invert, prepare=prepare, raw=raw, top=top, unknown=unknown)
+    )
 
 
 def iter_predictions(
@@ -167,11 +182,12 @@ def iter_predictions(
     prepare: Prepare = "auto",
     raw: bool = False,
     top: int = 3,
+    unknown: Unknown = "warn",
 ) -> Iterator[PicturePrediction]:
     """Read pictures as `predict_pictures` does, one at a time."""
     from cnncli.pictures.read import PictureFile  # loads Pillow
 
-    reader = _Reader(model, invert, _choose_form(model, "as_is" if raw else prepare), raw, top)
+    reader = _Reader(model, invert, _choose_form(model, "as_is" if raw else prepare), raw, top, unknown)
     for source in sources:
         if isinstance(source, LabeledImage):
             yield reader.read_labeled(source)
@@ -217,6 +233,7 @@ class _Reader:
     form: Form
     raw: bool
     top: int
+    unknown: Unknown
 
     def read_pages(self, file: "PictureFile") -> list[PicturePrediction]:
         """Read all pages of a file; a page without digits is an error only if all pages are such."""
@@ -226,9 +243,9 @@ class _Reader:
         for number in range(len(file)):
             name = file.page_name(number)
             try:
-                page = file.read(number)
+                page = file.read(number, quick=True)
                 try:
-                    found.append(self._read(name, page))
+                    found.append(self._read(name, file, number, page))
                 except NothingToRead as error:
                     blank.append(number)
                     found.append(PicturePrediction(name, (), "", page.warnings, error.message, error.hint))
@@ -245,16 +262,27 @@ class _Reader:
         found = self._take_whole(from_pixels(image.pixels), self.invert if self.invert == "yes" else "no")
         return replace(self._predict(image.name, found, whole=True), label=image.label)
 
-    def _read(self, name: str, page: "Page") -> PicturePrediction:
+    def _read(self, name: str, file: "PictureFile", number: int, page: "Page") -> PicturePrediction:
+        """Read a page that was decoded quickly, and once more in full if its digits are small."""
         from cnncli.pictures.digits import find_digits  # loads Pillow
 
         if self.form == "digits":
             found = find_digits(page.picture, self.invert)
+            if page.scale > 1 and median(digit.box[3] - digit.box[1] for digit in found.digits) < _SMALL:
+                page = file.read(number)
+                found = find_digits(page.picture, self.invert)
         else:
             found = self._take_whole(
                 page.picture, "no" if self.raw and self.invert == "auto" else self.invert
             )
-        return self._predict(name, found, page.warnings, whole=self.form == "as_is")
+        read = self._predict(name, found, page.warnings, whole=self.form == "as_is", size=page.picture.size)
+        if page.scale == 1:
+            return read
+        digits = []
+        for digit in read.digits:
+            left, top, right, bottom = (page.scale * edge for edge in digit.box)
+            digits.append(replace(digit, box=(left, top, right, bottom)))
+        return replace(read, digits=tuple(digits))
 
     def _take_whole(self, picture: "Image", invert: Invert) -> "Preprocessed":
         """Resize the whole picture as in training, and decide whether to invert it."""
@@ -280,7 +308,13 @@ class _Reader:
         return Preprocessed((Digit(pixels, (0, 0, *picture.size)),), tuple(warnings))
 
     def _predict(
-        self, name: str, found: "Preprocessed", warnings: Sequence[str] = (), *, whole: bool
+        self,
+        name: str,
+        found: "Preprocessed",
+        warnings: Sequence[str] = (),
+        *,
+        whole: bool,
+        size: tuple[int, int] | None = None,
     ) -> PicturePrediction:
         parts = [part for alternative in found.alternatives for part in alternative.parts]
         predictions = list(self._classify([*found.digits, *parts]))
@@ -290,8 +324,23 @@ class _Reader:
             predictions[: len(found.digits)],
             found.alternatives,
             [list(islice(others, len(alternative.parts))) for alternative in found.alternatives],
+            knows_none=bool(self.model.data_config.get("unknown")),
         )
+        left_out = 0
+        if found.table is None and size is not None:
+            digits, left_out = leave_out_at_edge(digits, size)
+        digits = flag_all_or_some(digits)
         doubts = [*([CUT_APART] if cut else []), *doubts_about(digits, whole=whole)]
+        if left_out:
+            doubts.append(f"{left_out} left out at the edge of the picture, like none of the classes")
+        if self.unknown == "refuse" and (strange := sum(digit.unknown for digit in digits)):
+            what = "it is" if len(digits) == 1 else f"{strange} of the {len(digits)} found in it are"
+            return PicturePrediction(
+                path=name,
+                warnings=(*warnings, *found.warnings),
+                error=f"{what} like none of the classes of {self.model.name}",
+                hint="`unknown='warn'` reads the rest",
+            )
         return PicturePrediction(
             path=name,
             digits=tuple(digits),
@@ -302,12 +351,21 @@ class _Reader:
 
     def _classify(self, digits: "Sequence[Digit]") -> Iterator[DigitPrediction]:
         """Classify all digits of a picture, so many at once that the windows of a convolution fit into the cache."""
-        model = self.model
+        model, calibration = self.model, self.model.calibration
+        threshold = None if self.unknown == "never" else calibration.unknown_threshold
         chunks = [digits[start : start + _CHUNK] for start in range(0, len(digits), _CHUNK)]
         inputs = (np.stack([digit.pixels for digit in chunk]) for chunk in chunks)
-        outputs = (model.network.predict(to_input(x, model.normalize, model.network.dtype)) for x in inputs)
-        for digit, p in zip(digits, (p for rows in outputs for p in rows), strict=True):  # p: (K,)
+        logits = [model.network.forward(to_input(x, model.normalize, model.network.dtype)) for x in inputs]
+        if not logits:
+            return
+        outputs = np.concatenate(logits)
+        strange = evidence_of(outputs) < (-np.inf if threshold is None else threshold)
+        for digit, p, is_strange in zip(
+            digits, with_temperature(outputs, calibration), strange.tolist(), strict=True
+        ):  # p: (K,)
             order = np.argsort(-p, kind="stable")[: max(self.top, 1)]
             best = tuple((model.classes[k], float(p[k])) for k in order)
             row, column = (None, None) if digit.column is None else (digit.line + 1, digit.column + 1)
-            yield DigitPrediction(*best[0], digit.box, best, digit.pixels, digit.line, row, column)
+            yield DigitPrediction(
+                *best[0], digit.box, best, digit.pixels, digit.line, row, column, unknown=is_strange
+            )

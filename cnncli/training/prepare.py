@@ -1,21 +1,19 @@
 """Builds all that a training run needs from its config, and refuses what cannot work before training starts."""
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnncli.batches.augment import make_augmentation
-from cnncli.batches.batches import Batches, Portion
+from cnncli.batches.batches import Batches
 from cnncli.config.check import check_names
 from cnncli.data.dataset import SYNTHETIC, Dataset, Split
 from cnncli.data.load import DEFAULT_SIZE, Found, check_form, has_pictures, load_dataset, set_path
 from cnncli.data.registry import DATASETS
-from cnncli.data.splits import stratified_split
 from cnncli.errors import CnnError, ModelError, UsageError
 from cnncli.memory import available_bytes
 from cnncli.nn.build import build_network
@@ -23,6 +21,16 @@ from cnncli.nn.network import Network
 from cnncli.optim import ExponentialAverage, Optimizer, Schedule, make_average, make_optimizer, make_schedule
 from cnncli.randomness import stream
 from cnncli.training.preparation import Preparation, preparation_of
+from cnncli.training.selection import (
+    POOL,
+    data_checksum,
+    draw_outliers,
+    portions,
+    select_split,
+    set_checksum,
+    split_indices,
+    with_outliers,
+)
 from cnncli.training.training_set import check_sets, load_training_set
 from cnncli.types import IntArray, MeanStd, Shape
 
@@ -48,6 +56,7 @@ class Prepared:
         data_checksum: of the training images and labels in use; a resume must find the same.
         preparation: how the pictures became images; `eval` and `predict` do the same.
         data_path: where the set was found, None for drawn digits; of several sets a list.
+        outliers: how many images of no class each epoch has.
     """
 
     config: "Config"
@@ -62,6 +71,7 @@ class Prepared:
     data_checksum: int
     preparation: Preparation
     data_path: str | list[str | None] | None
+    outliers: int = 0
 
 
 def prepare(
@@ -84,6 +94,7 @@ def prepare(
     found = found or [Found(entry.name, data_dir) for entry in config.data.sets]
     dataset = load_training_set(config, found)
     train, _ = _split(config, dataset)
+    outliers = draw_outliers(config, dataset, train)
     paths = [set_path(*each) for each in found]
     network = _build_network(config, dataset)
     _check_memory(config, network)
@@ -93,15 +104,14 @@ def prepare(
     except ModelError as error:
         raise config.model_error(error, "data.augment") from error
     batches = Batches(
-        dataset.train.images,
-        dataset.train.labels,
+        *with_outliers(dataset.train, outliers),
         batch_size=settings.batch_size,
         seed=config.seed,
         normalize=normalize,
         augment=augment,
         drop_last=settings.drop_last,
         dtype=network.dtype,
-        indices=portions(dataset, train),
+        indices=portions(dataset, train, len(outliers)),
     )
     optimizer, schedule, average = _build_optimization(config, network, len(batches))
     return Prepared(
@@ -119,26 +129,8 @@ def prepare(
         data_checksum=data_checksum(dataset, train),
         preparation=preparation_of(dataset, config.data.prepare),
         data_path=paths[0] if isinstance(config.data.dataset, str) else paths,
+        outliers=len(outliers) // POOL,
     )
-
-
-def data_checksum(dataset: Dataset, train: IntArray) -> int:
-    """Return a checksum of a training set, of its own validation images and of the positions (N,) trained on."""
-    arrays = [dataset.train.images, dataset.train.labels, train]
-    if dataset.validation is not None:
-        arrays += [dataset.validation.images, dataset.validation.labels]
-    checksum = 0
-    for array in arrays:
-        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
-    return checksum
-
-
-def set_checksum(dataset: Dataset, part: slice = slice(None)) -> int:
-    """Return a checksum of the training images and labels of a set, or of one part of them."""
-    checksum = 0
-    for array in (dataset.train.images[part], dataset.train.labels[part]):
-        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
-    return checksum
 
 
 def describe_sets(prepared: Prepared) -> dict[str, Any]:
@@ -149,7 +141,7 @@ def describe_sets(prepared: Prepared) -> dict[str, Any]:
     dataset, batches = prepared.dataset, prepared.batches
     if not dataset.members:
         return {}
-    counts = [portion.wanted for portion in batches.portions]
+    counts = [portion.wanted for portion in batches.portions[: len(dataset.members)]]
     if not counts and batches.indices is not None:
         counts = [
             int(np.diff(np.searchsorted(batches.indices, each.positions))[0]) for each in dataset.members
@@ -165,97 +157,6 @@ def describe_sets(prepared: Prepared) -> dict[str, Any]:
             for member, count in zip(dataset.members, counts, strict=True)
         ]
     }
-
-
-def select_split(
-    dataset: Dataset,
-    split: Literal["train", "val", "test"],
-    *,
-    seed: int,
-    validation: int | float | Literal["auto"],
-    limit: int | None = None,
-) -> Split:
-    """Return the images that a training run used for training, validation or test.
-
-    A set may come with validation images. Otherwise they are drawn first, from the whole training set, and depend on
-    the seed alone. A limit then keeps the first images of the rest. So these few numbers are enough to select a run's
-    validation images again. Of several sets they are drawn from each that comes without any, every class of every set
-    in proportion, and those of the other sets follow.
-
-    Args:
-        dataset: the whole data set.
-        split: which of its parts.
-        seed, validation, limit: as in the config of the run.
-
-    Raises:
-        UsageError: the set has too few images for that many validation images.
-    """
-    if split == "test":
-        return dataset.test
-    if split == "val" and dataset.validation is not None and not dataset.members:
-        return dataset.validation
-    train, held_out = split_indices(dataset, seed=seed, validation=validation, limit=limit)
-    chosen = train if split == "train" else held_out
-    images, labels = dataset.train.images[chosen], dataset.train.labels[chosen]
-    if split == "val" and dataset.validation is not None:
-        images = np.concatenate([images, dataset.validation.images])
-        labels = np.concatenate([labels, dataset.validation.labels])
-    return Split(images, labels)
-
-
-def split_indices(
-    dataset: Dataset, *, seed: int, validation: int | float | Literal["auto"], limit: int | None = None
-) -> tuple[IntArray, IntArray]:
-    """Return the positions of the training and the validation images in the training set; see `select_split`."""
-    if dataset.members:
-        return _split_members(dataset, seed, validation)
-    if dataset.validation is not None:
-        validation = 0
-    train, held_out = stratified_split(dataset.train.labels, validation, stream(seed, "split"))
-    return train[:limit], held_out
-
-
-def _split_members(
-    dataset: Dataset, seed: int, validation: int | float | Literal["auto"]
-) -> tuple[IntArray, IntArray]:
-    """Hold out images of every class of every set in proportion, except of the sets with validation images."""
-    groups = dataset.train.labels.copy()
-    drawable = np.ones(len(groups), dtype=bool)
-    for number, member in enumerate(dataset.members):
-        groups[member.slice] += number * len(dataset.classes)
-        drawable[member.slice] = not member.has_validation
-    positions = np.flatnonzero(drawable)
-    if len(positions) == 0:
-        return np.arange(len(groups)), positions
-    _, held_out = stratified_split(groups[positions], validation, stream(seed, "split"))
-    held_out = positions[held_out]
-    kept = np.ones(len(groups), dtype=bool)
-    kept[held_out] = False
-    return np.flatnonzero(kept), held_out
-
-
-def portions(dataset: Dataset, train: IntArray) -> IntArray | list[Portion]:
-    """Return what an epoch is made of, as `Batches` takes it.
-
-    Without a share, each image is in an epoch once. With shares, this holds for the sets that have none, and the others
-    are added until each is the part that its share says. If every set has a share, an epoch has as many images as all
-    sets together.
-
-    Args:
-        dataset: all training images.
-        train: the positions (N,) of those that are not held out for validation, sorted.
-    """
-    members = dataset.members
-    if all(member.share is None for member in members):
-        return train
-    of_member = [train[slice(*np.searchsorted(train, member.positions))] for member in members]
-    shares = sum(member.share or 0 for member in members)
-    alone = sum(len(each) for each, member in zip(of_member, members, strict=True) if member.share is None)
-    total = alone / (1 - shares) if alone else len(train)
-    return [
-        Portion(each, len(each) if member.share is None else max(round(member.share * total), 1))
-        for each, member in zip(of_member, members, strict=True)
-    ]
 
 
 def _split(config: "Config", dataset: Dataset) -> tuple[IntArray, IntArray]:

@@ -24,12 +24,18 @@ _OVERLAPPING = 0.95  # is enough for strokes that overlap like those of a 4
 _ALL_SURER = 0.3  # by this probability all pieces of a picture must be surer as one digit
 _LEAST = 1e-6
 
+_SURELY = math.log(4)
+"""For a network that has learned what is no digit: the logarithm by which the other reading must be surer. Such a
+network is unsure of two digits in one image and of half a digit, so that a small difference says more."""
+
 
 def choose_readings(
     digits: Sequence["Digit"],
     predictions: Sequence[DigitPrediction],
     alternatives: Sequence["Alternative[Digit]"],
     others: Sequence[Sequence[DigitPrediction]],
+    *,
+    knows_none: bool = False,
 ) -> tuple[list[DigitPrediction], bool]:
     """Return the predictions of a picture, and whether any is of a part of ink that was cut.
 
@@ -38,9 +44,10 @@ def choose_readings(
         predictions: one for each digit.
         alternatives: other ways to read some of the digits.
         others: the predictions for the parts of each alternative.
+        knows_none: whether the network has learned what is no digit.
     """
     gains = [
-        _gain(digits, predictions, alternative, parts)
+        _gain(digits, predictions, alternative, parts, knows_none)
         for alternative, parts in zip(alternatives, others, strict=True)
     ]
     replaced: dict[int, int] = {}  # the first digit of what an alternative replaces
@@ -67,12 +74,15 @@ def _gain(
     predictions: Sequence[DigitPrediction],
     alternative: "Alternative[Digit]",
     parts: Sequence[DigitPrediction],
+    knows_none: bool,
 ) -> float:
     """Return how much better an alternative is; it is taken if this is above 0."""
     span = slice(alternative.first, alternative.first + alternative.count)
     now = min(prediction.probability for prediction in predictions[span])
     then = min(part.probability for part in parts)
     surer = math.log(max(1 - now, _LEAST)) - math.log(max(1 - then, _LEAST))
+    if knows_none and not digits[alternative.first].cut:
+        return surer - _SURELY if then > _ONE else 0.0
     if len(parts) > alternative.count:
         return surer - _MORE
     if digits[alternative.first].cut:

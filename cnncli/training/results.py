@@ -203,7 +203,8 @@ def _what_was_trained(run: Run, prepared: Prepared, state: TrainingState, measur
     which = f"epoch {state.best_epoch}" if state.best_epoch is not None else "the last epoch"
     return (
         f"{', '.join(facts)}. Test with the weights of {which}: "
-        f"{percent(measured.accuracy)} right, loss {measured.loss:.4g}"
+        f"{percent(measured.accuracy)} right, loss {measured.loss:.4g}, "
+        f"calibration error {percent(measured.calibration_error)}"
     )
 
 

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnncli.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from cnncli.errors import CheckpointError, ConfigError, RunError, UsageError
 from cnncli.runs import Run
+from cnncli.training.calibration import Calibration
 from cnncli.training.prepare import Prepared, describe_sets
 from cnncli.training.state import TrainingState
 
@@ -43,8 +45,14 @@ def save_last(run: Run, prepared: Prepared, state: TrainingState) -> None:
     save_checkpoint(run.last_path, arrays)
 
 
-def save_best(run: Run, prepared: Prepared, state: TrainingState) -> None:
+def save_best(run: Run, prepared: Prepared, state: TrainingState, calibration: Calibration) -> None:
     """Write best.npz with the weights that were validated: the averaged ones when there is an average.
+
+    Args:
+        run: its folder.
+        prepared: with the network.
+        state: at the end of the epoch.
+        calibration: fitted on the validation images.
 
     Raises:
         StorageError: it cannot be written; the earlier file is unchanged.
@@ -54,7 +62,8 @@ def save_best(run: Run, prepared: Prepared, state: TrainingState) -> None:
     else:
         with prepared.average.applied(prepared.network):
             weights = prepared.network.state()
-    save_checkpoint(run.best_path, Checkpoint(weights, meta=_meta(run, prepared, state)))
+    meta = {**_meta(run, prepared, state), "calibration": asdict(calibration)}
+    save_checkpoint(run.best_path, Checkpoint(weights, meta=meta))
 
 
 def check_resumable(run: Run) -> None:

@@ -16,6 +16,7 @@ from cnncli.engine import Executor, compile
 from cnncli.errors import CnnError, Interrupted, RunError
 from cnncli.runs import Run, machine_facts
 from cnncli.storage import make_folder, write_text_atomic
+from cnncli.training.calibration import NOT_CALIBRATED, Calibration, fit_calibration, read_calibration
 from cnncli.training.evaluate import Evaluation, evaluate
 from cnncli.training.fit import fit
 from cnncli.training.prepare import Prepared, describe_sets, prepare
@@ -132,6 +133,7 @@ class _Session:
         self.wants_profile = profile
         self.prepared: Prepared
         self._stop = stop
+        self._validated: Evaluation | None = None
         self._phase: Literal["preparing", "training", "evaluating", "done"] = "preparing"
         self._saved_at = (0, 0.0)  # global step, monotonic seconds
 
@@ -255,7 +257,8 @@ class _Session:
             "preparation": self.prepared.preparation.to_json(),
             "epochs": config.train.epochs,
             "parameters": self.prepared.network.get_num_parameters(),
-            "train_images": self.prepared.batches.count,
+            "train_images": self.prepared.batches.count - self.prepared.outliers,
+            "outliers": self.prepared.outliers,
             "validation_images": len(self.prepared.validation),
             "data_notes": self.prepared.dataset.notes,
             "left_out": self.prepared.dataset.left_out,
@@ -272,24 +275,43 @@ class _Session:
         held_out = self.prepared.validation
         if len(held_out) == 0:
             return None
-        return lambda: self._evaluate(executor, held_out.images, held_out.labels)
 
-    def _evaluate(self, executor: Executor, images: "ByteArray", labels: "IntArray") -> Evaluation:
+        def validate() -> Evaluation:
+            self._validated = self._evaluate(executor, held_out.images, held_out.labels)
+            return self._validated
+
+        return validate
+
+    def _evaluate(
+        self,
+        executor: Executor,
+        images: "ByteArray",
+        labels: "IntArray",
+        calibration: Calibration = NOT_CALIBRATED,
+    ) -> Evaluation:
         return evaluate(
             executor,
             images,
             labels,
             batch_size=self.config.train.eval_batch_size,
             normalize=self.prepared.normalize,
+            calibration=calibration,
             on_batch=lambda done, count: self._check_stop(),
         )
 
     def _save_epoch(self, record: EpochRecord) -> None:
         """Write an epoch's row and checkpoints; after a kill between any two writes a resume reaches the same bits."""
         if record.best:
-            save_best(self.run, self.prepared, self.state)
+            save_best(self.run, self.prepared, self.state, self._calibration())
         self.run.append_metrics(record.row())
         self._save_last()
+
+    def _calibration(self) -> Calibration:
+        """Fit the calibration of the weights that were just validated."""
+        found = self._validated
+        if found is None or found.evidence is None:
+            return NOT_CALIBRATED
+        return fit_calibration(found.probabilities, found.evidence, self.prepared.validation.labels)
 
     def _save_if_due(self) -> None:
         every = self.config.train.save_every
@@ -314,11 +336,13 @@ class _Session:
         """Evaluate the best weights on the test images, and write the result."""
         run, state, prepared = self.run, self.state, self.prepared
         final_hash = network_hash(prepared.network.state())
-        prepared.network.load_state(load_checkpoint(run.best_path).network)
+        best = load_checkpoint(run.best_path)
+        prepared.network.load_state(best.network)
+        calibration = read_calibration(best.meta)
         test = prepared.dataset.test
-        measured = self._evaluate(executor, test.images, test.labels) if len(test) else None
+        measured = self._evaluate(executor, test.images, test.labels, calibration) if len(test) else None
         others = {
-            member.name: self._evaluate(executor, member.test.images, member.test.labels)
+            member.name: self._evaluate(executor, member.test.images, member.test.labels, calibration)
             for member in prepared.dataset.members[1:]
             if len(member.test)
         }

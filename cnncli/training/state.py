@@ -79,6 +79,7 @@ class TrainingState:
         step: steps done in this epoch.
         global_step: steps done in all.
         loss_sum, correct, seen: sums over the images of this epoch so far.
+        outliers: how many of them belong to no class; they do not count for the accuracy.
         best_epoch, best_accuracy, best_loss: the best epoch so far by validation.
         waited: epochs since the best one.
         history: a row of metrics.csv for each finished epoch.
@@ -92,6 +93,7 @@ class TrainingState:
     loss_sum: float = 0.0
     correct: int = 0
     seen: int = 0
+    outliers: int = 0
     best_epoch: int | None = None
     best_accuracy: float | None = None
     best_loss: float | None = None
@@ -132,7 +134,7 @@ class TrainingState:
     @property
     def train_accuracy(self) -> float:
         """The training accuracy of this epoch so far."""
-        return self.correct / self.seen
+        return self.correct / max(self.seen - self.outliers, 1)
 
     def finished(self, epochs: int, patience: int | None = None) -> bool:
         """Tell whether there is nothing left to train."""
@@ -153,7 +155,7 @@ class TrainingState:
             return accuracy > self.best_accuracy
         return loss is not None and self.best_loss is not None and loss < self.best_loss
 
-    def add_step(self, loss: float, correct: int, count: int, seconds: float) -> None:
+    def add_step(self, loss: float, correct: int, count: int, seconds: float, outliers: int = 0) -> None:
         """Count one training step.
 
         Args:
@@ -161,10 +163,12 @@ class TrainingState:
             correct: how many images of the batch were classified correctly.
             count: images in the batch.
             seconds: how long the step took.
+            outliers: images of the batch that belong to no class.
         """
         self.loss_sum += loss * count
         self.correct += correct
         self.seen += count
+        self.outliers += outliers
         self.train_images += count
         self.train_seconds += seconds
         self.step += 1
@@ -199,5 +203,5 @@ class TrainingState:
         self.history.append(record.row())
         self.epoch += 1
         self.step = 0
-        self.loss_sum, self.correct, self.seen = 0.0, 0, 0
+        self.loss_sum, self.correct, self.seen, self.outliers = 0.0, 0, 0, 0
         return record

@@ -66,7 +66,7 @@ def test_tables_and_pictures(cnn, run) -> None:
     result = cnn("eval", "latest")
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert lines[0] == "run       run-1, best checkpoint"
+    assert lines[0] == "run          run-1, best checkpoint"
     assert [line.split()[0] for line in lines if line.startswith(("class", "true"))] == ["class", "true"]
     assert result.stderr.splitlines()[-3:] == [
         f"wrote {Path('runs/run-1/eval') / name}"
@@ -335,7 +335,7 @@ def test_the_worst_confusion_is_named_in_words(cnn, run) -> None:
     result = cnn("eval", run, "--no-plots")
     (worst,) = (line for line in result.stdout.splitlines() if line.startswith("worst"))
     document = json.loads(Path("runs/run-1/eval/test.json").read_text())
-    assert worst == f"worst     2 taken for 1: {document['confusion'][2][1]} of 20"
+    assert worst == f"worst        2 taken for 1: {document['confusion'][2][1]} of 20"
 
 
 def test_the_pairs_of_a_perfect_network_are_none() -> None:

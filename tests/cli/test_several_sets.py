@@ -120,6 +120,12 @@ def test_a_dry_run_of_several_sets_is_short(mixed: Path, cnn) -> None:
     assert result.exit_code == 0 and "60 images were trained on" in result.stdout
 
 
+def test_a_dry_run_tests_few_images_of_every_set(mixed: Path, cnn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnncli.training.dry_run.HELD_OUT", 10)
+    result = cnn("train", "mixed.yaml", "--dry-run", "-q")
+    assert result.exit_code == 0, result.stderr
+
+
 def test_a_list_of_one_set_keeps_its_limit_in_an_evaluation(place: Path, cnn) -> None:
     (place / "one.yaml").write_text(CONFIG.replace("dataset: tiny", "dataset: [tiny: {limit: 90}]"))
     assert cnn("train", "one.yaml", "--name", "r", "--no-plots", "-q").exit_code == 0

@@ -190,6 +190,7 @@ data:
   validation: 0.1
   limit: null
   prepare: auto
+  unknown: 0.0
   normalize: null
   augment:
     - shift

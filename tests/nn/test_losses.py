@@ -48,6 +48,18 @@ def test_loss_of_a_network_that_knows_nothing_is_the_logarithm_of_the_classes() 
     assert loss == pytest.approx(np.log(10))
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_target_of_a_sample_of_no_class_is_the_same_for_every_class(smoothing: float) -> None:
+    logits = np.random.default_rng(0).normal(size=(4, 5))
+    loss, dlogits = cross_entropy(logits, np.array([2, -1, 0, -1]), smoothing)
+    known = np.array([0, 2])
+    own_loss, own_gradient = cross_entropy(logits[known], np.array([2, 0]), smoothing)
+    spread_loss, spread_gradient = cross_entropy(logits[[1, 3]], np.zeros(2, int), 1.0)
+    assert loss == pytest.approx((own_loss + spread_loss) / 2)
+    np.testing.assert_allclose(dlogits[known], own_gradient / 2, atol=1e-15)
+    np.testing.assert_allclose(dlogits[[1, 3]], spread_gradient / 2, atol=1e-15)
+
+
 def test_full_smoothing_does_not_look_at_the_labels() -> None:
     logits = np.random.default_rng(0).normal(size=(4, 5))
     one, other = (cross_entropy(logits, np.array(labels), 1.0) for labels in ([0, 1, 2, 3], [4, 4, 4, 4]))
@@ -62,7 +74,7 @@ def test_a_logit_that_is_not_finite_gives_a_loss_that_is_not(bad: float) -> None
     assert not np.isfinite(cross_entropy(logits, np.array([0, 1]))[0])
 
 
-@pytest.mark.parametrize(("labels", "named"), [([0, 10], 10), ([-1, 3], -1), ([46, 2], 46)])
+@pytest.mark.parametrize(("labels", "named"), [([0, 10], 10), ([-2, 3], -2), ([46, 2], 46)])
 def test_a_label_without_a_logit_is_refused(labels: list[int], named: int) -> None:
     with pytest.raises(ModelError, match=f"has 10 outputs, but a label is {named}$"):
         cross_entropy(np.zeros((2, 10)), np.array(labels))

@@ -1,13 +1,16 @@
 """Pages of digits with known places: lines, ruled and squared paper, tables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
-from cnncli.data.synthetic.draw import draw_digits
+from cnncli.data.synthetic.draw import DEFAULT_STYLE, draw_digits
 
 PAPER, INK = 235, 25
+
+ONE_PEN = replace(DEFAULT_STYLE, grain=0.0, coarse=0.0, pens=((1.0, 1.3, 0.22),))
+"""A ball pen without gaps: these pages are about where the ink is."""
 
 
 @dataclass
@@ -55,7 +58,7 @@ def write(places, size, shape, seed=0, strength=1.0) -> Sheet:
         strength: of the pen, up to 1.
     """
     rng = np.random.default_rng(seed)
-    images = draw_digits(rng.integers(0, 10, len(places)), rng)
+    images = draw_digits(rng.integers(0, 10, len(places)), rng, ONE_PEN)
     ink = np.zeros(shape)
     boxes = []
     for (_, x, y), image in zip(places, images, strict=True):

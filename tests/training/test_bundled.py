@@ -6,18 +6,17 @@ import shutil
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from cnncli.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from cnncli.checkpoint import load_checkpoint
 from cnncli.config.load import load_config, parse_config
 from cnncli.config.schema import Config
 from cnncli.data.load import load_dataset
-from cnncli.errors import CheckpointError, RunError, UsageError
+from cnncli.errors import RunError, UsageError
 from cnncli.runs import create_run, find_run
-from cnncli.training.bundled import BUNDLED_PATH, Calibration, read_calibration
+from cnncli.training.bundled import BUNDLED_PATH
 from cnncli.training.lookup import find_model, run_or_file
 from cnncli.training.make_bundled import MAX_BYTES, make_bundled
 from cnncli.training.model import load_model
@@ -107,31 +106,10 @@ def test_the_file_is_made_from_a_finished_run(tmp_path: Path) -> None:
         make_bundled(run, path)
     *_, result = train_run(parse_config(TINY), run, plots=False)
     run.write_info(command_line=["/bin/cnn", "train", "--data-dir", "/here", "my.yaml", "--runs-dir=/there"])
-    built = make_bundled(run, path, calibration=Calibration(temperature=1.25))
+    built = make_bundled(run, path)
     assert built["test"]["synthetic"]["accuracy"] == result.test_accuracy
     assert built["command"] == "cnn train my.yaml"
     made, best = load_checkpoint(path), load_checkpoint(run.best_path)
     assert made.meta["sha256"] == best.meta["sha256"]
-    assert load_model(path).calibration == Calibration(1.25, None)
+    assert load_model(path).calibration == load_model(run).calibration
     assert made.meta["build"] == built and made.meta["run"] == "bundled"
-
-
-def test_a_calibration_is_read_strictly(tmp_path: Path) -> None:
-    assert read_calibration({}) == load_model("bundled").calibration == Calibration()
-    whole = {"temperature": 1.5, "unknown_threshold": -3}
-    assert read_calibration({"calibration": whole}) == Calibration(1.5, -3)
-    wrong: list[Any] = [
-        3,
-        {"temperature": "warm"},
-        {"temperature": 0},
-        {"temp": 1},
-        {"temperature": float("nan")},
-    ]
-    for each in wrong:
-        with pytest.raises(CheckpointError, match="calibration"):
-            read_calibration({"calibration": each})
-    saved = load_checkpoint(BUNDLED_PATH)
-    saved.meta["calibration"] = {"temperature": -1}
-    save_checkpoint(tmp_path / "cold.npz", Checkpoint(saved.network, meta=saved.meta))
-    with pytest.raises(CheckpointError, match=r"cold\.npz: its calibration"):
-        load_model(tmp_path / "cold.npz")

@@ -99,6 +99,8 @@ def test_the_document_is_plain_json(tiny_pictures: Callable[..., Any]) -> None:
     images, labels = tiny_pictures(9)
     document = evaluate(PlainExecutor(small_network(0)), images, labels).to_json(["a", "b", "c"])
     assert json.loads(json.dumps(document)) == document
-    assert set(document) == {"count", "accuracy", "loss", "per_class", "confusion"}
+    assert set(document) == {
+        *("count", "accuracy", "loss", "calibration_error", "unknown", "per_class", "confusion")
+    }
     assert document["per_class"][1]["class"] == "b"
     assert set(document["per_class"][1]) == {"class", "precision", "recall", "f1", "support"}

@@ -1,9 +1,20 @@
 """The text of a picture: where its gaps are, and what is doubtful in it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from cnncli.training.lines import DigitPrediction, doubts_about, lines_of, spaced_text_of, text_of
+from cnncli.training.lines import (
+    DigitPrediction,
+    cells_of,
+    doubts_about,
+    flag_all_or_some,
+    leave_out_at_edge,
+    lines_of,
+    spaced_text_of,
+    text_of,
+)
 
 
 def digit(label: str, left: int, width: int = 50, *, line: int = 0, p: float = 1.0) -> DigitPrediction:
@@ -60,3 +71,43 @@ def test_a_wide_box_among_others_may_hold_two_digits() -> None:
     assert list(doubts_about(digits, whole=True)) == []
     assert list(doubts_about([digit("0", 0, 100)], whole=False)) == []
     assert list(doubts_about([digit("0", 0, 120)], whole=False)) == ["this may be two digits that touch"]
+
+
+def flagged(digits: list[DigitPrediction], *numbers: int) -> list[DigitPrediction]:
+    return [replace(each, unknown=number in numbers) for number, each in enumerate(digits, start=1)]
+
+
+def test_what_is_unknown_is_a_question_mark_in_every_text() -> None:
+    digits = flagged(at("3142", 0, 60, 180, 240), 2, 3)
+    assert (text_of(digits), spaced_text_of(digits)) == ("3??2", "3? ?2")
+    assert spaced_text_of(flagged(at("7", 0), 1)) == "?"
+    assert cells_of([replace(digits[1], row=1, column=2)], (1, 2)) == [["", "?"]]
+
+
+@pytest.mark.parametrize(
+    ("count", "unknown", "marked"),
+    [(1, 1, 1), (2, 1, 1), (3, 1, 1), (3, 2, 3), (5, 2, 2), (5, 3, 5), (10, 9, 10)],
+)
+def test_a_picture_of_mostly_unknown_pieces_is_unknown_as_a_whole(
+    count: int, unknown: int, marked: int
+) -> None:
+    digits = flagged(at("1" * count, *range(0, 60 * count, 60)), *range(1, unknown + 1))
+    assert sum(each.unknown for each in flag_all_or_some(digits)) == marked
+
+
+def test_unknown_pieces_have_one_warning_and_no_other() -> None:
+    one = flagged([digit("3", 0, 200, p=0.2)], 1)
+    assert list(doubts_about(one, whole=False)) == ["this is like none of the classes"]
+    two = flagged([*at("31", 0, 60), digit("4", 200, p=0.3)], 3)
+    assert list(doubts_about(two, whole=False)) == ["1 of the 3 is like none of the classes: no. 3"]
+
+
+def test_what_is_unknown_at_the_edge_is_left_out_beside_something_known() -> None:
+    size = (400, 200)
+    at_edge, inside, known = digit("1", 2), digit("2", 100), replace(digit("3", 200), box=(200, 50, 250, 140))
+    unknown = [replace(each, unknown=True) for each in (at_edge, replace(inside, box=(100, 50, 150, 140)))]
+    assert leave_out_at_edge([*unknown, known], size) == ([unknown[1], known], 1)
+    assert leave_out_at_edge(unknown, size) == (unknown, 0)
+    assert leave_out_at_edge([at_edge, known], size) == ([at_edge, known], 0)
+    for box in ((396, 50, 400, 60), (200, 197, 220, 199), (100, 0, 150, 90)):
+        assert leave_out_at_edge([replace(unknown[1], box=box), known], size)[1] == 1

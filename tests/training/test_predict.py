@@ -114,6 +114,23 @@ def test_several_digits_make_a_text_line_by_line(tmp_path: Path) -> None:
     assert len(found.digits) == 8
 
 
+@pytest.mark.parametrize("small", [0, 1000])
+def test_boxes_of_a_large_photo_are_in_its_own_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    """A large JPEG is decoded at half its size, and again in full if its digits are small."""
+    path = draw(tmp_path / "p.png", "0110")
+    Image.open(path).save(tmp_path / "p.jpg", quality=95)
+    (whole,) = predict_pictures([tmp_path / "p.jpg"], ink_model())
+    monkeypatch.setattr("cnncli.pictures.read.QUICK_PIXELS", 10_000)
+    monkeypatch.setattr("cnncli.training.predict._SMALL", small)
+    (quick,) = predict_pictures([tmp_path / "p.jpg"], ink_model())
+    assert quick.text == whole.text == "0110"
+    boxes = np.array([[digit.box for digit in read.digits] for read in (quick, whole)])
+    assert np.abs(boxes[0] - boxes[1]).max() <= (0 if small else 4)
+    assert (boxes[0] % 2 == 0).all() or small
+
+
 def test_normalisation_is_applied(tmp_path: Path) -> None:
     path = draw(tmp_path / "a.png", "0")
     plain = ink_model()
@@ -175,7 +192,7 @@ def test_the_document_is_the_one_of_predict_json(tmp_path: Path) -> None:
     assert set(document) == {"model", "images"} and document["model"] == "run-7"
     good, bad = document["images"]
     assert set(good) == set(bad) == {"path", "text", "spaced", "digits", "warnings", "error"}
-    assert set(good["digits"][0]) == {"class", "probability", "box", "top"}
+    assert set(good["digits"][0]) == {"class", "probability", "unknown", "box", "top"}
     assert good["error"] is None and bad["digits"] == []
     assert [entry[0] for entry in good["digits"][0]["top"]] == ["0", "1"]
 

@@ -11,7 +11,7 @@ from cnncli.training.readings import choose_readings
 PIXELS = np.zeros((28, 28), np.uint8)
 
 
-def read(now, then, *, cut=False, overlap=False):
+def read(now, then, *, cut=False, overlap=False, knows_none=False):
     """Return the labels chosen and whether one was cut, from label and probability of each digit in both readings."""
 
     def predictions(entries):
@@ -20,7 +20,9 @@ def read(now, then, *, cut=False, overlap=False):
     digits = [Digit(PIXELS, (0, 0, 9, 9), cut=cut) for _ in now]
     parts = tuple(Digit(PIXELS, (0, 0, 9, 9), cut=len(then) > len(now)) for _ in then)
     other = Alternative(0, len(now), parts, overlap)
-    chosen, was_cut = choose_readings(digits, predictions(now), [other], [predictions(then)])
+    chosen, was_cut = choose_readings(
+        digits, predictions(now), [other], [predictions(then)], knows_none=knows_none
+    )
     return "".join(digit.label for digit in chosen), was_cut
 
 
@@ -37,6 +39,20 @@ def read(now, then, *, cut=False, overlap=False):
 )
 def test_the_surer_reading_is_taken(now, then, label, cut):
     assert read(now, then) == (label, cut)
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "label"),
+    [
+        ([("2", 0.93), ("1", 0.9996)], [("4", 0.9999)], "4"),
+        ([("2", 0.99), ("1", 0.99)], [("4", 0.9901)], "21"),  # not 4 times surer
+        ([("2", 0.1), ("1", 0.1)], [("4", 0.5)], "21"),  # not sure at all
+        ([("8", 0.9)], [("1", 0.98), ("7", 0.98)], "17"),
+        ([("8", 0.99)], [("1", 0.98), ("7", 0.98)], "8"),
+    ],
+)
+def test_a_network_that_knows_what_is_no_digit_needs_a_smaller_difference(now, then, label):
+    assert read(now, then, knows_none=True)[0] == label
 
 
 def test_strokes_that_overlap_as_those_of_a_4_are_one_digit():

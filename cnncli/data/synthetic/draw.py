@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.data.dataset import SYNTHETIC, Dataset, Split, pixel_statistics
-from cnncli.data.synthetic.strokes import STROKE_VARIANTS, StrokeVariant, control_points, spline
+from cnncli.data.synthetic.strokes import (
+    STROKE_VARIANTS,
+    StrokeVariant,
+    control_points,
+    spline,
+    stroke_sizes,
+)
 from cnncli.pictures.place import BOX, SIZE, center_by_mass
 from cnncli.randomness import stream
 from cnncli.types import ByteArray, FloatArray
@@ -34,19 +40,28 @@ class WritingStyle:
         stretch: the logarithm of width over height.
         slant: the slant to the right, in degrees.
         turn: the rotation, in degrees.
-        pen: the mean pen radius in pixels of the 28x28 image, and the standard deviation of its logarithm.
+        apart: the offset of each stroke from where the others expect it, for a digit 100 high.
+        pens: for each kind of pen its share, the mean radius in pixels of the 28x28 image, and the standard deviation
+            of the logarithm of the radius: pencil, ball pen, felt pen.
         pressure: the change of the radius along a stroke, relative to the radius.
         blur: the smallest and largest width of the edge of a stroke, in pixels.
+        grain: the share of digits drawn with a pencil that leaves gaps in the grain of the paper.
+        coarse: the share of digits that a scanner or a tablet stores as a bitmap of few pixels.
+        grids: the smallest and largest size of such a bitmap, in pixels.
     """
 
-    tremble: float = 4.0
-    bend: float = 0.15
+    tremble: float = 5.0
+    bend: float = 0.18
     stretch: tuple[float, float] = (0.1, 0.2)
     slant: tuple[float, float] = (10.0, 15.0)
     turn: float = 8.0
-    pen: tuple[float, float] = (1.32, 0.27)
+    apart: float = 3.0
+    pens: tuple[tuple[float, float, float], ...] = ((0.15, 0.9, 0.2), (0.6, 1.3, 0.22), (0.25, 1.8, 0.25))
     pressure: float = 0.15
     blur: tuple[float, float] = (0.9, 1.6)
+    grain: float = 0.06
+    coarse: float = 0.12
+    grids: tuple[int, int] = (11, 18)
 
 
 DEFAULT_STYLE = WritingStyle()
@@ -92,7 +107,7 @@ def draw_digits(
             of_variant = of_digit[chosen == number]
             for start in range(0, len(of_variant), _CHUNK):
                 chunk = of_variant[start : start + _CHUNK]
-                images[chunk] = _draw_images(variant, len(chunk), rng, style)
+                images[chunk] = draw_variant(variant, len(chunk), rng, style)
     return images
 
 
@@ -102,17 +117,25 @@ def _choose(digit: int, count: int, rng: np.random.Generator) -> npt.NDArray[np.
     return rng.choice(len(shares), count, p=shares / shares.sum())
 
 
-def _draw_images(
+def draw_variant(
     variant: StrokeVariant, count: int, rng: np.random.Generator, style: WritingStyle
 ) -> ByteArray:
     """Draw a variant several times, (N, 28, 28)."""
     curves = _write(variant, count, rng, style, points=72)  # (N, P, 2)
     low, high = curves.min(axis=1), curves.max(axis=1)  # (N, 2)
-    radius = style.pen[0] * np.exp(style.pen[1] * _normal(rng, (count,)))
+    shares, means, deviations = np.array(style.pens).T
+    pen = rng.choice(len(shares), count, p=shares / shares.sum())
+    radius = means[pen] * np.exp(deviations[pen] * _normal(rng, (count,)))
     scale = (BOX - 2 * radius) / (high - low).max(axis=1)
     curves = (curves - (low + high)[:, None] / 2) * scale[:, None, None] + BOX / 2
     radii = radius[:, None] * _pressure(curves.shape[:2], rng, style)
-    return center_by_mass(_ink(curves, radii, rng.uniform(*style.blur, (count, 1))))
+    ink = _ink(curves, radii, rng.uniform(*style.blur, (count, 1)))
+    ink = _grain(ink, rng, style)
+    few = np.flatnonzero(rng.random(count) < style.coarse)
+    if len(few):
+        grid = int(rng.integers(style.grids[0], style.grids[1], endpoint=True))
+        ink[few] = _bitmap(curves[few], radii[few], grid, rng)
+    return center_by_mass((255 * ink + 0.5).astype(np.uint8))
 
 
 def _write(
@@ -124,7 +147,9 @@ def _write(
     jolts = _normal(rng, (count, len(control) + 2, 2))
     # the offsets of neighbors are averaged, to keep round strokes round; 1.5 keeps the variance
     tremble = (jolts[:, 1:-1] + (jolts[:, :-2] + jolts[:, 2:]) / 2) / np.sqrt(1.5)
-    written = control + style.tremble * tremble  # (N, K, 2)
+    stroke = np.repeat(np.arange(len(sizes := stroke_sizes(variant))), sizes)  # of each control point
+    offsets = style.apart * _normal(rng, (count, len(sizes), 2)) * (len(sizes) > 1)
+    written = control + style.tremble * tremble + offsets[:, stroke]  # (N, K, 2)
     x, y = written[..., 0] / 50, written[..., 1] / 50  # about ±0.6 and ±1
     bend = style.bend * _normal(rng, (6, count, 1))
     x, y = (
@@ -156,7 +181,38 @@ def _pressure(shape: tuple[int, int], rng: np.random.Generator, style: WritingSt
     return factor
 
 
-def _ink(curves: FloatArray, radii: FloatArray, blur: FloatArray) -> ByteArray:
+def _grain(ink: FloatArray, rng: np.random.Generator, style: WritingStyle) -> FloatArray:
+    """Take ink away in spots for the share `style.grain` of the digits, as the grain of paper does to a pencil."""
+    rough = np.flatnonzero(rng.random(len(ink)) < style.grain)
+    spots = rng.random((len(rough), BOX // 2, BOX // 2)).repeat(2, axis=1).repeat(2, axis=2)
+    strength = rng.uniform(0.2, 0.8, (len(rough), 1, 1))
+    ink[rough] *= 1 - strength * spots
+    return ink
+
+
+def _bitmap(curves: FloatArray, radii: FloatArray, grid: int, rng: np.random.Generator) -> FloatArray:
+    """Draw digits as bitmaps of grid x grid pixels, half of them black and white only, and enlarge them.
+
+    Returns:
+        (N, 20, 20), 0..1.
+    """
+    scale = grid / BOX
+    small = _ink(curves * scale, np.maximum(radii * scale, 0.55), np.full((len(curves), 1), 0.8), grid)
+    sharp = rng.random(len(small)) < 0.5
+    small[sharp] = small[sharp] > 0.4
+    enlarge = _area_weights(grid, BOX)
+    return enlarge @ small @ enlarge.T
+
+
+def _area_weights(old: int, new: int) -> FloatArray:
+    """Return the matrix (new, old) that averages pixels over the area of each new pixel."""
+    edges = np.arange(new + 1) * (old / new)
+    low, high = np.maximum(edges[:-1, None], np.arange(old)), np.minimum(edges[1:, None], np.arange(old) + 1)
+    covered: FloatArray = np.maximum(high - low, 0) * (new / old)
+    return covered
+
+
+def _ink(curves: FloatArray, radii: FloatArray, blur: FloatArray, size: int = BOX) -> FloatArray:
     """Compute the ink of every pixel of a box from its distance to the curve.
 
     The squared distance of a pixel p from a point q is |p|² − 2(p·q − |q|²/2), so one matrix product and a maximum
@@ -166,16 +222,21 @@ def _ink(curves: FloatArray, radii: FloatArray, blur: FloatArray) -> ByteArray:
         curves: (N, P, 2), x and y in pixels, where 0 is the outer edge of the first pixel.
         radii: (N, P), pen radius in pixels.
         blur: (N, 1), width of the edge in pixels.
+        size: pixels of a side of the box.
 
     Returns:
-        (N, 20, 20), uint8.
+        (N, size, size), 0..1.
     """
-    rows, columns = np.divmod(np.arange(BOX * BOX), BOX)
-    pixels = np.stack([columns + 0.5, rows + 0.5, np.ones(BOX * BOX)]).astype(np.float32)  # (3, 400)
+    rows, columns = np.divmod(np.arange(size * size), size)
+    pixels = np.stack([columns + 0.5, rows + 0.5, np.ones(size * size)]).astype(
+        np.float32
+    )  # (3, size * size)
     mean_radius = radii.mean(axis=1, keepdims=True)
     lift = (radii**2 - mean_radius**2 - (curves**2).sum(axis=2)) / 2
-    nearness = np.concatenate([curves, lift[..., None]], axis=2).astype(np.float32) @ pixels  # (N, P, 400)
+    nearness = (
+        np.concatenate([curves, lift[..., None]], axis=2).astype(np.float32) @ pixels
+    )  # (N, P, size * size)
     squared = (pixels[:2] ** 2).sum(axis=0) - 2 * nearness.max(axis=1)
     ink = (mean_radius - np.sqrt(np.maximum(squared, 0))) / blur + 0.5
-    grey: ByteArray = (255 * np.clip(ink, 0, 1) + 0.5).astype(np.uint8)
-    return grey.reshape(-1, BOX, BOX)
+    clipped: FloatArray = np.clip(ink, 0, 1)
+    return clipped.reshape(-1, size, size)
