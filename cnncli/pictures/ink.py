@@ -6,14 +6,16 @@ bright (polarity), divide by the brightness of the paper, and apply a threshold.
 Axis letters: H W the working copy, C color channels.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from cnncli.pictures.components import find_components
+from cnncli.pictures.components import Components, find_components
+from cnncli.pictures.paper import darkness_of, deviations_from_paper, polarity_of
+from cnncli.pictures.sheet import Sheet, cut_out, find_sheet
+from cnncli.pictures.threshold import otsu
 from cnncli.types import BoolArray, FloatArray
 
 Invert = Literal["auto", "yes", "no"]
@@ -26,6 +28,10 @@ SMALL = 240
 
 _SAMPLE = 4_000_000  # of more pixels only every second one per row and column is looked at, for medians
 
+_WINDOWS = (0.4, 0.2, 0.1)  # of the shorter side: windows in which the brightest pixel is paper
+_SHADOW = 0.03  # of the ink: a shadow has more
+_STEEP = 0.6  # of the contrast: the brightness at the edge of a stroke changes by more
+_KEPT = 0.8  # of the ink of a wider window is ink in a narrower one, too
 _MIN_CONTRAST = 0.05  # relative to the brightness of the paper; the faintest pencil has more
 _FAINT = 0.5  # of the darkness of the ink: fainter ink is none
 _NOISE = 4.5  # deviations within the paper: what is less dark is noise
@@ -76,38 +82,13 @@ def find_ink(
     """
     channel, dark, sheet = _look(picture, invert)
     if sheet is not None and nested < 2:  # a sheet on a table: crop to the sheet
-        found = find_ink(_cut_out(picture, sheet), invert, longest, nested + 1)
+        found = find_ink(cut_out(picture, sheet), invert, longest, nested + 1)
         if found is not None:
             return replace(found, left=found.left + sheet.box[0], top=found.top + sheet.box[1])
     plane = picture if picture.mode == "L" else _plane(picture, channel)
     working, scale = _working_copy(plane, longest)
     grey = np.asarray(working, np.float32)
-    return _separate(_flatten(grey if dark else 255 - grey), scale)
-
-
-@dataclass(frozen=True)
-class _Sheet:
-    """A sheet of paper on a table.
-
-    Args:
-        box: left, top, right and bottom in pixels of the picture.
-        inside: the pixels of the sheet in a small copy of the box.
-    """
-
-    box: tuple[int, int, int, int]
-    inside: BoolArray
-
-
-def _cut_out(picture: Image.Image, sheet: _Sheet) -> Image.Image:
-    """Crop the picture to a sheet and paint the rest of the table in the color of the sheet."""
-    cut = picture.crop(sheet.box)
-    height, width = sheet.inside.shape
-    pixels = np.asarray(cut.resize((width, height), Image.Resampling.BOX))
-    colour = np.median(pixels[sheet.inside], axis=0)
-    table = Image.fromarray(~sheet.inside).convert("L").resize(cut.size, Image.Resampling.BILINEAR)
-    table = table.point([0] + [255] * 255)
-    cut.paste(int(colour) if colour.ndim == 0 else tuple(int(value) for value in colour), mask=table)
-    return cut
+    return _separate_from_shadows(grey if dark else 255 - grey, scale)
 
 
 def _plane(picture: Image.Image, plane: int) -> Image.Image:
@@ -128,11 +109,11 @@ def _working_copy(plane: Image.Image, longest: int) -> tuple[Image.Image, float]
     return plane, 1.0
 
 
-def _look(picture: Image.Image, invert: Invert) -> tuple[int, bool, _Sheet | None]:
+def _look(picture: Image.Image, invert: Invert) -> tuple[int, bool, Sheet | None]:
     """Choose the channel (3 is gray) and the polarity (is ink dark?) on a small copy, and find a sheet on a table.
 
-    The brightness of the paper is that of the border, extrapolated to the inside as a smooth surface. Pixels that
-    differ from it are ink. The mean brightness would not work, because thick digits and shadows change it.
+    Pixels that differ from the paper are ink. If the border is uneven, two estimates of the paper decide on the
+    polarity together. The mean brightness would not work, because thick digits and shadows change it.
     """
     longer = max(picture.size)
     size = [max(1, round(side * min(1, 256 / longer))) for side in picture.size]
@@ -140,137 +121,71 @@ def _look(picture: Image.Image, invert: Invert) -> tuple[int, bool, _Sheet | Non
     stack = np.asarray(small, np.float32).reshape(size[1], size[0], -1)  # (H, W, C)
     if stack.shape[2] == 3:
         stack = np.concatenate([stack, np.asarray(small.convert("L"), np.float32)[..., None]], axis=2)
-    deviations = [_deviation(stack[..., c]) for c in range(stack.shape[2])]
-    spreads = [float(np.square(deviation).mean()) for deviation in deviations]
+    deviations = [deviations_from_paper(stack[..., c]) for c in range(stack.shape[2])]
+    spreads = [float(np.square(deviation).mean()) for deviation, _ in deviations]
     spreads[-1] *= 1.5  # gray has the least noise, so a color channel must be clearly better
     best = int(np.argmax(spreads))
-    deviation = deviations[best]
-    noise = 4 * float(np.median(np.abs(deviation))) if size[0] * size[1] > 4 else 0.0
-    strong = np.where(np.abs(deviation) > min(noise, 40), deviation, 0)
-    dark = bool((np.sign(strong) * strong**2).sum() <= 0)
+    deviation, other = deviations[best]
+    balance = polarity_of(deviation)
+    if other is not None:
+        balance += polarity_of(other)
+    dark = balance <= 0
     sheet = (
-        _find_sheet(deviation, longer / max(size)) if invert == "auto" or dark != (invert == "yes") else None
+        find_sheet(deviation, longer / max(size)) if invert == "auto" or dark != (invert == "yes") else None
     )
     if invert != "auto":
         dark = invert == "yes"
     return best if stack.shape[2] > 1 else 3, dark, sheet
 
 
-def _deviation(plane: FloatArray) -> FloatArray:
-    """Return how much brighter each pixel is than the paper, (H, W)."""
-    ring = np.ones(plane.shape, bool)
-    depth = max(1, round(0.04 * min(plane.shape)))
-    ring[depth:-depth, depth:-depth] = False
-    deviation = plane - _paper_of_border(plane, ring)
-    off = np.abs(deviation)
-    contrast = float(np.quantile(off, 0.99))
-    outlying = ring & (off > 0.15 * contrast)
-    if outlying.sum() > 0.25 * ring.sum():
-        across = np.abs(np.diff(plane, axis=0))[(outlying[1:] != outlying[:-1]) & ring[1:] & ring[:-1]]
-        along = np.abs(np.diff(plane, axis=1))[
-            (outlying[:, 1:] != outlying[:, :-1]) & ring[:, 1:] & ring[:, :-1]
-        ]
-        jumps = np.concatenate([across, along])
-        if jumps.size and jumps.mean() < 0.12 * contrast:
-            return plane - _paper_of_medians(plane)  # no sharp edges: there are shadows on the border
-    return deviation
+def _separate_from_shadows(grey: FloatArray, scale: float) -> Ink | None:
+    """Separate ink from paper, with a smaller window for the brightness of the paper as long as there are shadows.
 
-
-def _paper_of_medians(plane: FloatArray) -> FloatArray:
-    """Return the median in a wide window around each pixel, computed on a smaller copy, (H, W)."""
-    small = _shrink(plane, 64)
-    reach = max(1, round(0.15 * max(small.shape)))
-    padded = np.pad(small, reach, mode="reflect")  # "edge" would widen a thin frame
-    views = np.lib.stride_tricks.sliding_window_view(padded, (2 * reach + 1, 2 * reach + 1))
-    return _enlarge(np.median(views, axis=(2, 3)).astype(np.float32), plane.shape)
-
-
-def _paper_of_border(plane: FloatArray, ring: BoolArray) -> FloatArray:
-    """Fit a quadratic surface to the border of a plane without its outliers; return the surface (H, W)."""
-    height, width = plane.shape
-    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)  # (H, W, 6)
-    inputs, values = terms[ring], plane[ring].astype(np.float64)
-    fits = np.abs(values - np.median(values)) <= 40
-    for _ in range(4):
-        if fits.sum() < 24:
-            return np.full_like(plane, np.median(values))
-        weights = np.linalg.lstsq(inputs[fits], values[fits], rcond=None)[0]
-        residual = np.abs(values - inputs @ weights)
-        fits = residual <= max(3 * 1.4826 * float(np.median(residual[fits])), 2)
-    surface: FloatArray = (terms @ weights).clip(plane.min(), plane.max()).astype(np.float32)
-    return surface
-
-
-def _find_sheet(deviation: FloatArray, scale: float) -> _Sheet | None:
-    """Return a sheet on a background, or None; a sheet is one large component that nearly fills its box."""
-    away = np.abs(deviation)
-    found = find_components(away > max(_otsu(away / 255) * 255, 20))
-    if len(found) == 0:
-        return None
-    largest = int(found.areas.argmax())
-    left, top, right, bottom = found.boxes[largest].tolist()
-    area = (right - left) * (bottom - top)
-    if found.areas[largest] < 0.7 * area or not 0.3 * deviation.size < area < deviation.size:
-        return None
-    piece = found.mask(np.arange(len(found)) == largest)[top:bottom, left:right]
-    # everything between the first and last pixel of each row and column, to include the writing; without the edge
-    inside = np.pad(_spanned(piece) & _spanned(piece.T).T, 2)
-    for _ in range(2):
-        inner = inside[1:-1, 1:-1] & inside[:-2, 1:-1] & inside[2:, 1:-1]
-        inside[1:-1, 1:-1] = inner & inside[1:-1, :-2] & inside[1:-1, 2:]
-    inside = inside[2:-2, 2:-2]
-    if not inside.any():
-        return None
-    box = int(left * scale), int(top * scale), int(right * scale), int(bottom * scale)
-    return _Sheet(box, inside)
-
-
-def _spanned(mask: BoolArray) -> BoolArray:
-    """Return everything between the first and the last pixel of each row."""
-    after: BoolArray = np.logical_or.accumulate(mask, axis=1)
-    before: BoolArray = np.logical_or.accumulate(mask[:, ::-1], axis=1)[:, ::-1]
-    return after & before
-
-
-def _flatten(grey: FloatArray) -> FloatArray:
-    """Return how much darker each pixel is than the paper around it: 1 − grey / paper, in 0..1, (H, W).
-
-    The brightness of the paper comes from a morphological closing of a small copy: a maximum over windows, then a
-    minimum. It fills strokes that are narrower than the window and keeps shadows that are wider.
+    The edges of ink are steep, those of shadows are not.
     """
-    small = _shrink(grey, 96)
-    window = max(3, round(0.4 * min(small.shape))) | 1
-    closed = _sliding(_sliding(small, window, np.max), window, np.min)
-    paper = _enlarge(_sliding(closed, 5, np.mean).clip(16), grey.shape)
-    darker = np.divide(grey, paper)  # large arrays: one at a time
-    del paper
-    np.subtract(1, darker, out=darker)
-    return np.clip(darker, 0, 1, out=darker)
+    chosen: Ink | None = None
+    strokes: BoolArray | None = None
+    for share in _WINDOWS:
+        ink = _separate(darkness_of(grey, share), scale)
+        if ink is None:
+            break
+        # a window that is narrower than a stroke takes the middle of the stroke for paper
+        if strokes is not None and (strokes & ink.mask).sum() < _KEPT * strokes.sum():
+            break
+        pieces, shadows, others = _find_shadows(ink)
+        if not shadows.any():
+            return ink
+        chosen, strokes = replace(ink, mask=ink.mask & ~pieces.mask(shadows)), pieces.mask(others)
+    return chosen if chosen is not None and chosen.mask.any() else None
 
 
-def _shrink(plane: FloatArray, longest: int) -> FloatArray:
-    """Shrink a plane so that its longer side is at most `longest` pixels."""
-    height, width = plane.shape
-    factor = min(1, longest / max(height, width))
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX))
+def _find_shadows(ink: Ink) -> tuple[Components, BoolArray, BoolArray]:
+    """Return the pieces of the ink, which of them are shadows, and which other ones are large, (K,) each.
 
-
-def _enlarge(plane: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """Enlarge a plane to (height, width)."""
-    height, width = shape
-    return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR))
-
-
-def _sliding(plane: FloatArray, window: int, function: Callable[..., FloatArray]) -> FloatArray:
-    """Apply a function to a window around each pixel, first along columns, then along rows."""
-    for axis in (0, 1):
-        pad = [(0, 0), (0, 0)]
-        pad[axis] = (window // 2, window // 2)
-        views = np.lib.stride_tricks.sliding_window_view(np.pad(plane, pad, mode="edge"), window, axis=axis)
-        plane = function(views, axis=-1)
-    return plane
+    A shadow touches the border of the picture, and its edges are soft.
+    """
+    pieces = find_components(ink.mask)
+    height, width = ink.mask.shape
+    reach = round(max(2, 0.006 * max(height, width), 1.5 / ink.scale))
+    around = np.arange(-reach, reach + 1)
+    soft = np.zeros(len(pieces), bool)
+    left, top, right, bottom = pieces.boxes.T
+    outer = (left == 0) | (top == 0) | (right == width) | (bottom == height)
+    large = pieces.areas > _SHADOW * pieces.areas.sum()
+    for piece in np.flatnonzero(large & outer):
+        runs = np.flatnonzero(pieces.labels == piece)
+        runs = runs[:: -(-len(runs) // 100)]
+        columns = np.stack([pieces.starts[runs], pieces.ends[runs] - 1], axis=1).ravel()
+        rows = np.repeat(pieces.rows[runs], 2)
+        edge = (columns > 0) & (columns < width - 1)
+        if not edge.any():
+            continue
+        rows = (rows[edge, None, None] + around[:, None]).clip(0, height - 1)
+        columns = (columns[edge, None, None] + around).clip(0, width - 1)
+        darkness, inside = ink.darkness[rows, columns], ink.mask[rows, columns]  # (N, windows)
+        step = np.quantile(darkness[inside], 0.8) - np.quantile(darkness[~inside], 0.2)
+        soft[piece] = step < _STEEP
+    return pieces, soft, large & ~soft
 
 
 def _separate(darkness: FloatArray, scale: float) -> Ink | None:
@@ -279,7 +194,7 @@ def _separate(darkness: FloatArray, scale: float) -> Ink | None:
     step = 1 + darkness.size // _SAMPLE
     for radius in (0, 1, 2, 4):
         blurred = _blur(darkness, radius)
-        threshold = _otsu(blurred)
+        threshold = otsu(blurred)
         ink = blurred > threshold
         if not ink.any() or ink.all():
             continue
@@ -308,20 +223,3 @@ def _blur(plane: FloatArray, radius: int) -> FloatArray:
         return plane
     picture = Image.fromarray((plane * 255 + 0.5).astype(np.uint8)).filter(ImageFilter.GaussianBlur(radius))
     return np.asarray(picture, np.float32) / 255
-
-
-def _otsu(plane: FloatArray) -> float:
-    """Return the threshold that splits values in 0..1 into the two classes with the largest between-class variance.
-
-    Source: Otsu: A threshold selection method from gray-level histograms (1979).
-    """
-    counts = np.bincount((plane.ravel() * 255 + 0.5).astype(np.uint8), minlength=256).astype(np.float64)
-    below = np.cumsum(counts)
-    moment = np.cumsum(counts * np.arange(256))
-    above = below[-1] - below
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (moment / below - (moment[-1] - moment) / above) ** 2
-    between[~np.isfinite(between)] = 0
-    # if there is a gap between the classes, all thresholds in it are equally good: take the middle
-    best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
-    return (float(best.mean()) + 0.5) / 255
