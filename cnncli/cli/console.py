@@ -53,6 +53,10 @@ def _console(file: IO[str]) -> "Console":
     )
 
 
+class ReaderLeftError(Exception):
+    """Nobody reads the output any more. Rich and Typer exit with code 1 at once on the BrokenPipeError behind it."""
+
+
 class _Expendable:
     """A stream whose errors are ignored: a training run goes on when its terminal or the end of its pipe is gone.
 
@@ -89,7 +93,7 @@ class _Results(_Expendable):
     def _failed(self, error: OSError) -> None:
         super()._failed(error)
         if isinstance(error, BrokenPipeError):
-            raise error
+            raise ReaderLeftError from error
         raise CnnError(f"the output cannot be written: {(error.strerror or str(error)).lower()}") from error
 
 
@@ -174,7 +178,7 @@ def run_command(command: Callable[[], object], *, debug: bool) -> int:
             code = command()
             sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except BrokenPipeError:
+    except (ReaderLeftError, BrokenPipeError):
         return 1
     except (Exception, KeyboardInterrupt) as error:
         if debug:

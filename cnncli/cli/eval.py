@@ -96,17 +96,18 @@ def eval(
             on_batch=on_batch,
             notify=lambda text: note(option_hint(text)),
         )
+    # written before anything is printed: whoever reads the output may leave at any time
+    files, not_kept = [], None
+    try:
+        files = measured.write(plots=plots)
+    except StorageError as error:
+        not_kept = f"warning: the result is not kept, because {error.message}"
     if json:
         print_json(measured.document)
     else:
         print_measured(measured)
-    try:
-        files = measured.write(plots=plots)
-    except StorageError as error:
-        note(f"warning: the result is not kept, because {error.message}")
-    else:
-        for file in files:
-            note(f"wrote {file}")
+    for line in [not_kept] if not_kept else [f"wrote {file}" for file in files]:
+        note(line)
     accuracy = measured.evaluation.accuracy
     if min_accuracy is not None and accuracy < min_accuracy:
         raise GateError(

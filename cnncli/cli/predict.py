@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cnncli.cli.console import note, print_json
+from cnncli.cli.console import ReaderLeftError, note, print_json
 from cnncli.cli.hints import option_hint, refuse_addresses
 from cnncli.cli.options import DataDir, Json, Prepare, RunsDir, SaveScale, complete_run
 from cnncli.errors import PictureError, StorageError, UsageError
@@ -110,13 +110,19 @@ def predict(
         refuse_to_overwrite(csv, inputs)
     draw = len(sources) <= predict_output.MAX_DRAWN
     predictions = []
+    left: ReaderLeftError | None = None
     for prediction in iter_predictions(
         sources, model, invert=invert, prepare=prepare, raw=raw, top=top, unknown=unknown
     ):
         prediction = replace(prediction, warnings=tuple(map(option_hint, prediction.warnings)))
         predictions.append(prediction)
-        if not (json or table_only):
-            predict_output.print_prediction(prediction, draw=draw)
+        try:
+            if not (json or table_only or left):
+                predict_output.print_prediction(prediction, draw=draw)
+        except ReaderLeftError as error:
+            if save_input is None and csv is None:
+                raise
+            left = error  # the files are still written, whole
         predict_output.print_problems(prediction)
     if save_input is not None:
         try:
@@ -130,6 +136,8 @@ def predict(
             note(f"wrote {csv}")
     if json:
         print_json(predictions_document(model, predictions))
+    if left:
+        raise left
     return 1 if any(prediction.error for prediction in predictions) else 0
 
 

@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import cnncli
+from cnncli.cli.app import app
 from cnncli.cli.console import ignore_unusable_sizes
 
 ROOT = str(Path(cnncli.__file__).parents[1])
@@ -73,6 +75,28 @@ def test_a_training_run_goes_on_when_nobody_reads_what_it_says(place):
     shell("cnn train -c tiny.yaml --no-plots --name piped 2>&1 | head -1")
     info = json.loads((place / "runs/piped/run.json").read_text())
     assert (info["status"], info["epochs_done"]) == ("done", 2)
+
+
+def test_nothing_is_lost_when_nobody_reads_the_output(place, monkeypatch):
+    def unread(*args: str) -> int:
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "w") as stdout, pytest.raises(SystemExit) as ended:
+            monkeypatch.setattr(sys, "stdout", stdout)
+            app(list(args), prog_name="cnn")
+        return ended.value.code
+
+    assert unread("train", "tiny.yaml", "--name", "x", "--no-plots") == 1
+    assert json.loads(Path("runs/x/run.json").read_text())["status"] == "done"
+    Path("runs/x/eval/test.json").unlink()
+    assert unread("eval", "x", "--no-plots") == 1
+    assert json.loads(Path("runs/x/eval/test.json").read_text())["count"] == 30
+    for name in "ab":
+        Image.new("L", (8, 8), 90).save(f"{name}.png")
+    read = ["predict", "a.png", "b.png", "--run", "x", "--raw"]
+    assert unread(*read, "--csv", "out.csv", "--save-input", "seen") == 1
+    assert [line[:5] for line in Path("out.csv").read_text().splitlines()[1:]] == ["a.png", "b.png"]
+    assert sorted(path.name for path in Path("seen").iterdir()) == ["a.png", "b.png"]
 
 
 def test_a_training_run_goes_on_when_its_terminal_is_gone(place):
