@@ -1,10 +1,11 @@
 """`cnn predict`: reads the digits in pictures of the user's own."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +14,9 @@ from cnncli.cli.hints import option_hint, refuse_addresses
 from cnncli.cli.options import DataDir, Json, Prepare, RunsDir, SaveScale, complete_run
 from cnncli.errors import PictureError, StorageError, UsageError
 
+if TYPE_CHECKING:
+    from cnncli.training.model import Model
+
 EXAMPLES = """
 [bold]Examples[/]
   cnn predict digit.png                       one picture, with what the network saw
@@ -20,6 +24,7 @@ EXAMPLES = """
   curl -L https://... | cnn predict -         a picture from stdin
   cnn predict mnist:2462                      a test image of a data set, with its label
   cnn predict digit.png --run run-3 --top 5   a certain run, its five best predictions
+  cnn predict digit.png --run a --run b       two runs: their probabilities are averaged
   cnn predict scans/ --csv results.csv        a table for a spreadsheet
 """
 
@@ -35,12 +40,13 @@ def predict(
             show_default=False,
         ),
     ],
-    run: Annotated[
-        str | None,
+    runs: Annotated[
+        list[str] | None,
         typer.Option(
             "--run",
             metavar="RUN",
-            help="Which run reads them; `bundled` is the model that ships with cnn."
+            help="Which run reads them; `bundled` is the model that ships with cnn. May be repeated: the"
+            " probabilities of several are averaged."
             " [dim]\\[default: the latest finished run, else bundled][/]",
             autocompletion=complete_run,
         ),
@@ -99,20 +105,20 @@ def predict(
     table_only = csv == predict_output.STDOUT
     if json and table_only:
         raise UsageError("--json and --csv - both print on stdout", "write the table into a file: --csv FILE")
-    model = find_model(run, runs_dir)
-    why = "" if run else f", because no run in {runs_dir} is finished"
-    note(f"model {model.name}" + (f", which ships with cnn{why}" if model.is_bundled else f" ({model.path})"))
+    models = [find_model(run, runs_dir) for run in runs] if runs else [find_model(None, runs_dir)]
+    _say_who_reads(models, "" if runs else f", because no run in {runs_dir} is finished")
     refuse_addresses(images)
-    find_set = partial(load_set_for, model, prepare="as_is" if raw else prepare, data_dir=data_dir)
+    find_set = partial(load_set_for, models[0], prepare="as_is" if raw else prepare, data_dir=data_dir)
     sources = find_pictures(images, _read_stdin, find_set, note)
-    inputs = [model.path, *(Path(source) for source in sources if isinstance(source, str | Path))]
+    files = [Path(source) for source in sources if isinstance(source, str | Path)]
+    inputs = [*(model.path for model in models), *files]
     if csv is not None and not table_only:
         refuse_to_overwrite(csv, inputs)
     draw = len(sources) <= predict_output.MAX_DRAWN
     predictions = []
     left: ReaderLeftError | None = None
     for prediction in iter_predictions(
-        sources, model, invert=invert, prepare=prepare, raw=raw, top=top, unknown=unknown
+        sources, models, invert=invert, prepare=prepare, raw=raw, top=top, unknown=unknown
     ):
         prediction = replace(prediction, warnings=tuple(map(option_hint, prediction.warnings)))
         predictions.append(prediction)
@@ -135,10 +141,21 @@ def predict(
         if not table_only:
             note(f"wrote {csv}")
     if json:
-        print_json(predictions_document(model, predictions))
+        print_json(predictions_document(models, predictions))
     if left:
         raise left
     return 1 if any(prediction.error for prediction in predictions) else 0
+
+
+def _say_who_reads(models: "Sequence[Model]", why: str) -> None:
+    """Say which models read; `why` ends the sentence about the one that ships with the package."""
+    for model in models:
+        note(
+            f"model {model.name}"
+            + (f", which ships with cnn{why}" if model.is_bundled else f" ({model.path})")
+        )
+    if len(models) > 1:
+        note(f"the probabilities of these {len(models)} models are averaged")
 
 
 def _read_stdin() -> bytes:

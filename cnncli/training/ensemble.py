@@ -14,6 +14,7 @@ from cnncli.runs import Run
 from cnncli.training.evaluate import Evaluation, evaluate
 from cnncli.training.lookup import run_or_file
 from cnncli.training.measured_set import WARNING, differences, find_sets, is_same_set, load_measured_set
+from cnncli.training.members import joined_name, refuse_twice
 from cnncli.training.model import Model, load_model
 from cnncli.training.preparation import Prepare
 from cnncli.training.results import evaluation_document, folder_of_set, write_evaluation
@@ -85,11 +86,12 @@ def measure_runs(
             also in the document: classes or pixels unlike those of the training.
 
     Raises:
-        UsageError: the runs do not agree on the images to be measured on.
+        UsageError: a run is named twice, or the runs do not agree on the images to be measured on.
         RunError, DataError: a run or the set is missing or damaged, or they do not fit each other.
     """
     sources = [run_or_file(name, runs_dir) for name in names]
     models = [load_model(source, checkpoint) for source in sources]
+    refuse_twice(models)
     if dataset is None:
         _same(models, "dataset", "name one with `dataset`")
     several = models[0].has_list_of_sets
@@ -120,7 +122,7 @@ def measure_runs(
     checkpoints = "+".join(dict.fromkeys(model.checkpoint for model in models))
     document = evaluation_document(
         evaluation,
-        run="+".join(model.name for model in models),
+        run=joined_name(models),
         checkpoint=checkpoints,
         dataset=whole.name,
         split=part,

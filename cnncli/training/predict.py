@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cnncli.batches.batches import to_input
 from cnncli.errors import CnnError, UsageError
 from cnncli.pictures.whole import Form, clear_background, from_pixels, resize_whole
-from cnncli.training.calibration import evidence_of, with_temperature
 from cnncli.training.lines import (
     DigitPrediction,
     cells_of,
@@ -23,6 +21,7 @@ from cnncli.training.lines import (
     table_text_of,
     text_of,
 )
+from cnncli.training.members import answers_of, as_models, check_members, joined_name
 from cnncli.training.model import Model
 from cnncli.training.preparation import DIGIT_SHAPE, Prepare
 from cnncli.training.readings import CUT_APART, choose_readings
@@ -132,8 +131,8 @@ class PicturePrediction:
 
 
 def predict_pictures(
-    sources: Iterable[Source],
-    model: Model,
+    sources: Iterable[Source] | str | Path,
+    model: Model | Sequence[Model],
     *,
     invert: Invert = "auto",
     prepare: Prepare = "auto",
@@ -144,8 +143,8 @@ def predict_pictures(
     """Read pictures, each with any number of digits, or each as a whole: as in the model's training.
 
     Args:
-        sources: files, names with contents, or images of data sets.
-        model: from `load_model`.
+        sources: files, names with contents, or images of data sets; a single file need not be in a list.
+        model: from `load_model`; of a list of several, the probabilities are averaged.
         invert: whether to invert the picture. "auto" decides for each: digits become bright on black. A whole gray
             picture is inverted only if its background is bright and those of the training pictures are dark, or the
             other way round, and never if it has exactly the size of the training images.
@@ -162,7 +161,7 @@ def predict_pictures(
         an `error` in its entry; the others are still read. A blank page beside others has a warning and no digits.
 
     Raises:
-        UsageError: the network does not take such pictures.
+        UsageError: the network does not take such pictures, or several networks cannot answer together.
 
     Example:
         >>> from cnncli import load_model
@@ -175,8 +174,8 @@ def predict_pictures(
 
 
 def iter_predictions(
-    sources: Iterable[Source],
-    model: Model,
+    sources: Iterable[Source] | str | Path,
+    model: Model | Sequence[Model],
     *,
     invert: Invert = "auto",
     prepare: Prepare = "auto",
@@ -187,8 +186,11 @@ def iter_predictions(
     """Read pictures as `predict_pictures` does, one at a time."""
     from cnncli.pictures.read import PictureFile  # loads Pillow
 
-    reader = _Reader(model, invert, _choose_form(model, "as_is" if raw else prepare), raw, top, unknown)
-    for source in sources:
+    models = as_models(model)
+    wanted: Prepare = "as_is" if raw else prepare
+    check_members(models, same_form=wanted == "auto")
+    reader = _Reader(models[0], models, invert, _choose_form(models[0], wanted), raw, top, unknown)
+    for source in [sources] if isinstance(sources, str | Path) else sources:
         if isinstance(source, LabeledImage):
             yield reader.read_labeled(source)
             continue
@@ -201,9 +203,14 @@ def iter_predictions(
             yield from reader.read_pages(file)
 
 
-def predictions_document(model: Model, predictions: Sequence[PicturePrediction]) -> dict[str, Any]:
+def predictions_document(
+    model: Model | Sequence[Model], predictions: Sequence[PicturePrediction]
+) -> dict[str, Any]:
     """Return the document of `cnn predict --json`."""
-    return {"model": model.name, "images": [prediction.to_json() for prediction in predictions]}
+    return {
+        "model": joined_name(as_models(model)),
+        "images": [prediction.to_json() for prediction in predictions],
+    }
 
 
 def _choose_form(model: Model, prepare: Prepare) -> Form:
@@ -226,9 +233,15 @@ def _choose_form(model: Model, prepare: Prepare) -> Form:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Prepares and classifies pictures, all in one way."""
+    """Prepares and classifies pictures, all in one way.
+
+    Args:
+        model: says how the pictures are prepared, and names the classes.
+        models: all whose probabilities are averaged, `model` among them.
+    """
 
     model: Model
+    models: tuple[Model, ...]
     invert: Invert
     form: Form
     raw: bool
@@ -351,21 +364,15 @@ class _Reader:
 
     def _classify(self, digits: "Sequence[Digit]") -> Iterator[DigitPrediction]:
         """Classify all digits of a picture, so many at once that the windows of a convolution fit into the cache."""
-        model, calibration = self.model, self.model.calibration
-        threshold = None if self.unknown == "never" else calibration.unknown_threshold
+        classes = self.model.classes
         chunks = [digits[start : start + _CHUNK] for start in range(0, len(digits), _CHUNK)]
         inputs = (np.stack([digit.pixels for digit in chunk]) for chunk in chunks)
-        logits = [model.network.forward(to_input(x, model.normalize, model.network.dtype)) for x in inputs]
-        if not logits:
-            return
-        outputs = np.concatenate(logits)
-        strange = evidence_of(outputs) < (-np.inf if threshold is None else threshold)
-        for digit, p, is_strange in zip(
-            digits, with_temperature(outputs, calibration), strange.tolist(), strict=True
-        ):  # p: (K,)
+        answers = [answers_of(self.models, x, unknown=self.unknown != "never") for x in inputs]
+        pairs = ((p, is_strange) for each in answers for p, is_strange in zip(*each, strict=True))
+        for digit, (p, is_strange) in zip(digits, pairs, strict=True):  # p: (K,)
             order = np.argsort(-p, kind="stable")[: max(self.top, 1)]
-            best = tuple((model.classes[k], float(p[k])) for k in order)
+            best = tuple((classes[k], float(p[k])) for k in order)
             row, column = (None, None) if digit.column is None else (digit.line + 1, digit.column + 1)
             yield DigitPrediction(
-                *best[0], digit.box, best, digit.pixels, digit.line, row, column, unknown=is_strange
+                *best[0], digit.box, best, digit.pixels, digit.line, row, column, unknown=bool(is_strange)
             )

@@ -96,6 +96,7 @@ def test_several_runs_are_an_ensemble(cnn, run) -> None:
     assert document["run"] == "run-1+run-2"
     assert document["count"] == 30
     assert not Path("runs/run-1/eval/test-confusion.png").exists()
+    assert "run-1 is named twice" in cnn("eval", "run-1", "runs/run-1").stderr
 
 
 def test_an_ensemble_has_to_agree_on_what_it_held_out(cnn, run) -> None:

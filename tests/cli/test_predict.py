@@ -336,6 +336,22 @@ def test_inputs_that_cannot_be_saved_are_a_warning(read) -> None:
     assert Path("out.csv").exists()
 
 
+def test_several_runs_are_averaged(read) -> None:
+    drawn("3").save("a.png")
+
+    def shares(*runs: str) -> dict[str, float]:
+        named = [word for run in runs for word in ("--run", run)]
+        result = read("a.png", "--json", "--top", "10", *named)
+        assert ("averaged" in result.stderr) == (len(runs) > 1)
+        document = json.loads(result.stdout)
+        assert document["model"] == "+".join(runs)
+        return dict(document["images"][0]["digits"][0]["top"])
+
+    one, other, both = shares("run-1"), shares("bundled"), shares("run-1", "bundled")
+    assert both == pytest.approx({label: (one[label] + other[label]) / 2 for label in one}, abs=1e-6)
+    assert read("a.png", "--run", "run-1", "--run", "run-1").exit_code == 2
+
+
 def test_a_dash_is_the_table_on_stdout(read) -> None:
     drawn("3").save("a.png")
     result = read("a.png", "--csv", "-")

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,40 @@ def test_top_is_no_longer_than_there_are_classes(tmp_path: Path) -> None:
     model = constant_model([0.2, 0.5, 0.3])
     assert [len(predict_pictures([path], model, top=n)[0].digits[0].top) for n in (1, 2, 9)] == [1, 2, 3]
     assert predict_pictures([path], model, top=9)[0].digits[0].top[1][0] == "2"
+
+
+def test_several_networks_answer_with_their_mean_probabilities(tmp_path: Path) -> None:
+    path = draw(tmp_path / "a.png", "0")
+    first, second = constant_model([0.7, 0.2, 0.1]), constant_model([0.1, 0.6, 0.3])
+    second = replace(second, path=Path("other.npz"), name="run-8")
+    ((digit,),) = (each.digits for each in predict_pictures([path], [first, second]))
+    assert dict(digit.top) == pytest.approx({"0": 0.4, "1": 0.4, "2": 0.2}, abs=1e-6)
+    assert predictions_document([first, second], [])["model"] == "run-7+run-8"
+    (alone,) = predict_pictures([path], [second])
+    assert alone.text == "1"
+
+
+def test_networks_that_cannot_answer_together_are_refused() -> None:
+    first = constant_model([0.7, 0.2, 0.1])
+    other = replace(first, path=Path("other.npz"), name="run-8")
+    wide = replace(constant_model([0.7, 0.2, 0.1], (1, 28, 30)), path=Path("wide.npz"))
+    whole = {"form": "as_is", "size": [28, 28], "colour": False, "background": "dark", "mean": None}
+    for models, message in (
+        ([first, first], "run-7 is named twice"),
+        ([first, replace(other, classes=("a", "b", "c"))], "do not have the same classes: 0, 1, 2; a, b, c"),
+        ([first, wide], r"run-7 takes images of \(1, 28, 28\)"),
+        ([first, replace(other, meta={"preparation": whole})], "run-8 on whole pictures"),
+        ([], "found none"),
+        (["run-7"], "found str"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            predict_pictures([], models)
+
+
+def test_a_single_picture_need_not_be_in_a_list(tmp_path: Path) -> None:
+    path = draw(tmp_path / "a.png", "01")
+    assert [each.text for each in predict_pictures(path, ink_model())] == ["01"]
+    assert [each.text for each in predict_pictures(str(path), ink_model())] == ["01"]
 
 
 def test_the_document_is_the_one_of_predict_json(tmp_path: Path) -> None:
