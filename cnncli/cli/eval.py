@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cnncli.cli.console import four_decimals, note, out, percent, print_facts, print_json
+from cnncli.cli.console import four_decimals, note, out, percent, print_facts, print_json, print_text
 from cnncli.cli.hints import option_hint
 from cnncli.cli.options import DataDir, Json, Plots, Prepare, RunsDir, complete_run
 from cnncli.cli.tables import GAP, Column, fitted_table, table
@@ -31,6 +31,10 @@ EXAMPLES = """
 
 MAX_CLASSES = 20
 """With more classes than this the matrix is too wide for a terminal; the worst pairs are listed instead."""
+
+
+MAX_NAMED = 5
+"""How many pictures that were misread are named on the screen; the JSON and the picture have more."""
 
 
 def eval(
@@ -138,6 +142,25 @@ def print_measured(measured: "Measured") -> None:
     console.print(class_table(evaluation, measured.classes, console))
     console.print()
     console.print(matrix_that_fits(evaluation.confusion, measured.classes, console))
+    if named := named_mistakes(document["mistakes"]):
+        console.print()
+        print_text(console, "most confident mistakes")
+        for line in named:
+            print_text(console, line)
+
+
+def named_mistakes(mistakes: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a line for each of the most confident mistakes, with the name of its file; nothing if it has none.
+
+    Example:
+        >>> named_mistakes([{"file": "cat/7.png", "true": "cat", "predicted": "dog", "probability": 0.913}])
+        ['cat/7.png: dog (91.3 %)']
+    """
+    return [
+        f"{each['file']}: {each['predicted']} ({100 * each['probability']:.1f} %)"
+        for each in mistakes[:MAX_NAMED]
+        if "file" in each
+    ]
 
 
 def fits(made: "Table", console: "Console") -> bool:

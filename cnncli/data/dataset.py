@@ -5,13 +5,14 @@ Axis letters: N images, H and W pixels, C colors.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from cnncli.errors import DataError, UsageError
-from cnncli.types import ByteArray, Shape
+from cnncli.types import ByteArray, IntArray, Shape
 
 SplitName = Literal["train", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "test")
@@ -32,10 +33,19 @@ class Split:
     Args:
         images: uint8, (N, H, W), or (N, H, W, C) for color; the background of a digit is 0.
         labels: int64, (N,), from 0.
+        files: the file that each image was read from, relative to the folder of the set; empty if each has none.
     """
 
     images: ByteArray
     labels: npt.NDArray[np.int64]
+    files: tuple[str, ...] = ()
+
+    def part(self, which: slice | IntArray) -> "Split":
+        """Return some of the images: a slice of them as views, or those at some positions as copies."""
+        files = self.files
+        if files:
+            files = files[which] if isinstance(which, slice) else tuple(files[index] for index in which)
+        return Split(self.images[which], self.labels[which], files)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -144,11 +154,7 @@ class Dataset:
     def all_images(self) -> Split:
         """The training, validation and test images, in this order."""
         parts = [part for part in (self.train, self.validation, self.test) if part is not None and len(part)]
-        if len(parts) == 1:
-            return parts[0]
-        return Split(
-            np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts])
-        )
+        return parts[0] if len(parts) == 1 else join_splits(parts)
 
     def with_classes(self, classes: Sequence[str]) -> "Dataset":
         """Return the set with the classes of a network, and each label changed to the class with the same name.
@@ -175,7 +181,7 @@ class Dataset:
         position = np.array([names.index(name) for name in self.classes], dtype=np.int64)
 
         def moved(split: Split) -> Split:
-            return Split(split.images, position[split.labels])
+            return replace(split, labels=position[split.labels])
 
         return replace(
             self,
@@ -185,6 +191,16 @@ class Dataset:
             classes=names,
             members=tuple(replace(member, test=moved(member.test)) for member in self.members),
         )
+
+
+def join_splits(parts: Sequence[Split]) -> Split:
+    """Return the images of several splits, one after the other."""
+    named = all(part.files for part in parts)
+    return Split(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        tuple(chain.from_iterable(part.files for part in parts)) if named else (),
+    )
 
 
 def pixel_statistics(images: ByteArray) -> tuple[float, float]:

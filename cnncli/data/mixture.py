@@ -49,7 +49,7 @@ def take_limit(dataset: Dataset, limit: int | None) -> Dataset:
     if limit is None or limit >= len(dataset.train):
         return dataset
     _, kept = stratified_split(dataset.train.labels, limit, stream(0, "limit"))
-    return replace(dataset, train=Split(dataset.train.images[kept], dataset.train.labels[kept]))
+    return replace(dataset, train=dataset.train.part(kept))
 
 
 def misfits(datasets: Sequence[Dataset]) -> list[tuple[int, str]]:
@@ -103,7 +103,7 @@ def join_sets(entries: Sequence[SetEntry], datasets: list[Dataset]) -> Dataset:
         test = (
             each.test
             if each.test.images.base is None
-            else Split(each.test.images.copy(), each.test.labels.copy())
+            else Split(each.test.images.copy(), each.test.labels.copy(), each.test.files)
         )
         members.append(
             Member(entry.name, (start, stop), entry.share, test, each.test_drawn, each.validation is not None)

@@ -73,10 +73,7 @@ def cut_test(train: Split, fraction: float = 0.2, seed: int = 0) -> tuple[Split,
         The remaining training images and the test images.
     """
     kept, held_out = stratified_split(train.labels, fraction, stream(seed, "split"))
-    return (
-        Split(train.images[kept], train.labels[kept]),
-        Split(train.images[held_out], train.labels[held_out]),
-    )
+    return train.part(kept), train.part(held_out)
 
 
 def _sample_count(count: int | float | Literal["auto"], total: int) -> int:

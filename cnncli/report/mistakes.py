@@ -25,11 +25,12 @@ from cnncli.types import ByteArray, FloatArray, IntArray
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LEGEND = "In brackets: the probability of that class. #: the position in the set. The images are shown as they are."
+LEGEND = "In brackets: the probability of that class. {place} The images are shown as they are."
 
 _WIDTH = 10.4  # inches of a full row
 _IMAGE = 1.2  # inches of the longer side
 _POINTS = 9.0
+_SMALL_POINTS = 7.0
 _LINE = 0.165  # inches from one line of a caption to the next
 
 
@@ -81,14 +82,20 @@ def find_mistakes(probabilities: FloatArray, labels: IntArray, count: int = 24) 
 
 @own_style()
 def draw_mistakes(
-    mistakes: Sequence[Mistake], images: ByteArray, classes: Sequence[str], *, title: str = ""
+    mistakes: Sequence[Mistake],
+    images: ByteArray,
+    classes: Sequence[str],
+    *,
+    files: Sequence[str] = (),
+    title: str = "",
 ) -> "Figure":
-    """Return a gallery: above each image what it was taken for, below it what it is and its position in the set.
+    """Return a gallery: above each image what it was taken for, below it what it is, and its file or position.
 
     Args:
         mistakes: from `find_mistakes`; may be empty, and then the picture says so.
         images: (N, H, W) or (N, H, W, C), uint8, the set that the indices refer to; shown as they are.
         classes: the K names.
+        files: the name of the file of each image; without any, its position in the set is shown.
         title: the run and the images.
     """
     from matplotlib.patches import Rectangle
@@ -114,7 +121,8 @@ def draw_mistakes(
     height, width = (_IMAGE * size / max(images.shape[1:3]) for size in images.shape[1:3])
     tile_h = above + height + below + _LINE + 0.4
     total_w, total_h = max(columns * tile_w, 6.0), rows * tile_h
-    figure = new_figure(total_w, total_h, title, LEGEND)
+    place = "Below: the file." if files else "#: the position in the set."
+    figure = new_figure(total_w, total_h, title, LEGEND.format(place=place))
     axes = add_axes(figure, 0, 0, total_w, total_h)
     axes.set_axis_off()
     indent = (total_w - columns * tile_w) / 2
@@ -134,7 +142,10 @@ def draw_mistakes(
         axes.text(middle, top - 0.05, answer, ha="center", va="bottom", fontsize=_POINTS, color=WRONG)
         axes.text(middle, bottom + 0.05, label, ha="center", va="top", fontsize=_POINTS, color=RIGHT)
         under = bottom + 0.05 + _LINE * (label.count("\n") + 1)
-        axes.text(middle, under, f"#{mistake.index}", ha="center", va="top", fontsize=7, color=INK)
+        where = f"#{mistake.index}"
+        if files:
+            where = escaped(shortened(files[mistake.index], _SMALL_POINTS, tile_w - 0.1))
+        axes.text(middle, under, where, ha="center", va="top", fontsize=_SMALL_POINTS, color=INK)
     axes.set_xlim(0, total_w)
     axes.set_ylim(total_h, 0)
     axes.set_aspect("auto")

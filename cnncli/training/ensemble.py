@@ -127,7 +127,7 @@ def measure_runs(
         dataset=whole.name,
         split=part,
         classes=whole.classes,
-        labels=images.labels,
+        images=images,
         warnings=[text.removeprefix(WARNING) for text in notes if text.startswith(WARNING)],
     )
     results = None

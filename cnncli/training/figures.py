@@ -58,7 +58,7 @@ def plot_mistakes(
         count: how many mistakes at most.
     """
     mistakes = find_mistakes(evaluation.probabilities, images.labels, count)
-    return _for_notebooks(draw_mistakes(mistakes, images.images, classes))
+    return _for_notebooks(draw_mistakes(mistakes, images.images, classes, files=images.files))
 
 
 def plot_samples(dataset: Dataset, seed: int = 0) -> "Figure":

@@ -17,7 +17,6 @@ from cnncli.storage import make_folder, write_text_atomic
 from cnncli.training.evaluate import Evaluation
 from cnncli.training.prepare import Prepared
 from cnncli.training.state import TrainingState
-from cnncli.types import IntArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -186,7 +185,7 @@ def _test_document(
         dataset=member.name if member else dataset.name,
         split="test",
         classes=dataset.classes,
-        labels=(member or dataset).test.labels,
+        images=(member or dataset).test,
     )
 
 
@@ -216,7 +215,7 @@ def evaluation_document(
     dataset: str,
     split: str,
     classes: Sequence[str],
-    labels: IntArray,
+    images: Split,
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the document of `cnn eval --json`: which weights, which images, the figures and the mistakes.
@@ -228,18 +227,19 @@ def evaluation_document(
         dataset: the name of the data set.
         split: "train", "val", "test" or "all".
         classes: the K names.
-        labels: (N,), the true classes; the index of a mistake is a position in them.
+        images: what was measured on, (N,); the index of a mistake is a position in them.
         warnings: why the figures may not say what they seem to say.
     """
     measured = {"run": run, "checkpoint": checkpoint, "dataset": dataset, "split": split}
     mistakes = [
         {
             "index": mistake.index,
+            **({"file": images.files[mistake.index]} if images.files else {}),
             "true": classes[mistake.label],
             "predicted": classes[mistake.predicted],
             "probability": mistake.confidence,
         }
-        for mistake in find_mistakes(evaluation.probabilities, labels, MOST_MISTAKES)
+        for mistake in find_mistakes(evaluation.probabilities, images.labels, MOST_MISTAKES)
     ]
     return {
         **measured,
@@ -306,6 +306,7 @@ def _draw_evaluation(
             mistakes,
             images.images,
             classes,
+            files=images.files,
             title=f"{subject}: {which}, the most confident first" if wrong else subject,
         ),
         folder / f"{split}-mistakes.png",

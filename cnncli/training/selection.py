@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from cnncli.batches.batches import Portion
-from cnncli.data.dataset import Dataset, Split
+from cnncli.data.dataset import Dataset, Split, join_splits
 from cnncli.data.registry import DIGITS
 from cnncli.data.splits import stratified_split
 from cnncli.randomness import stream
@@ -49,11 +49,8 @@ def select_split(
         return dataset.validation
     train, held_out = split_indices(dataset, seed=seed, validation=validation, limit=limit)
     chosen = train if split == "train" else held_out
-    images, labels = dataset.train.images[chosen], dataset.train.labels[chosen]
-    if split == "val" and dataset.validation is not None:
-        images = np.concatenate([images, dataset.validation.images])
-        labels = np.concatenate([labels, dataset.validation.labels])
-    return Split(images, labels)
+    part = dataset.train.part(chosen)
+    return join_splits([part, dataset.validation]) if split == "val" and dataset.validation else part
 
 
 def split_indices(

@@ -177,6 +177,14 @@ def test_runs_on_different_parts_of_a_set_have_no_training_images_in_common(cnn,
     assert cnn("eval", "run-1", "run-2", "--split", "val", "--json").exit_code == 0
 
 
+ON_SHAPES = (
+    *TRAIN,
+    *("--set", "data.dataset=folder:shapes"),
+    *("--set", "data.validation=10"),
+    *("--set", "model.-1.linear=2"),
+)
+
+
 @pytest.fixture
 def shapes(place: Path, cnn) -> Path:
     """A run on a folder of pictures without test/, so that test and validation images are drawn from it."""
@@ -188,17 +196,25 @@ def shapes(place: Path, cnn) -> Path:
             pixels = rng.integers(0, 100, (28, 28)).astype(np.uint8)
             pixels[4 + label * 14 : 8 + label * 14, 4:24] = 255
             Image.fromarray(pixels).save(folder / f"{number:02}.png")
-    options = (
-        "--set",
-        "data.dataset=folder:shapes",
-        "--set",
-        "data.validation=10",
-        "--set",
-        "model.-1.linear=2",
-    )
-    result = cnn(*TRAIN, *options)
+    result = cnn(*ON_SHAPES)
     assert result.exit_code == 0, result.stderr
     return Path("shapes")
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_pictures_that_were_misread_are_named_by_their_files(cnn, shapes, split: str) -> None:
+    # half of the labels are wrong for the network: the bar of "b" is where that of "a" is
+    for number in range(25):
+        shutil.copy(shapes / "a" / f"{number:02}.png", shapes / "b" / f"{number:02}.png")
+    assert cnn(*ON_SHAPES, "--name", "both").exit_code == 0
+    document = json.loads(cnn("eval", "both", "--split", split, "--no-plots", "--json").stdout)
+    assert document["mistakes"]
+    for each in document["mistakes"]:
+        assert each["file"].split("/")[0] == each["true"]
+        assert (shapes / each["file"]).is_file()
+    first = document["mistakes"][0]
+    named = f"{first['file']}: {first['predicted']} ({100 * first['probability']:.1f} %)"
+    assert named in cnn("eval", "both", "--split", split, "--no-plots").stdout.splitlines()
 
 
 @pytest.mark.parametrize("change", ["added", "removed", "renamed", "changed"])

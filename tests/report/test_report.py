@@ -230,6 +230,17 @@ def test_a_gallery_of_any_number_of_mistakes(count: int, shape: tuple[int, ...])
     assert ("no mistakes" in written) == (count == 0)
 
 
+def test_a_gallery_names_the_files_of_pictures() -> None:
+    p, labels = answers(10, 400, 0.1)
+    mistakes = find_mistakes(p, labels, 3)
+    names = [f"cat/{'long-' * 20 * (i == mistakes[0].index)}{i}.png" for i in range(400)]
+    figure = draw_mistakes(mistakes, images(400, False), CLASSES["10"], files=names)
+    written = strings(figure)
+    assert [names[each.index] in written for each in mistakes] == [False, True, True]
+    assert any(text.endswith(f"{mistakes[0].index}.png") and "…" in text for text in written)
+    assert not any(text.startswith("#") for text in written)
+
+
 @pytest.mark.parametrize("color", [False, True])
 def test_images_are_drawn_as_they_are_and_captions_are_beside_their_own_image(color: bool) -> None:
     p, labels = answers(10, 400, 0.1)

@@ -66,15 +66,16 @@ def load_folder(
         raise UsageError(f"digits in the form of MNIST are 28x28 gray, not {form}", "`data.size=28`")
     seen = _Seen(form, prepare, only_shown=size is None)
     _check_memory(path, len(listing.pictures), form)
-    train, notes = _read(listing.train, seen), list(listing.notes)
-    validation = None if listing.validation is None else _read(listing.validation, seen)
+    root = Path(path)
+    train, notes = _read(listing.train, root, seen), list(listing.notes)
+    validation = None if listing.validation is None else _read(listing.validation, root, seen)
     if listing.test is None and not test_fraction:
-        test = Split(train.images[:0], train.labels[:0])
+        test = train.part(slice(0))
     elif listing.test is None:
         train, test = _cut_test(train, listing, path, test_fraction, seed)
         notes.append(f"the test set is {100 * test_fraction:g} % of each class, because there is no test/")
     else:
-        test = _read(listing.test, seen)
+        test = _read(listing.test, root, seen)
     statistics = pixel_statistics((train if len(train) else test).images)
     dataset = Dataset(
         f"{FOLDER_PREFIX}{path}",
@@ -191,31 +192,38 @@ def _cut_test(
     return cut_test(train, fraction, seed)
 
 
-def _read(pictures: Pictures, seen: _Seen) -> Split:
-    """Read and resize pictures into one array; further pages of a file follow after all others."""
+def _read(pictures: Pictures, root: Path, seen: _Seen) -> Split:
+    """Read and resize pictures into one array; further pages of a file follow after all others.
+
+    Args:
+        pictures: path and label of each.
+        root: the folder that the names of the files are relative to.
+        seen: counts what they are like.
+    """
     form = seen.form
     images: ByteArray = np.empty((len(pictures), *form.shape), np.uint8)
-    kept: list[int] = []
+    kept: list[tuple[str, int]] = []
     further: list[ByteArray] = []
-    further_labels: list[int] = []
+    of_further: list[tuple[str, int]] = []
     for path, label in pictures:
-        pages = _read_file(path, seen)
+        pages = [(path.relative_to(root).as_posix() + page, image) for page, image in _read_file(path, seen)]
         if pages:
-            images[len(kept)] = pages[0]
-            kept.append(label)
-        further += pages[1:]
-        further_labels += [label] * len(pages[1:])
-    images, labels = images[: len(kept)], np.array(kept, dtype=np.int64)
+            images[len(kept)] = pages[0][1]
+            kept.append((pages[0][0], label))
+        further += [image for _, image in pages[1:]]
+        of_further += [(name, label) for name, _ in pages[1:]]
+    images = images[: len(kept)]
     if further:
         _check_memory("the data set", len(images) + len(further), form)
         images = np.concatenate([images, np.stack(further)])
-        labels = np.concatenate([labels, np.array(further_labels, dtype=np.int64)])
-    return Split(images, labels)
+    names, labels = zip(*kept, *of_further, strict=True) if kept else ((), ())
+    return Split(images, np.array(labels, dtype=np.int64), names)
 
 
-def _read_file(path: Path, seen: _Seen) -> list[ByteArray]:
-    """Read and resize all pages of a file, without blank ones."""
-    images, blank = [], 0
+def _read_file(path: Path, seen: _Seen) -> list[tuple[str, ByteArray]]:
+    """Read and resize all pages of a file, without blank ones; before each stands "", or "[2]" for its second page."""
+    images: list[tuple[str, ByteArray]] = []
+    blank = 0
     try:
         file = PictureFile(path)
         for number in range(len(file)):
@@ -223,9 +231,10 @@ def _read_file(path: Path, seen: _Seen) -> list[ByteArray]:
             if len(file) > 1 and _is_blank(page.picture):
                 blank += 1
             else:
-                images += seen.prepared(page)
+                number_of_page = file.page_name(number).removeprefix(file.name)
+                images += [(number_of_page, image) for image in seen.prepared(page)]
         if blank == len(file):
-            images += seen.prepared(file.read())
+            images += [("", image) for image in seen.prepared(file.read())]
     except PictureError as error:
         raise DataError(
             error.message, error.hint or "remove it, or give it a name that starts with a dot"

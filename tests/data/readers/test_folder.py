@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from cnncli.data.load import load_dataset
 from cnncli.data.readers.folder import list_folder, load_folder
@@ -32,6 +32,27 @@ def test_every_picture_is_in_training_or_test_with_the_class_of_its_folder(tmp_p
     assert sorted(values) == sorted(10 * c + n for c in range(3) for n in range(10))
     assert np.array_equal(values // 10, labels)
     assert dataset.train.images.dtype == np.uint8 and dataset.train.labels.dtype == np.int64
+
+
+def test_every_image_knows_its_file_in_every_part(tmp_path):
+    class_folders(tmp_path / "train", count=6)
+    class_folders(tmp_path / "val", count=2)
+    first, second = (Image.new("L", (28, 28), value) for value in (50, 150))
+    ImageDraw.Draw(first).point((5, 5), 255)  # not blank
+    ImageDraw.Draw(second).point((5, 5), 255)
+    first.save(tmp_path / "train/0/two.tif", save_all=True, append_images=[second])
+    dataset = load_folder(tmp_path)
+    expected = {f"train/{c}/{n}.png": 10 * c + n for c in (0, 1) for n in range(6)}
+    expected |= {f"val/{c}/{n}.png": 10 * c + n for c in (0, 1) for n in range(2)}
+    expected |= {"train/0/two.tif[1]": 50, "train/0/two.tif[2]": 150}
+    found = dataset.all_images
+    assert dict(zip(found.files, found.images[:, 0, 0].tolist(), strict=True)) == expected
+    assert all(f"/{label}/" in file for file, label in zip(found.files, found.labels, strict=True))
+    for part in (dataset.train, dataset.validation, dataset.test):
+        values = [expected[file] for file in part.files]
+        assert values == part.images[:, 0, 0].tolist()
+        assert part.part(slice(1, 3)).files == part.files[1:3]
+        assert part.part(np.array([1, 0])).files == part.files[1::-1]
 
 
 def test_the_test_part_depends_on_the_seed_alone(tmp_path):
