@@ -82,15 +82,15 @@ def to_plain(picture: Image.Image, samples: Samples = Samples()) -> tuple[Image.
         values = np.asarray(picture)
         if samples.unsigned and values.dtype == np.int32:
             values = values.view(np.uint32)
-        grey, bits = _eight_bits(values, samples.bits)
+        grey, bits = scale_to_bytes(values, samples.bits)
         return Image.fromarray(255 - grey if samples.white_is_zero else grey), bits
     if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         return _on_paper(picture.convert("RGBA")), 8
     return picture.convert("L" if picture.mode in ("L", "1") else "RGB"), 8
 
 
-def _eight_bits(values: npt.NDArray[Any], announced: int | None) -> tuple[ByteArray, int]:
-    """Scale gray values of more than 8 bits to 0..255; return them and the number of bits that they used.
+def scale_to_bytes(values: npt.NDArray[Any], announced: int | None) -> tuple[ByteArray, int]:
+    """Scale values of more than 8 bits to 0..255; return them and the number of bits that they used.
 
     Scanners and microscopes store 10 or 12 bits in 16. Without a word in the file, the largest value says how many
     bits are used, so the scale is always a power of two.

@@ -14,6 +14,7 @@ from cnncli.pictures.formats import FORMATS, PACKAGES, container_of, open_image,
 from cnncli.pictures.frames import choose_frame
 from cnncli.pictures.pdf import PdfFile
 from cnncli.pictures.plain import name_samples, read_samples, to_plain
+from cnncli.pictures.wide import scale_colours
 
 MAX_BYTES = 128 << 20
 MAX_PIXELS = 70_000_000
@@ -132,10 +133,14 @@ class PictureFile:
         scale = 2 if opened.width < width else 1
         self._is_halved = scale > 1
         opened.load()
-        picture, bits = to_plain(_upright(opened), samples)
-        if samples.wide_colour and np.asarray(picture).max() < 32:
+        decoded: Image.Image = opened
+        colour_bits = 8
+        if samples.wide_colour:
+            decoded, colour_bits = scale_colours(opened, self._content, samples.bits)
+        picture, bits = to_plain(_upright(decoded), samples)
+        if samples.wide_colour and colour_bits == 8 and np.asarray(picture).max() < 32:
             notes.append("16 bits per color that are nearly black: save it with 8 bits per color")
-        return Page(picture, bits, tuple(notes), unread, scale)
+        return Page(picture, max(bits, colour_bits), tuple(notes), unread, scale)
 
     def _check_size(self, page: int) -> None:
         width, height = self._opened.size

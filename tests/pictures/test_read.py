@@ -183,23 +183,39 @@ def test_a_tiff_that_is_not_decoded_is_refused_by_the_form_of_its_values(values,
     assert what in caught.value.hint
 
 
-def test_colours_of_16_bits_that_are_nearly_black_are_said():
-    def wide_colour(values):
-        rows = b"".join(
-            b"\0" + row.astype(">u2").tobytes() for row in np.repeat(values[..., None], 3, axis=2)
-        )
-        chunks = {
-            b"IHDR": struct.pack(">IIBBBBB", 90, 60, 16, 2, 0, 0, 0),
-            b"IDAT": zlib.compress(rows),
-            b"IEND": b"",
-        }
-        return b"\x89PNG\r\n\x1a\n" + b"".join(
-            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-            for name, body in chunks.items()
-        )
+def wide_png(values: np.ndarray) -> bytes:
+    """Return a PNG of 16 bits per value, (H, W, 3), or (H, W, 2 or 4) with transparency; Pillow writes none."""
+    height, width, channels = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0),
+        b"IDAT": zlib.compress(rows),
+        b"IEND": b"",
+    }
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks.items()
+    )
 
-    assert PictureFile(wide_colour(PLAIN.astype(np.uint16) * 257)).read().warnings == ()
-    (warning,) = PictureFile(wide_colour(PLAIN.astype(np.uint16) << 2)).read().warnings
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 15, 16])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_in_16_bits_are_scaled_by_the_bits_that_they_use(bits, channels):
+    colours = np.stack([PLAIN, PLAIN[::-1], PLAIN[:, ::-1]], axis=2)
+    values = colours.astype(np.uint16) << (bits - 8)
+    if channels == 4:
+        values = np.dstack([values, np.full(PLAIN.shape, 65535, np.uint16)])
+    page = PictureFile(wide_png(values)).read()
+    assert (page.bits, page.warnings) == (bits, ())
+    assert np.array_equal(np.asarray(page.picture), colours)
+
+
+def test_values_of_16_bits_that_are_nearly_black_are_said():
+    def beside_transparency(values):
+        return wide_png(np.dstack([values, np.full(PLAIN.shape, 65535, np.uint16)]))
+
+    assert PictureFile(beside_transparency(PLAIN.astype(np.uint16) * 257)).read().warnings == ()
+    (warning,) = PictureFile(beside_transparency(PLAIN.astype(np.uint16) << 2)).read().warnings
     assert "16 bits per color" in warning
 
 
