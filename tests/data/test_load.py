@@ -276,6 +276,7 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, name, what, prefix):
     with pytest.raises(DataError, match=what) as caught:
         load_dataset(f"{prefix}{tmp_path / name}")
     assert "folder" in caught.value.hint
+    assert ("write_idx" in caught.value.hint) == name.endswith(".npz")
     with pytest.raises(DataError):
         load_dataset(f"{prefix}{tmp_path}")
 
@@ -288,6 +289,7 @@ def test_a_data_file_in_a_folder_without_classes_is_named(tmp_path):
     ) as caught:
         load_dataset(f"folder:{tmp_path}")
     assert "what is read" in caught.value.hint
+    assert "np.load(path)" in caught.value.hint and "write_idx" in caught.value.hint
 
 
 @pytest.mark.parametrize("options", [{"size": 32}, {"size": (28, 20)}, {"colour": True}])

@@ -197,12 +197,24 @@ def _check_header(
     if kind == "images" and (dtype != np.uint8 or len(axes) not in (3, 4)):
         raise DataError(
             f"{name} does not hold images but {_times(axes)} values of type {dtype.name}",
-            "images are bytes from 0 to 255, N x height x width" if len(axes) in (3, 4) else None,
+            _how_to_convert(dtype) if len(axes) in (3, 4) else None,
         )
     if kind == "labels" and ((dtype.kind not in "ui" and len(axes) == 1) or len(axes) > 2):
         raise DataError(f"{name} does not hold labels but {_times(axes)} values of type {dtype.name}")
     if kind is not None and 0 in axes:
         raise DataError(f"{name} is empty: it holds {_times(axes)} values")
+
+
+def _how_to_convert(dtype: np.dtype[Any]) -> str:
+    """Return how images of another type become bytes."""
+    if dtype.kind == "f":
+        convert = "values from 0 to 1 become bytes by (255 * images).round().astype('uint8')"
+    else:
+        convert = "values from 0 to 255 become bytes by images.astype('uint8')"
+    return (
+        f"images are bytes from 0 to 255, N x height x width; {convert}, between `read_idx(path)` and "
+        "`write_idx(path, images)` of cnncli.data.readers.idx"
+    )
 
 
 def _one_column(array: npt.NDArray[Any], name: str, shape: Shape | None) -> npt.NDArray[Any]:

@@ -11,7 +11,7 @@ from os import scandir
 from pathlib import Path
 
 from cnncli.data.dataset import MAX_CLASSES
-from cnncli.data.readers.unread import READ, name_data_file, refuse_file
+from cnncli.data.readers.unread import name_data_file, refuse_file, what_is_read
 from cnncli.errors import DataError
 from cnncli.pictures.formats import reads_suffix, why_unread
 
@@ -198,9 +198,11 @@ def _class_names(base: _Folder, left_out: Mapping[str, list[Path]], fewest: int)
     classes = tuple(sorted(base.folders, key=_class_order))
     if not classes:
         forms = ((file, name_data_file(file)) for file in left_out[NOT_A_PICTURE])
-        data_files = [f"{file.name} is {form}" for file, form in forms if form]
-        if data_files:
-            raise DataError(f"{base.path} holds no class folders, and {data_files[0]}", READ)
+        for file, form in forms:
+            if form:
+                raise DataError(
+                    f"{base.path} holds no class folders, and {file.name} is {form}", what_is_read(file)
+                )
         raise DataError(f"{base.path} holds no class folders", LAYOUT)
     if len(classes) < fewest:
         raise DataError(f"{base.path} holds only the class '{classes[0]}'", LAYOUT)

@@ -4,6 +4,11 @@ from pathlib import Path
 
 READ = "what is read: a folder with one subfolder of pictures per class, or with the IDX files of MNIST"
 
+FROM_NUMPY = (
+    '; write the arrays of `np.load(path)` as IDX: `write_idx("data/train-images.idx3-ubyte", images)` of '
+    "cnncli.data.readers.idx, with images of type uint8 from 0 to 255, and the labels likewise"
+)
+
 _KINDS = {
     ".npz": "a NumPy archive",
     ".npy": "a NumPy array",
@@ -43,4 +48,9 @@ def refuse_file(path: Path) -> tuple[str, str]:
     what = name_data_file(path)
     if what is None and ("idx" in name or "ubyte" in name):
         return f"{path} is one IDX file", f"name the folder that holds it: folder:{path.parent}"
-    return f"{path} is {what or 'a file'}, not a folder", READ
+    return f"{path} is {what or 'a file'}, not a folder", what_is_read(path)
+
+
+def what_is_read(path: Path) -> str:
+    """Return the hint of an error about a file of data: what is read instead, and how arrays of NumPy become that."""
+    return READ + (FROM_NUMPY if path.suffix.lower() in (".npz", ".npy") else "")

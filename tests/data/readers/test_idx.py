@@ -162,6 +162,15 @@ def test_images_and_labels_have_their_axes(axes, kind, message):
         read_idx(header(*axes) + bytes(int(np.prod(axes))), kind=kind)
 
 
+@pytest.mark.parametrize(
+    ("code", "how"), [(0x0D, "(255 * images).round().astype('uint8')"), (0x0B, "images.astype")]
+)
+def test_images_of_another_type_have_a_hint_how_to_convert_them(code, how):
+    with pytest.raises(DataError) as caught:
+        read_idx(header(1, 1, 1, code=code) + bytes(4 if code == 0x0D else 2), kind="images")
+    assert how in caught.value.hint and "write_idx" in caught.value.hint
+
+
 def test_images_are_bytes_and_labels_whole_numbers():
     with pytest.raises(DataError, match="does not hold images"):
         read_idx(header(1, 1, 1, code=0x0D) + bytes(4), kind="images")
