@@ -113,4 +113,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    # without what this file imports: in a notebook, Tab shows these names
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

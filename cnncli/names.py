@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+LEAST_BEGINNING = 3
+"""With so many letters the only name that begins with a word is the one that was meant."""
+
 
 def matching(text: str, names: Sequence[str]) -> list[str]:
     """Return the names that a text can stand for: the exact match alone, else all that begin with it.
@@ -33,7 +36,8 @@ def did_you_mean(word: str, known: Sequence[str], kind: str = "") -> str | None:
 
     if hint := translated(word, kind, known):
         return hint
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    begun = [name for name in known if len(word) >= LEAST_BEGINNING and name.startswith(word)]
+    near = begun if len(begun) == 1 else get_close_matches(word, known, n=1, cutoff=0.6)
     if near:
         return f"did you mean '{near[0]}'?"
     return "known: " + ", ".join(known) if known else None

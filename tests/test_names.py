@@ -24,6 +24,8 @@ def test_the_very_name_comes_before_those_that_begin_with_it(text: str, found: l
         ("max_pool", ["conv", "maxpool"], "did you mean 'maxpool'?"),
         ("xyz", ["conv", "maxpool"], "known: conv, maxpool"),
         ("xyz", [], None),
+        ("emnist", ["mnist", "emnist-digits"], "did you mean 'emnist-digits'?"),
+        ("em", ["mem", "emnist-digits"], "did you mean 'mem'?"),
     ],
 )
 def test_the_hint_is_the_nearest_name_or_all_names(word: str, known: list[str], hint: str | None) -> None:

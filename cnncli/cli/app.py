@@ -29,6 +29,27 @@ Each is the function of that name in the module of that name in this folder. The
 is used, so that a command does not slow down the start of the others.
 """
 
+_RUNS = "the runs are the folders in runs; show one: cnn inspect RUN"
+
+ELSEWHERE = {
+    "help": "cnn --help, or of one command: cnn train --help",
+    "version": "cnn --version",
+    "test": "did you mean 'eval'?",
+    "validate": "did you mean 'eval'?",
+    "classify": "did you mean 'predict'?",
+    "infer": "did you mean 'predict'?",
+    "fit": "did you mean 'train'?",
+    "resume": "cnn train --resume RUN",
+    "fetch": "did you mean 'download'?",
+    "show": "did you mean 'inspect'?",
+    "info": "did you mean 'inspect'?",
+    "summary": "did you mean 'inspect'?",
+    "list": _RUNS,
+    "ls": _RUNS,
+    "runs": _RUNS,
+}
+"""What other programs call a command, and the hint where it is here."""
+
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -54,7 +75,8 @@ class CommandTable(typer.core.TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
-            raise UsageError(f"there is no command '{args[0]}'", did_you_mean(args[0], list(COMMANDS)))
+            hint = ELSEWHERE.get(args[0]) or did_you_mean(args[0], list(COMMANDS))
+            raise UsageError(f"there is no command '{args[0]}'", hint)
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

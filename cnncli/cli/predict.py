@@ -52,7 +52,13 @@ def predict(
         ),
     ] = None,
     top: Annotated[
-        int, typer.Option("--top", metavar="K", min=1, help="How many predictions to show for each digit.")
+        int,
+        typer.Option(
+            "--top",
+            metavar="K",
+            min=1,
+            help="How many predictions to show for each digit; two at most are drawn below each of several.",
+        ),
     ] = 3,
     invert: Annotated[
         Literal["auto", "yes", "no"],

@@ -1,5 +1,6 @@
 """`cnn train`: trains what a config describes into a run folder, or goes on with a run that stopped."""
 
+import re
 import shlex
 import sys
 from functools import partial
@@ -189,6 +190,7 @@ def _one_config(file: str | None, config: str | None, runs_dir: Path) -> str | N
 def _save_every(text: str) -> str:
     """Return what --save-every means as a value of train.save_every."""
     seconds = text.removesuffix("s")
-    if not seconds:
-        raise UsageError(f"--save-every: expected batches or seconds (200, 30s), found '{text}'")
+    pattern = r"null|0*[1-9][0-9]*" if seconds == text else r"[0-9]*\.?[0-9]+"
+    if not re.fullmatch(pattern, seconds):
+        raise UsageError(f"--save-every {text}: expected batches or seconds, such as 200 or 30s")
     return f"{{{'seconds' if seconds != text else 'steps'}: {seconds}}}"

@@ -31,10 +31,17 @@ def find_config(name: str | Path) -> Path:
         raise ConfigError(f"{str(name)[:80]!r} is not a config: {error}") from None
     if is_folder:
         inside = path / "config.yaml"
-        hint = f"did you mean '{inside}'?" if inside.is_file() else None
+        hint = f"did you mean '{inside}'?" if inside.is_file() else _for_data(path)
         raise ConfigError(f"{path} is a folder, not a config", hint)
+    if str(name).startswith("folder:"):
+        raise ConfigError(f"{name} is a data set, not a config", _for_data(str(name).removeprefix("folder:")))
     known = [config.removesuffix(".yaml") for config in list_configs()]
     raise ConfigError(f"there is no config {str(name)!r}", did_you_mean(path.stem, known))
+
+
+def _for_data(folder: str | Path) -> str:
+    """Return how to train on the pictures in a folder."""
+    return f"a config trains on the pictures in it with `data.dataset=folder:{folder}`"
 
 
 def _is_too_long(path: Path) -> bool:

@@ -43,4 +43,7 @@ def parse_config(text: str | bytes, source_name: str = "config", overrides: Iter
     """
     data, lines = read_yaml(text, lambda line: f"{source_name}:{line}")
     origin = Origin(source_name, dict(lines))
+    if not isinstance(data, dict | None):
+        # the check refuses it by its line, and an override could only say that it finds no key in it
+        overrides = ()
     return Config.from_data({} if data is None else data, origin, overrides, find_problems)

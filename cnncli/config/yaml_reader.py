@@ -64,6 +64,11 @@ def _decoded(content: bytes, locate: Callable[[int], str]) -> str:
     save = "save the file as UTF-8"
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ConfigError(f"{locate(1)}: the text is UTF-16", hint=save)
+    if b"\0" in content[:1000]:
+        raise ConfigError(
+            f"{locate(1)}: not a text file, but binary data",
+            hint="a config is a YAML file, such as mnist.yaml",
+        )
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

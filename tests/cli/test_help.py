@@ -74,6 +74,13 @@ def test_the_version() -> None:
     ("args", "message", "hint"),
     [
         (["trian"], "there is no command 'trian'", "did you mean 'train'?"),
+        (["help", "train"], "there is no command 'help'", "cnn --help, or of one command: cnn train --help"),
+        (["test", "run-1"], "there is no command 'test'", "did you mean 'eval'?"),
+        (
+            ["runs"],
+            "there is no command 'runs'",
+            "the runs are the folders in runs; show one: cnn inspect RUN",
+        ),
         (["train", "--epoch", "3"], "no such option: --epoch", "did you mean --epochs?"),
         (["eval"], "missing argument 'RUN...'", "see `cnn eval --help`"),
         (["train", "--epochs", "many"], "invalid value for '--epochs'", "see `cnn train --help`"),

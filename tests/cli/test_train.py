@@ -138,7 +138,7 @@ def test_a_config_that_is_wrong_names_file_line_and_key(cnn) -> None:
     ("option", "start"),
     [
         (("--epochs", "0"), "error: --epochs 0: expected a whole number"),
-        (("--save-every", "0"), "error: --save-every 0: train.save_every.steps: expected"),
+        (("--save-every", "0"), "error: --save-every 0: expected batches or seconds, such as 200 or 30s"),
         (("--set", "seed=-1"), "error: --set seed=-1: expected a whole number"),
         (
             ("--dry-run", "--set", "data.validation=200"),

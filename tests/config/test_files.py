@@ -50,7 +50,16 @@ def test_a_name_does_not_lead_out_of_the_folders_it_is_looked_up_in(empty_folder
         ("mnst", "there is no config 'mnst'", "did you mean 'mnist'?"),
         ("some/mnist.yml", "there is no config 'some/mnist.yml'", "did you mean 'mnist'?"),
         ("a\0b", "there is no config 'a\\x00b'", "known: "),
-        ("a-folder", "a-folder is a folder, not a config", None),
+        (
+            "a-folder",
+            "a-folder is a folder, not a config",
+            "a config trains on the pictures in it with `data.dataset=folder:a-folder`",
+        ),
+        (
+            "folder:fruit",
+            "folder:fruit is a data set, not a config",
+            "a config trains on the pictures in it with `data.dataset=folder:fruit`",
+        ),
         ("a-run", "a-run is a folder, not a config", "did you mean 'a-run/config.yaml'?"),
     ],
 )

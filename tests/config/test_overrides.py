@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from cnncli.config.load import parse_config
 from cnncli.config.overrides import apply_override
 from cnncli.errors import ConfigError
 
@@ -101,6 +102,12 @@ def test_a_short_form_on_the_way_is_written_out_first() -> None:
 )
 def test_an_override_that_leads_nowhere_is_named(override: str, message: str) -> None:
     assert error_of(override).message == message
+
+
+@pytest.mark.parametrize("text", ["hello", "- a\n- b"])
+def test_a_file_that_has_no_keys_is_refused_as_itself_and_not_for_an_override(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^here:1: expected a mapping of keys and values, found"):
+        parse_config(text, "here", ["train.epochs=3"])
 
 
 def test_an_endless_override_is_shown_shortened() -> None:

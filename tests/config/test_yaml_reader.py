@@ -127,7 +127,7 @@ REFUSED = {
         "here:2: not UTF-8 text: found the byte 0xe9",
     ),
     "UTF-16": ("a: 1".encode("utf-16"), "here:1: the text is UTF-16"),
-    "a picture": (b"\x89PNG\r\n\x1a\n\0\0", "here:1: not UTF-8 text: found the byte 0x89"),
+    "a picture": (b"\x89PNG\r\n\x1a\n\0\0", "here:1: not a text file, but binary data"),
     "a zip": (b"PK\x03\x04", "here:1: not a text file"),
     "a whole number beyond 64 bits": (f"a: {MAX_INTEGER + 1}", "here:1: a whole number too large"),
     "thousands of digits": ("a: " + "9" * 5000, "here:1: a whole number too large"),
