@@ -18,7 +18,8 @@ from cnncli.pictures.rules import Rule, find_crossings, find_rules, find_rules_a
 from cnncli.types import BoolArray, FloatArray, IntArray
 
 _LONG = 2.5  # times the size of the digits: a line that is longer is a rule
-_UNDERLINE = 1.5  # is enough for one that extends beyond the digits on both sides
+_UNDERLINE = 1.5  # is enough for one that extends beyond the digits on both sides, or is below two of them
+_MARGIN_LINE = 5.0  # is enough for an upright line on ruled paper
 _SPANNING = 1.2  # is enough for a line from border to border
 _FAINT = 0.3  # of the darkness of the ink
 _NEAR_BORDER = 0.02
@@ -287,11 +288,14 @@ def _long_lines(mask: BoolArray, lines: Sequence[Rule], known: Sequence[Rule]) -
     usual = float(sizes[order][np.searchsorted(area, 0.5 * area[-1])])
     chosen = []
     for line in unknown:
-        if line.upright and not (any(line is other for other in spanning) and (len(spanning) > 1 or known)):
-            continue
+        if line.upright:
+            across = any(line is other for other in spanning)
+            margin_line = bool(known) and line.length >= _MARGIN_LINE * usual
+            if not (across and (len(spanning) > 1 or known)) and not margin_line:
+                continue
         if line.length >= _LONG * usual and line.length >= 0.25 * extent:
             chosen.append(line)
-        elif not line.upright and line.length >= _UNDERLINE * usual and _is_beyond(line, rest.boxes, usual):
+        elif not line.upright and line.length >= _UNDERLINE * usual and _underlines(line, rest.boxes, usual):
             chosen.append(line)
         elif any(line is other for other in spanning) and line.length >= _SPANNING * usual:
             chosen.append(line)
@@ -299,7 +303,14 @@ def _long_lines(mask: BoolArray, lines: Sequence[Rule], known: Sequence[Rule]) -
     return chosen if len(chosen) > 1 or share > 0.3 else []
 
 
-def _is_beyond(line: Rule, boxes: IntArray, size: float) -> bool:
-    """Return whether a line extends beyond all boxes, (K, 4), on both sides."""
+def _underlines(line: Rule, boxes: IntArray, size: float) -> bool:
+    """Return whether a line extends beyond all boxes, (K, 4), on both sides, or is below two of them side by side."""
     margin = 0.1 * size
-    return bool(line.start < boxes[:, 0].min() - margin and line.end > boxes[:, 2].max() + margin)
+    if line.start < boxes[:, 0].min() - margin and line.end > boxes[:, 2].max() + margin:
+        return True
+    left, top, right, bottom = boxes.T
+    level = line.at((left + right) / 2)
+    near = 0.3 * size
+    above = (bottom < level - line.thickness / 2 - 0.03 * size) & (bottom > level - 1.2 * size)
+    above &= (left > line.start - near) & (right < line.end + near) & (bottom - top > 0.5 * size)
+    return bool(above.any() and left[above].max() >= right[above].min())

@@ -66,6 +66,29 @@ def test_rules_are_removed_and_the_digits_stay(count, lines, paper, angle):
     assert min(alike) > (0.65 if not angle else 0.45)
 
 
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("below", [[0.62], [0.62, 0.85]])
+def test_an_underline_as_long_as_the_digits_above_it_is_removed(count, below):
+    size = 90
+    sheet = lines_of_digits(count, 1, size, seed=5)
+    left, right = int(sheet.boxes[0, 0]), int(sheet.boxes[-1, 2])
+    for part in below:
+        row = round(1.2 * 1.6 * size + part * size)
+        sheet.rule([row], thickness=7, box=(left + 3, 0, right + 2, sheet.ink.shape[0]))
+    check(sheet, find_digits(sheet.picture()))
+
+
+def test_the_margin_line_of_a_rotated_sheet_is_removed():
+    size = 50
+    sheet = lines_of_digits(6, 4, size, seed=4)
+    height = len(sheet.ink)
+    sheet.rule(range(round(0.8 * size), height, round(1.6 * size)), thickness=2, darkness=0.7)
+    # the scan is larger than the rotated sheet
+    sheet.rule(columns=[30], thickness=2, darkness=0.7, box=(0, 20, 40, height - 15))
+    found = find_digits(sheet.picture(2))
+    assert [sum(digit.line == line for digit in found.digits) for line in range(4)] == [6] * 4
+
+
 def test_a_tall_1_beside_other_digits_is_no_rule():
     picture = Image.new("L", (200, 120), 255)
     pen = ImageDraw.Draw(picture)
