@@ -271,3 +271,15 @@ def test_the_glossary_is_sorted_and_has_every_word_that_the_engine_page_explains
     for word in re.findall(r"\*\*([^*]+)\*\*", text):
         if word.startswith("F(") or not word[0].isupper():  # the others are the heads of paragraphs
             assert " ".join(word.split()).removesuffix("s") in known, word
+
+
+def test_the_figures_of_no_digits_are_those_of_the_benchmark():
+    page = (DOCS / "pictures.md").read_text(encoding="utf-8")
+    found = json.loads((ROOT / "benchmarks/results/no_digits.json").read_text(encoding="utf-8"))
+    for kind, row in found["kinds"].items():
+        assert f"| {kind} | {row['marked']} of {row['pictures']} |" in page
+    marked, digits = (
+        f"{found['marked']:.1%}".replace("%", " %"),
+        f"{found['digits_marked']:.2%}".replace("%", " %"),
+    )
+    assert f"marks {marked} of them, and {digits} of the MNIST test digits" in page
