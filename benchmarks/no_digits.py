@@ -5,7 +5,8 @@
 It draws letters and signs with the fonts of matplotlib, scribbles, blots and textures. It takes clothes from
 Fashion-MNIST, and photographs from matplotlib and, if it is installed, scikit-image. Single straight strokes are left
 out, because people read them as a 1. A picture counts as marked if each thing that `cnn predict` finds in it is
-unknown, or if it finds none. The test images of MNIST show how many real digits are marked. Nothing is chosen by these figures.
+unknown, or if it finds none. The test images of MNIST show how many real digits are marked. Nothing is chosen by these
+figures.
 """
 
 import argparse
