@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
-from statistics import median
 from typing import Any
+
+import numpy as np
 
 from cnncli.types import ByteArray
 
@@ -196,7 +197,7 @@ def doubts_about(digits: Sequence[DigitPrediction], *, whole: bool) -> Iterator[
         more = "; ..." if len(unsure) > MAX_NAMED else ""
         yield f"unsure of {len(unsure)} of the {len(digits)}: {listed}{more}"
     if not whole:
-        usual = median(digit.box[2] - digit.box[0] for digit in digits)
+        usual = float(np.median([digit.box[2] - digit.box[0] for digit in digits]))
         wide = [
             "this" if len(digits) == 1 else _place(number, digit)
             for number, digit in numbered
@@ -226,7 +227,7 @@ def best_two(digit: DigitPrediction) -> str:
 
 def _spaced(line: Sequence[DigitPrediction]) -> str:
     """Return the labels of one line, with a space at each gap that is clearly larger than the usual one."""
-    height = median(digit.box[3] - digit.box[1] for digit in line)
+    height = float(np.median([digit.box[3] - digit.box[1] for digit in line]))
     margins = [max(0, _NARROW * height - (digit.box[2] - digit.box[0])) / 2 for digit in line]
     gaps = [
         right.box[0] - left.box[2] - before - after

@@ -11,7 +11,6 @@ import numpy as np
 
 from cnncli.checkpoint import Checkpoint, load_checkpoint
 from cnncli.data.dataset import SetEntry
-from cnncli.data.mixture import to_entries
 from cnncli.errors import CheckpointError, ModelError, RunError, UsageError
 from cnncli.nn.build import build_network
 from cnncli.nn.layers import LAYERS
@@ -65,6 +64,8 @@ class Model:
         """The sets that it was trained on; empty if the checkpoint names none."""
         dataset = self.data_config.get("dataset", self.meta.get("dataset"))
         if isinstance(dataset, list):
+            from cnncli.data.mixture import to_entries
+
             try:
                 return tuple(to_entries(dataset))
             except UsageError as error:

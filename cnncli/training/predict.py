@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -231,6 +230,11 @@ def _choose_form(model: Model, prepare: Prepare) -> Form:
     return form
 
 
+def _height_of(found: "Preprocessed") -> float:
+    """Return the usual height of the digits of a picture, in pixels."""
+    return float(np.median([digit.box[3] - digit.box[1] for digit in found.digits]))
+
+
 @dataclass(frozen=True)
 class _Reader:
     """Prepares and classifies pictures, all in one way.
@@ -281,7 +285,7 @@ class _Reader:
 
         if self.form == "digits":
             found = find_digits(page.picture, self.invert)
-            if page.scale > 1 and median(digit.box[3] - digit.box[1] for digit in found.digits) < _SMALL:
+            if page.scale > 1 and _height_of(found) < _SMALL:
                 page = file.read(number)
                 found = find_digits(page.picture, self.invert)
         else:
