@@ -91,7 +91,7 @@ def show_model(name: str, runs_dir: Path, *, as_json: bool) -> None:
     if calibration.temperature is not None:
         lines.append(("temperature", f"{calibration.temperature:g}"))
     if calibration.unknown_threshold is not None:
-        lines.append(("no digit", f"below {calibration.unknown_threshold:g}"))
+        lines.append(("unknown", f"evidence below {calibration.unknown_threshold:g}"))
     lines.append(("weights", f"sha256 {model.meta['sha256']}"))
     print_facts(lines, 14)
     console.print()

@@ -347,6 +347,8 @@ class _Reader:
         if found.table is None and size is not None:
             digits, left_out = leave_out_at_edge(digits, size)
         digits = flag_all_or_some(digits)
+        # what was cut may have been left out
+        cut = cut and not (left_out and len(digits) == 1)
         doubts = [*([CUT_APART] if cut else []), *doubts_about(digits, whole=whole)]
         if left_out:
             doubts.append(f"{left_out} left out at the edge of the picture, like none of the classes")
