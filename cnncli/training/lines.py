@@ -21,6 +21,9 @@ MANY = 3
 MOSTLY = 0.6
 """If this share of at least MANY pieces of a picture belong to no class, none does."""
 
+DOUBTFUL = 0.4
+"""What has this part of the evidence that is asked for is doubtful rather than unknown."""
+
 EDGE = 0.01
 """What is nearer to the edge than this part of the longer side of a picture is at its edge."""
 
@@ -55,6 +58,7 @@ class DigitPrediction:
         line: the line of the picture that it is on, from 0 at the top.
         row, column: its cell in a table, from 1; None outside of tables.
         unknown: whether it belongs to no class; then the label is what the network would have said.
+        doubtful: whether it is unknown only just, so that what is beside it decides.
     """
 
     label: str
@@ -66,6 +70,7 @@ class DigitPrediction:
     row: int | None = None
     column: int | None = None
     unknown: bool = False
+    doubtful: bool = False
 
     @property
     def shown(self) -> str:
@@ -113,11 +118,14 @@ def leave_out_at_edge(
 
 
 def flag_all_or_some(digits: Sequence[DigitPrediction]) -> list[DigitPrediction]:
-    """Return the predictions, all of them unknown if most of at least MANY are: then the picture is of something else.
+    """Return the predictions with those that their neighbors decide.
 
-    A photograph falls into many pieces of which a few look like a 1.
+    If most of at least MANY are unknown, all are: a photograph falls into many pieces of which a few look like a 1. If
+    most are known, a doubtful one is known too: in a number, a badly written digit is more likely than a letter.
     """
     strange = sum(digit.unknown for digit in digits)
+    if len(digits) >= MANY and len(digits) - strange >= MOSTLY * len(digits):
+        return [replace(digit, unknown=digit.unknown and not digit.doubtful) for digit in digits]
     if len(digits) >= MANY and strange >= MOSTLY * len(digits):
         return [replace(digit, unknown=True) for digit in digits]
     return list(digits)

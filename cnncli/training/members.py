@@ -9,7 +9,7 @@ from cnncli.batches.batches import to_input
 from cnncli.errors import UsageError
 from cnncli.training.calibration import evidence_of, with_temperature
 from cnncli.training.model import Model
-from cnncli.types import BoolArray, ByteArray, FloatArray
+from cnncli.types import ByteArray, FloatArray
 
 
 def as_models(given: Model | Sequence[Model]) -> tuple[Model, ...]:
@@ -73,8 +73,10 @@ def refuse_twice(models: Sequence[Model]) -> None:
 
 def answers_of(
     models: Sequence[Model], images: ByteArray, *, unknown: bool = True
-) -> tuple[FloatArray, BoolArray]:
-    """Return the probabilities (N, K) of the classes, the mean over the models, and which images belong to none (N,).
+) -> tuple[FloatArray, FloatArray]:
+    """Return the probabilities (N, K) of the classes, the mean over the models, and the evidence for any class (N,).
+
+    The evidence is in units of the threshold: below 1, an image belongs to no class. It is infinite without one.
 
     Each model has its own temperature. Only a single one can take an image for no class: a threshold on the evidence
     is fitted for one network.
@@ -89,11 +91,10 @@ def answers_of(
     ]
     each = [with_temperature(out, model.calibration) for out, model in zip(outputs, models, strict=True)]
     threshold = models[0].calibration.unknown_threshold
-    if not unknown or threshold is None or len(models) > 1:
-        strange = np.zeros(len(images), dtype=bool)
-    else:
-        strange = evidence_of(outputs[0]) < threshold
-    return (each[0] if len(each) == 1 else np.mean(each, axis=0)), strange
+    evidence: FloatArray = np.full(len(images), np.inf)
+    if unknown and threshold is not None and threshold > 0 and len(models) == 1:
+        evidence = evidence_of(outputs[0]) / threshold
+    return (each[0] if len(each) == 1 else np.mean(each, axis=0)), evidence
 
 
 def joined_name(models: Sequence[Model]) -> str:

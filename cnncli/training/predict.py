@@ -11,6 +11,7 @@ import numpy as np
 from cnncli.errors import CnnError, UsageError
 from cnncli.pictures.whole import Form, clear_background, from_pixels, resize_whole
 from cnncli.training.lines import (
+    DOUBTFUL,
     DigitPrediction,
     cells_of,
     doubts_about,
@@ -374,11 +375,19 @@ class _Reader:
         chunks = [digits[start : start + _CHUNK] for start in range(0, len(digits), _CHUNK)]
         inputs = (np.stack([digit.pixels for digit in chunk]) for chunk in chunks)
         answers = [answers_of(self.models, x, unknown=self.unknown != "never") for x in inputs]
-        pairs = ((p, is_strange) for each in answers for p, is_strange in zip(*each, strict=True))
-        for digit, (p, is_strange) in zip(digits, pairs, strict=True):  # p: (K,)
+        pairs = ((p, float(evidence)) for each in answers for p, evidence in zip(*each, strict=True))
+        for digit, (p, evidence) in zip(digits, pairs, strict=True):  # p: (K,)
             order = np.argsort(-p, kind="stable")[: max(self.top, 1)]
             best = tuple((classes[k], float(p[k])) for k in order)
             row, column = (None, None) if digit.column is None else (digit.line + 1, digit.column + 1)
             yield DigitPrediction(
-                *best[0], digit.box, best, digit.pixels, digit.line, row, column, unknown=bool(is_strange)
+                *best[0],
+                digit.box,
+                best,
+                digit.pixels,
+                digit.line,
+                row,
+                column,
+                unknown=evidence < 1,
+                doubtful=DOUBTFUL <= evidence < 1,
             )

@@ -95,6 +95,15 @@ def test_a_picture_of_mostly_unknown_pieces_is_unknown_as_a_whole(
     assert sum(each.unknown for each in flag_all_or_some(digits)) == marked
 
 
+@pytest.mark.parametrize(("known", "unknown"), [(3, [False]), (2, [False]), (1, [True]), (0, [True])])
+def test_a_doubtful_digit_is_known_if_its_neighbors_are(known: int, unknown: list[bool]) -> None:
+    digits = at("1" * (known + 1), *range(0, 60 * (known + 1), 60))
+    digits[-1] = replace(digits[-1], unknown=True, doubtful=True)
+    assert [each.unknown for each in flag_all_or_some(digits)][-1:] == unknown
+    strange = [*digits[:-1], replace(digits[-1], doubtful=False)]
+    assert flag_all_or_some(strange)[-1].unknown
+
+
 def test_unknown_pieces_have_one_warning_and_no_other() -> None:
     one = flagged([digit("3", 0, 200, p=0.2)], 1)
     assert list(doubts_about(one, whole=False)) == ["this is like none of the classes"]

@@ -31,8 +31,8 @@ _CHUNK = 24  # digits drawn at once, so that their distances fit into the cache
 class WritingStyle:
     """How much the handwriting varies, as standard deviations or as pairs (mean, standard deviation).
 
-    With the default values, a network trained on these digits alone reads about 94 % of MNIST. More variation of any
-    kind raises that figure a little, but gives digits that people cannot read either.
+    With the default values, a network trained on 60,000 of these digits alone reads 98 % of MNIST (README.md). More
+    tremble and bend raise that figure, but give digits that people cannot read either.
 
     Args:
         tremble: the offset of each control point, for a digit 100 high.
