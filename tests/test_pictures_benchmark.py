@@ -1,6 +1,7 @@
 """Each kind of simulated picture can be drawn and read, a seed draws the same, and the page has the figures."""
 
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -99,3 +100,17 @@ def test_the_page_has_the_figures_of_the_benchmark(benchmark: Any):
     page = (ROOT / "docs/pictures.md").read_text(encoding="utf-8")
     results = json.loads((ROOT / "benchmarks/results/pictures.json").read_text(encoding="utf-8"))
     assert "\n".join(benchmark[0].table(results["kinds"])) in page
+
+
+def test_the_readme_has_its_headline():
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    results = json.loads((ROOT / "benchmarks/results/pictures.json").read_text(encoding="utf-8"))
+    for group, words in {
+        "scans": "clean scans",
+        "photos": "photos",
+        "pages": "pages",
+        "forms": "forms",
+    }.items():
+        kinds = [kind for kind in results["kinds"].values() if kind["group"] == group]
+        right, digits = (sum(kind[key] for kind in kinds) for key in ("right", "digits"))
+        assert re.search(rf"{100 * right / digits:.1f} % of (the digits of )?{words}", readme), words
