@@ -10,7 +10,7 @@ from cnncli.data.checks import describe_normalize
 from cnncli.data.dataset import SYNTHETIC, Dataset, SetEntry
 from cnncli.data.load import Found, has_pictures, is_own, load_dataset, load_entry
 from cnncli.data.mixture import class_difference, join_sets, misfits
-from cnncli.data.registry import DIGITS, find_spec
+from cnncli.data.registry import DATASETS, DIGITS, find_spec
 from cnncli.errors import DataError, UsageError
 from cnncli.pictures.whole import Form
 from cnncli.training.preparation import DIGIT_SETS, DIGIT_SHAPE, are_digit_images
@@ -56,6 +56,7 @@ def check_sets(config: "Config") -> None:
     Raises:
         ConfigError: all that is wrong with the names of several sets, with file and line.
     """
+    _check_unknown(config)
     if isinstance(config.data.dataset, str):
         return
     problems: list[Problem] = []
@@ -74,6 +75,21 @@ def check_sets(config: "Config") -> None:
             problems.append(Problem(text, key_path=here))
     if problems:
         raise join_problems(problems, config.origin)
+
+
+def _check_unknown(config: "Config") -> None:
+    """Refuse `data.unknown` for a published set that is no set of digits, before it is fetched."""
+    if not config.data.unknown:
+        return
+    for entry in config.data.sets:
+        if is_own(entry.name) or entry.name == SYNTHETIC or entry.name not in DATASETS:
+            continue
+        if DATASETS[entry.name].classes != DIGITS:
+            raise config.error(
+                ("data", "unknown"),
+                f"the drawn images show no digits, and {entry.name} is no set of digits",
+                "leave it out",
+            )
 
 
 def _load_one(config: "Config", found: Found) -> Dataset:

@@ -1,9 +1,11 @@
 """Probabilities become honest, and what is like no class is told by its evidence."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnncli.batches.batches import Batches
 from cnncli.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -32,6 +34,7 @@ from cnncli.training.model import load_model
 from cnncli.training.prepare import prepare
 from cnncli.training.session import train_run
 from cnncli.training.state import TrainingState
+from cnncli.training.training_set import check_sets
 
 
 def labels_drawn_from(probabilities: Any, rng: np.random.Generator) -> Any:
@@ -171,9 +174,20 @@ def test_an_epoch_has_its_share_of_images_of_no_class() -> None:
     assert outliers[0] == (labels[:50] == -1).sum()
 
 
-def test_only_digits_have_such_images() -> None:
-    config = parse_config(CONFIG.replace("[{synthetic: {limit: 900}}]", "folder:nowhere"))
-    assert config.data.unknown == 0.25
+def test_only_digits_have_such_images(tmp_path: Path) -> None:
+    for name in ("fashion-mnist", "[mnist, kmnist]"):
+        config = parse_config(CONFIG.replace("[{synthetic: {limit: 900}}]", name))
+        with pytest.raises(ConfigError, match="is no set of digits"):
+            check_sets(config)
+    for label in ("0", "1"):
+        (tmp_path / "own" / label).mkdir(parents=True)
+        for number in range(3):
+            Image.new("L", (28, 28)).save(tmp_path / "own" / label / f"{number}.png")
+    own = parse_config(
+        f"data: {{dataset: 'folder:{tmp_path}/own', unknown: 0.5}}\nmodel: [flatten, linear: 2]"
+    )
+    with pytest.raises(ConfigError, match="is no set of digits"):
+        prepare(own)
     for value in ("1", "-0.1", "much"):
         with pytest.raises(ConfigError, match="unknown"):
             parse_config(CONFIG.replace("unknown: 0.25", f"unknown: {value}"))
