@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from cnncli.training.figures import plot_confusion, plot_mistakes, plot_run, plot_samples
     from cnncli.training.fit import fit
     from cnncli.training.model import Model, load_model
-    from cnncli.training.predict import PicturePrediction, predict_pictures
+    from cnncli.training.predict import predict_pictures
+    from cnncli.training.predictions import PicturePrediction
     from cnncli.training.results import TrainResult
     from cnncli.training.session import train_run
     from cnncli.training.state import EpochRecord, StepRecord
@@ -43,7 +44,7 @@ _HOMES = {
     "Evaluation": "training.evaluate",
     "Model": "training.model",
     "Network": "nn.network",
-    "PicturePrediction": "training.predict",
+    "PicturePrediction": "training.predictions",
     "Run": "runs",
     "Split": "data.dataset",
     "StepRecord": "training.state",

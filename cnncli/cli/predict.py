@@ -106,7 +106,8 @@ def predict(
     from cnncli.cli import predict_output
     from cnncli.storage import refuse_to_overwrite
     from cnncli.training.lookup import find_model, find_pictures, load_set_for
-    from cnncli.training.predict import iter_predictions, predictions_document
+    from cnncli.training.predict import iter_predictions
+    from cnncli.training.predictions import predictions_document
 
     table_only = csv == predict_output.STDOUT
     if json and table_only:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from cnncli.training.lines import DigitPrediction
-    from cnncli.training.predict import PicturePrediction
+    from cnncli.training.predictions import PicturePrediction
     from cnncli.types import ByteArray
 
 MAX_DRAWN = 4

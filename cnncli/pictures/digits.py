@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -14,11 +14,13 @@ from cnncli.pictures.forms import even_cells, read_form
 from cnncli.pictures.ink import Ink, Invert, find_ink
 from cnncli.pictures.layout import Table, find_layout
 from cnncli.pictures.place import SIZE, center_by_mass, scale_to_box
+from cnncli.pictures.read import Page, PictureFile
 from cnncli.pictures.rules import find_darker, remove_rules
 from cnncli.pictures.segment import Segment, find_segments, stroke_width
 from cnncli.types import ByteArray, FloatArray, IntArray
 
 _CELL = 64  # pixels: the height or width of the cells of a table is at least this in the working copy
+_SMALL = 40  # pixels of a halved picture; lower digits are read in a picture of full size
 _BLANK_HINT = "write one digit or more, large and with room around; `raw=True` takes a picture as it is"
 
 
@@ -100,6 +102,52 @@ def find_digits(picture: Image.Image, invert: Invert = "auto") -> Preprocessed:
     if min(digit.box[3] - digit.box[1] for digit in digits) < 12:
         notes.append("a digit is less than 12 pixels high: a larger picture would help")
     return Preprocessed(tuple(digits), tuple(notes), found.table, tuple(alternatives))
+
+
+def find_digits_on(
+    file: PictureFile, number: int, page: Page, invert: Invert = "auto"
+) -> tuple[Page, Preprocessed]:
+    """Find the digits on a page that was decoded quickly, again in full if they are small or none is found.
+
+    Args:
+        file: of the page.
+        number: of the page, from 0.
+        page: as `file.read(number, quick=True)` returns it.
+        invert: as for `find_digits`.
+
+    Returns:
+        The page that was read in the end, and its digits; their boxes are in pixels of the file.
+
+    Raises:
+        NothingToRead: there are no digits on the page.
+    """
+    found = None
+    try:
+        found = find_digits(page.picture, invert)
+    except NothingToRead:
+        if page.scale == 1:
+            raise
+    if page.scale > 1 and (found is None or _usual_height(found.digits) < _SMALL):
+        page = file.read(number)
+        found = find_digits(page.picture, invert)
+    assert found is not None
+    return page, _in_pixels_of_file(found, page.scale)
+
+
+def _usual_height(digits: Sequence[Digit]) -> float:
+    return float(np.median([digit.box[3] - digit.box[1] for digit in digits]))
+
+
+def _in_pixels_of_file(found: Preprocessed, scale: int) -> Preprocessed:
+    if scale == 1:
+        return found
+
+    def scaled(digit: Digit) -> Digit:
+        left, top, right, bottom = (scale * edge for edge in digit.box)
+        return replace(digit, box=(left, top, right, bottom))
+
+    alternatives = (replace(other, parts=tuple(map(scaled, other.parts))) for other in found.alternatives)
+    return replace(found, digits=tuple(map(scaled, found.digits)), alternatives=tuple(alternatives))
 
 
 @dataclass(frozen=True)

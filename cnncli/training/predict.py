@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -13,16 +13,15 @@ from cnncli.pictures.whole import Form, clear_background, from_pixels, resize_wh
 from cnncli.training.lines import (
     DOUBTFUL,
     DigitPrediction,
-    cells_of,
     doubts_about,
     flag_all_or_some,
     leave_out_at_edge,
-    spaced_text_of,
     table_text_of,
     text_of,
 )
-from cnncli.training.members import answers_of, as_models, check_members, joined_name
+from cnncli.training.members import answers_of, as_models, check_members
 from cnncli.training.model import Model
+from cnncli.training.predictions import PicturePrediction
 from cnncli.training.preparation import DIGIT_SHAPE, Prepare
 from cnncli.training.readings import CUT_APART, choose_readings
 from cnncli.types import ByteArray
@@ -39,8 +38,6 @@ Unknown = Literal["never", "warn", "refuse"]
 """What happens with something that belongs to no class: it is named all the same, it is "?", or it is an error."""
 
 _CHUNK = 64  # digits in a forward pass
-
-_SMALL = 40  # pixels; digits that are lower are read in a picture of full size
 
 
 @dataclass(frozen=True)
@@ -60,74 +57,6 @@ class LabeledImage:
 
 Source = str | Path | tuple[str, bytes] | LabeledImage
 """A file, a name with the content of a file (from stdin, for example), or an image of a data set."""
-
-
-@dataclass(frozen=True)
-class PicturePrediction:
-    """What was read in one picture, or why it could not be read.
-
-    Attributes:
-        path: its name; the second page of a file with several pages is `scan.tif[2]`.
-        digits: left to right, line by line; empty after an error.
-        text: the classes of the digits, with a line of text for each line of the picture. For a table, with a space
-            between cells and "." for an empty one.
-        warnings: what may be wrong, one sentence each.
-        error: why the picture could not be read; None when it could.
-        hint: what to do about the error, or None.
-        label: the true class of an image of a data set; None for a picture.
-        table: number of rows and columns of the table that was read; None for other pictures.
-    """
-
-    path: str
-    digits: tuple[DigitPrediction, ...] = ()
-    text: str = ""
-    warnings: tuple[str, ...] = ()
-    error: str | None = None
-    hint: str | None = None
-    label: str | None = None
-    table: tuple[int, int] | None = None
-
-    def __repr__(self) -> str:
-        if self.error is not None:
-            return f"PicturePrediction({self.path!r}: error: {self.error})"
-        least = (
-            f", at least {min(digit.probability for digit in self.digits):.1%} sure" if self.digits else ""
-        )
-        warned = f", {len(self.warnings)} warning{'s' * (len(self.warnings) > 1)}" if self.warnings else ""
-        return f"PicturePrediction({self.path!r}: {self.text!r}{least}{warned})"
-
-    @property
-    def spaced(self) -> str:
-        """The text with a space between groups of digits, as in `0171 5534928`."""
-        return self.text if self.table is not None else spaced_text_of(self.digits)
-
-    @property
-    def cells(self) -> list[list[str]]:
-        """The classes in each cell of a table, row by row, "" for an empty cell; no rows for other pictures."""
-        return [] if self.table is None else cells_of(self.digits, self.table)
-
-    @property
-    def empty_cells(self) -> list[tuple[int, int]]:
-        """Row and column of each empty cell of a table, from 1."""
-        return [
-            (row, column)
-            for row, cells in enumerate(self.cells, start=1)
-            for column, cell in enumerate(cells, start=1)
-            if not cell
-        ]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the entry of `cnn predict --json`."""
-        return {
-            "path": self.path,
-            "text": self.text,
-            "spaced": self.spaced,
-            "digits": [digit.to_json() for digit in self.digits],
-            "warnings": list(self.warnings),
-            "error": self.error,
-            **({} if self.label is None else {"label": self.label}),
-            **({} if self.table is None else {"table": self.cells}),
-        }
 
 
 def predict_pictures(
@@ -203,16 +132,6 @@ def iter_predictions(
             yield from reader.read_pages(file)
 
 
-def predictions_document(
-    model: Model | Sequence[Model], predictions: Sequence[PicturePrediction]
-) -> dict[str, Any]:
-    """Return the document of `cnn predict --json`."""
-    return {
-        "model": joined_name(as_models(model)),
-        "images": [prediction.to_json() for prediction in predictions],
-    }
-
-
 def _choose_form(model: Model, prepare: Prepare) -> Form:
     """Return how pictures are prepared for a model.
 
@@ -229,11 +148,6 @@ def _choose_form(model: Model, prepare: Prepare) -> Form:
             "take the whole picture: `prepare='as_is'`",
         )
     return form
-
-
-def _height_of(found: "Preprocessed") -> float:
-    """Return the usual height of the digits of a picture, in pixels."""
-    return float(np.median([digit.box[3] - digit.box[1] for digit in found.digits]))
 
 
 @dataclass(frozen=True)
@@ -261,7 +175,7 @@ class _Reader:
         for number in range(len(file)):
             name = file.page_name(number)
             try:
-                page = file.read(number, quick=True)
+                page = file.read(number, quick=self.form == "digits")
                 try:
                     found.append(self._read(name, file, number, page))
                 except NothingToRead as error:
@@ -277,33 +191,23 @@ class _Reader:
 
     def read_labeled(self, image: LabeledImage) -> PicturePrediction:
         """Read an image of a data set; nothing is looked for in it, and only an image of another size is resized."""
-        found = self._take_whole(from_pixels(image.pixels), self.invert if self.invert == "yes" else "no")
+        picture = from_pixels(image.pixels)
+        found = self._take_whole(picture, self.invert if self.invert == "yes" else "no", picture.size)
         return replace(self._predict(image.name, found, whole=True), label=image.label)
 
     def _read(self, name: str, file: "PictureFile", number: int, page: "Page") -> PicturePrediction:
-        """Read a page that was decoded quickly, and once more in full if its digits are small."""
-        from cnncli.pictures.digits import find_digits  # loads Pillow
+        from cnncli.pictures.digits import find_digits_on  # loads Pillow
 
         if self.form == "digits":
-            found = find_digits(page.picture, self.invert)
-            if page.scale > 1 and _height_of(found) < _SMALL:
-                page = file.read(number)
-                found = find_digits(page.picture, self.invert)
+            page, found = find_digits_on(file, number, page, self.invert)
         else:
             found = self._take_whole(
-                page.picture, "no" if self.raw and self.invert == "auto" else self.invert
+                page.picture, "no" if self.raw and self.invert == "auto" else self.invert, page.size
             )
-        read = self._predict(name, found, page.warnings, whole=self.form == "as_is", size=page.picture.size)
-        if page.scale == 1:
-            return read
-        digits = []
-        for digit in read.digits:
-            left, top, right, bottom = (page.scale * edge for edge in digit.box)
-            digits.append(replace(digit, box=(left, top, right, bottom)))
-        return replace(read, digits=tuple(digits))
+        return self._predict(name, found, page.warnings, whole=self.form == "as_is", size=page.size)
 
-    def _take_whole(self, picture: "Image", invert: Invert) -> "Preprocessed":
-        """Resize the whole picture as in training, and decide whether to invert it."""
+    def _take_whole(self, picture: "Image", invert: Invert, size: tuple[int, int]) -> "Preprocessed":
+        """Resize the whole picture, of this width and height in its file, as in training; invert it if needed."""
         from cnncli.pictures.digits import Digit, Preprocessed
 
         expected = self.model.preparation
@@ -323,7 +227,7 @@ class _Reader:
                     warnings.append(f"{said}, so it was inverted; `invert='no'` prevents that")
         if invert == "yes":
             pixels = 255 - pixels
-        return Preprocessed((Digit(pixels, (0, 0, *picture.size)),), tuple(warnings))
+        return Preprocessed((Digit(pixels, (0, 0, *size)),), tuple(warnings))
 
     def _predict(
         self,
@@ -342,7 +246,7 @@ class _Reader:
             predictions[: len(found.digits)],
             found.alternatives,
             [list(islice(others, len(alternative.parts))) for alternative in found.alternatives],
-            knows_none=bool(self.model.data_config.get("unknown")),
+            knows_none=all(model.data_config.get("unknown") for model in self.models),
         )
         left_out = 0
         if found.table is None and size is not None:

@@ -7,10 +7,8 @@ import numpy as np
 
 from cnncli.batches.batches import Portion
 from cnncli.data.dataset import Dataset, Split, join_splits
-from cnncli.data.registry import DIGITS
 from cnncli.data.splits import stratified_split
 from cnncli.randomness import stream
-from cnncli.training.preparation import DIGIT_SHAPE
 from cnncli.types import OF_NO_CLASS, ByteArray, IntArray
 
 if TYPE_CHECKING:
@@ -115,19 +113,9 @@ def portions(dataset: Dataset, train: IntArray, outliers: int = 0) -> IntArray |
 
 
 def draw_outliers(config: "Config", dataset: Dataset, train: IntArray) -> ByteArray:
-    """Draw the images of no class that `data.unknown` asks for, (n, 28, 28); none if it asks for none.
-
-    Raises:
-        ConfigError: the set is not one of digits in the form of MNIST.
-    """
+    """Draw the images of no class that `data.unknown` asks for, (n, 28, 28); none if it asks for none."""
     if not config.data.unknown:
         return np.empty((0, *dataset.train.images.shape[1:]), np.uint8)
-    if dataset.classes != DIGITS or dataset.input_shape != DIGIT_SHAPE:
-        raise config.error(
-            ("data", "unknown"),
-            f"the drawn images show no digits, and {dataset.name} is no set of digits of 28x28 gray pixels",
-            "leave it out",
-        )
     from cnncli.data.synthetic.others import draw_others
 
     chosen = portions(dataset, train)

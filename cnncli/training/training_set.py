@@ -11,7 +11,7 @@ from cnncli.data.dataset import SYNTHETIC, Dataset, SetEntry
 from cnncli.data.load import Found, has_pictures, is_own, load_dataset, load_entry
 from cnncli.data.mixture import class_difference, join_sets, misfits
 from cnncli.data.registry import DATASETS, DIGITS, find_spec
-from cnncli.errors import DataError, UsageError
+from cnncli.errors import ConfigError, DataError, UsageError
 from cnncli.pictures.whole import Form
 from cnncli.training.preparation import DIGIT_SETS, DIGIT_SHAPE, are_digit_images
 
@@ -40,6 +40,8 @@ def load_training_set(config: "Config", found: Sequence[Found]) -> Dataset:
             )
     else:
         dataset = _load_several(config, found)
+    if data.unknown and (dataset.classes != DIGITS or dataset.input_shape != DIGIT_SHAPE):
+        raise _no_digits(config, dataset.name)
     notes = [*dataset.notes, *describe_normalize(data.mean_std, dataset)]
     if dataset.validation is not None and not any(not member.has_validation for member in dataset.members):
         notes.append(
@@ -85,11 +87,16 @@ def _check_unknown(config: "Config") -> None:
         if is_own(entry.name) or entry.name == SYNTHETIC or entry.name not in DATASETS:
             continue
         if DATASETS[entry.name].classes != DIGITS:
-            raise config.error(
-                ("data", "unknown"),
-                f"the drawn images show no digits, and {entry.name} is no set of digits",
-                "leave it out",
-            )
+            raise _no_digits(config, entry.name)
+
+
+def _no_digits(config: "Config", name: str) -> ConfigError:
+    """Return the error of a set for which there are no drawn images of no class."""
+    return config.error(
+        ("data", "unknown"),
+        f"the drawn images show no digits, and {name} is no set of digits of 28x28 gray pixels",
+        "leave it out",
+    )
 
 
 def _load_one(config: "Config", found: Found) -> Dataset:

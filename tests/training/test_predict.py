@@ -12,13 +12,13 @@ from PIL import Image, ImageDraw
 
 from cnncli.errors import UsageError
 from cnncli.nn import Network, build_network
+from cnncli.pictures import digits
 from cnncli.training.model import Model
 from cnncli.training.predict import (
-    PicturePrediction,
     iter_predictions,
     predict_pictures,
-    predictions_document,
 )
+from cnncli.training.predictions import PicturePrediction, predictions_document
 
 
 def model_of(network: Network, classes: tuple[str, ...], normalize: Any = None) -> Model:
@@ -124,12 +124,42 @@ def test_boxes_of_a_large_photo_are_in_its_own_pixels(
     Image.open(path).save(tmp_path / "p.jpg", quality=95)
     (whole,) = predict_pictures([tmp_path / "p.jpg"], ink_model())
     monkeypatch.setattr("cnncli.pictures.read.QUICK_PIXELS", 10_000)
-    monkeypatch.setattr("cnncli.training.predict._SMALL", small)
+    monkeypatch.setattr("cnncli.pictures.digits._SMALL", small)
     (quick,) = predict_pictures([tmp_path / "p.jpg"], ink_model())
     assert quick.text == whole.text == "0110"
     boxes = np.array([[digit.box for digit in read.digits] for read in (quick, whole)])
     assert np.abs(boxes[0] - boxes[1]).max() <= (0 if small else 4)
     assert (boxes[0] % 2 == 0).all() or small
+
+
+def test_what_is_lost_in_a_halved_photo_is_found_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.jpg"
+    Image.open(draw(tmp_path / "p.png", "10")).save(path, quality=95)
+    monkeypatch.setattr("cnncli.pictures.read.QUICK_PIXELS", 10_000)
+    find = digits.find_digits
+
+    def blind_to_small_pictures(picture: Image.Image, invert: Any = "auto") -> Any:
+        if picture.width < 200:
+            raise digits.NothingToRead("blank", None)
+        return find(picture, invert)
+
+    monkeypatch.setattr(digits, "find_digits", blind_to_small_pictures)
+    (read,) = predict_pictures([path], ink_model())
+    assert (read.text, read.error) == ("10", None)
+
+
+def test_a_whole_photo_is_read_in_full_as_in_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.jpg"
+    Image.open(draw(tmp_path / "p.png", "10")).save(path, quality=95)
+    (usual,) = predict_pictures([path], ink_model(), prepare="as_is")
+    monkeypatch.setattr("cnncli.pictures.read.QUICK_PIXELS", 10_000)
+    (large,) = predict_pictures([path], ink_model(), prepare="as_is")
+    np.testing.assert_array_equal(large.digits[0].pixels, usual.digits[0].pixels)
+    assert large.digits[0].box == usual.digits[0].box == (0, 0, 260, 200)
 
 
 def test_normalisation_is_applied(tmp_path: Path) -> None:

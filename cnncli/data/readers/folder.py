@@ -20,7 +20,7 @@ from cnncli.data.readers.form import (
 from cnncli.data.readers.layout import Listing, Pictures, list_folder
 from cnncli.data.splits import cut_test
 from cnncli.errors import DataError, PictureError, UsageError
-from cnncli.pictures.digits import NothingToRead, find_digits
+from cnncli.pictures.digits import NothingToRead, find_digits_on
 from cnncli.pictures.read import Page, PictureFile
 from cnncli.pictures.whole import Form, resize_whole
 from cnncli.types import ByteArray
@@ -105,13 +105,13 @@ class _Seen:
     warnings: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
 
-    def prepared(self, page: Page) -> list[ByteArray]:
+    def prepared(self, file: PictureFile, number: int, page: Page) -> list[ByteArray]:
         """Return a page in the form of the set, and count it; nothing if its digit is sought and it has not one."""
         if self.prepare == "as_is":
             self._count(page)
             return [resize_whole(page.picture, (self.form.height, self.form.width), colour=self.form.colour)]
         try:
-            digits = find_digits(page.picture).digits
+            digits = find_digits_on(file, number, page)[1].digits
         except NothingToRead:
             digits = ()
         if len(digits) != 1:
@@ -227,14 +227,14 @@ def _read_file(path: Path, seen: _Seen) -> list[tuple[str, ByteArray]]:
     try:
         file = PictureFile(path)
         for number in range(len(file)):
-            page = file.read(number)
+            page = file.read(number, quick=seen.prepare == "digits")
             if len(file) > 1 and _is_blank(page.picture):
                 blank += 1
             else:
                 number_of_page = file.page_name(number).removeprefix(file.name)
-                images += [(number_of_page, image) for image in seen.prepared(page)]
+                images += [(number_of_page, image) for image in seen.prepared(file, number, page)]
         if blank == len(file):
-            images += [("", image) for image in seen.prepared(file.read())]
+            images += [("", image) for image in seen.prepared(file, 0, file.read())]
     except PictureError as error:
         raise DataError(
             error.message, error.hint or "remove it, or give it a name that starts with a dot"

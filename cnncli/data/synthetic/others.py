@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cnncli.data.synthetic.draw import DEFAULT_STYLE, WritingStyle, draw_variant
+from cnncli.data.synthetic.draw import DEFAULT_STYLE, draw_variant
 from cnncli.data.synthetic.signs import SIGNS
 from cnncli.data.synthetic.strokes import STROKE_VARIANTS, StrokeVariant
 from cnncli.pictures.place import BOX, SIZE, center_by_mass
@@ -33,13 +33,12 @@ _PRINTED = replace(
 """Letters and signs as a machine prints them: thin to very bold."""
 
 
-def draw_others(count: int, rng: np.random.Generator, style: WritingStyle = DEFAULT_STYLE) -> ByteArray:
+def draw_others(count: int, rng: np.random.Generator) -> ByteArray:
     """Draw images that show no digit, in random order.
 
     Args:
         count: how many.
         rng: draws everything.
-        style: how much the writing of letters, signs and digits varies.
 
     Returns:
         (N, 28, 28), uint8.
@@ -55,18 +54,18 @@ def draw_others(count: int, rng: np.random.Generator, style: WritingStyle = DEFA
     while done < count:
         alike = min(_ALIKE, count - done)
         kind = kinds[rng.choice(len(kinds), p=shares)]
-        images[order[done : done + alike]] = kind(alike, rng, style)
+        images[order[done : done + alike]] = kind(alike, rng)
         done += alike
     return images
 
 
-def _signs(count: int, rng: np.random.Generator, style: WritingStyle) -> ByteArray:
+def _signs(count: int, rng: np.random.Generator) -> ByteArray:
     """Draw one letter or sign several times, in half of the cases as if it was printed."""
     sign = StrokeVariant(1, SIGNS[rng.integers(len(SIGNS))])
-    return draw_variant(sign, count, rng, _PRINTED if rng.random() < 0.5 else style)
+    return draw_variant(sign, count, rng, _PRINTED if rng.random() < 0.5 else DEFAULT_STYLE)
 
 
-def _scribbles(count: int, rng: np.random.Generator, style: WritingStyle) -> ByteArray:
+def _scribbles(count: int, rng: np.random.Generator) -> ByteArray:
     """Draw random strokes: one to four, with corners or without, closed or not."""
     strokes = []
     for _ in range(rng.choice([1, 1, 2, 3, 4])):
@@ -83,7 +82,7 @@ def _scribbles(count: int, rng: np.random.Generator, style: WritingStyle) -> Byt
         if rng.random() < 0.15:
             written.append(written[0])
         strokes.append(", ".join(written))
-    return draw_variant(StrokeVariant(1, ";".join(strokes)), count, rng, style)
+    return draw_variant(StrokeVariant(1, ";".join(strokes)), count, rng, DEFAULT_STYLE)
 
 
 def _apart(path: FloatArray) -> FloatArray:
@@ -93,7 +92,7 @@ def _apart(path: FloatArray) -> FloatArray:
     return rounded[kept] if kept.sum() > 1 else np.array([[0.0, 0.0], [60.0, 60.0]])
 
 
-def _several_digits(count: int, rng: np.random.Generator, style: WritingStyle) -> ByteArray:
+def _several_digits(count: int, rng: np.random.Generator) -> ByteArray:
     """Draw two or three digits beside each other, or two on top of each other."""
     texts = []
     beside = rng.random() < 0.8
@@ -101,7 +100,7 @@ def _several_digits(count: int, rng: np.random.Generator, style: WritingStyle) -
         variants = STROKE_VARIANTS[int(rng.integers(10))]
         x, y = (72 * place, rng.uniform(-12, 12)) if beside else (rng.uniform(-6, 6), 90 * place)
         texts.append(_moved(variants[rng.integers(len(variants))].strokes, x, y))
-    return draw_variant(StrokeVariant(1, ";".join(texts)), count, rng, style)
+    return draw_variant(StrokeVariant(1, ";".join(texts)), count, rng, DEFAULT_STYLE)
 
 
 def _moved(strokes: str, right: float, down: float) -> str:
@@ -114,7 +113,7 @@ def _moved(strokes: str, right: float, down: float) -> str:
     return ";".join(", ".join(map(moved, stroke.split(","))) for stroke in strokes.split(";"))
 
 
-def _blots(count: int, rng: np.random.Generator, style: WritingStyle) -> ByteArray:
+def _blots(count: int, rng: np.random.Generator) -> ByteArray:
     """Draw filled outlines: round, edged, or with two equal halves as many things have."""
     rows, columns = np.mgrid[0:BOX, 0:BOX] + 0.5
     y, x = (rows - BOX / 2) / (BOX / 2), (columns - BOX / 2) / (BOX / 2)
@@ -133,7 +132,7 @@ def _blots(count: int, rng: np.random.Generator, style: WritingStyle) -> ByteArr
     return _boxed(ink)
 
 
-def _things(count: int, rng: np.random.Generator, style: WritingStyle) -> ByteArray:
+def _things(count: int, rng: np.random.Generator) -> ByteArray:
     """Draw a few filled rectangles and triangles with equal halves, shaded: clothes, furniture, houses."""
     rows, columns = np.mgrid[0:BOX, 0:BOX] + 0.5
     y, x = rows / BOX, np.abs(columns / BOX - 0.5) * 2  # 0 at the middle, 1 at both sides
@@ -149,13 +148,13 @@ def _things(count: int, rng: np.random.Generator, style: WritingStyle) -> ByteAr
         ink = np.where(inside, rng.uniform(0.3, 1, (count, 1, 1)), ink)
     if rng.random() < 0.4:
         # seen from the side: nothing is equal on both sides
-        ink = np.concatenate([ink[:, :, : BOX // 2].repeat(2, axis=2)], axis=2)
+        ink = ink[:, :, : BOX // 2].repeat(2, axis=2)
     if rng.random() < 0.7:
         ink *= 0.5 + 0.5 * _noise(count, rng)
     return _boxed(ink)
 
 
-def _textures(count: int, rng: np.random.Generator, style: WritingStyle) -> ByteArray:
+def _textures(count: int, rng: np.random.Generator) -> ByteArray:
     """Draw noise, cut to a rectangle or not, as it is or in two shades, or stripes and squares."""
     ink = _noise(count, rng)
     if rng.random() < 0.4:
@@ -197,7 +196,7 @@ def _boxed(ink: FloatArray) -> ByteArray:
     return center_by_mass((255 * (ink / strongest).clip(0, 1) + 0.5).astype(np.uint8))
 
 
-_KINDS: tuple[tuple[Callable[[int, np.random.Generator, WritingStyle], ByteArray], float], ...] = (
+_KINDS: tuple[tuple[Callable[[int, np.random.Generator], ByteArray], float], ...] = (
     (_signs, 0.4),
     (_scribbles, 0.2),
     (_several_digits, 0.12),

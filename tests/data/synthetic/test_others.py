@@ -20,7 +20,7 @@ def test_equal_seeds_draw_equal_images() -> None:
 @pytest.mark.parametrize("kind", [kind for kind, _ in others._KINDS], ids=lambda kind: kind.__name__)
 def test_every_kind_has_ink_in_the_form_of_mnist(kind) -> None:
     for seed in range(20):
-        images = kind(3, np.random.default_rng(seed), others.DEFAULT_STYLE)
+        images = kind(3, np.random.default_rng(seed))
         assert images.shape == (3, 28, 28)
         assert (images.max(axis=(1, 2)) > 100).all()
         np.testing.assert_array_equal(center_by_mass(images), images)
