@@ -3,10 +3,19 @@
 from cnncli.checkpoint.files import (
     FORMAT_VERSION,
     Checkpoint,
+    is_checkpoint,
     load_checkpoint,
     load_meta,
     network_hash,
     save_checkpoint,
 )
 
-__all__ = ["FORMAT_VERSION", "Checkpoint", "load_checkpoint", "load_meta", "network_hash", "save_checkpoint"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Checkpoint",
+    "is_checkpoint",
+    "load_checkpoint",
+    "load_meta",
+    "network_hash",
+    "save_checkpoint",
+]

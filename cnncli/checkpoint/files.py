@@ -129,6 +129,15 @@ def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
         return _read_meta(file, members[0], path)
 
 
+def is_checkpoint(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file begins as a checkpoint does; it may still be damaged."""
+    try:
+        with open(path, "rb") as file:
+            return _begins_as_ours(file.read(64))
+    except OSError:
+        return False
+
+
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BufferedReader, list[Member]]]:
     """Open a checkpoint, check its directory, and turn every failure in the block into a CheckpointError."""
@@ -185,7 +194,7 @@ def _refuse_foreign(head: bytes, name: str) -> None:
             f"{name} is a Python pickle, as torch.save writes, not a checkpoint of cnncli",
             "a pickle can run code when it is opened, so cnncli does not open any",
         )
-    if is_zip and head[30:38] != b"meta.npy":
+    if is_zip and not _begins_as_ours(head):
         raise CheckpointError(f"{name} is a ZIP archive, but not a checkpoint of cnncli")
     for prefix, kind in _FOREIGN:
         if head.startswith(prefix):
@@ -196,6 +205,11 @@ def _refuse_foreign(head: bytes, name: str) -> None:
     if not is_zip:
         kind = "text" if head.isascii() and b"\0" not in head else "an unknown kind of data"
         raise CheckpointError(f"{name} is not a checkpoint: it holds {kind}")
+
+
+def _begins_as_ours(head: bytes) -> bool:
+    """Return whether the first member of a ZIP archive is the JSON object of a checkpoint."""
+    return head.startswith(b"PK\3\4") and head[30:38] == b"meta.npy"
 
 
 def _hint_for_folder(folder: Path) -> str | None:

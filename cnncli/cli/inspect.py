@@ -1,4 +1,4 @@
-"""`cnn inspect`: shows what is in a config, a run, a data set or a picture, without training anything."""
+"""`cnn inspect`: shows what is in a config, a run, a checkpoint, a data set or a picture, without training anything."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +16,8 @@ EXAMPLES = """
   cnn inspect mnist.yaml --plan          how the engine runs it, and where the time goes
   cnn inspect mnist.yaml --plan --calls  the same, with every recorded NumPy call
   cnn inspect run-3                      how a training run went
+  cnn inspect runs                       the training runs in a folder
+  cnn inspect best.npz                   a checkpoint
   cnn inspect bundled                    the model that ships with cnn
   cnn inspect mnist --save sheet.png     counts for each class, and a sheet of samples
   cnn inspect digit.png                  what the network would see
@@ -28,7 +30,8 @@ def inspect(
         str | None,
         typer.Argument(
             metavar="TARGET",
-            help="A config, a run, `bundled`, a data set or a picture. [dim]\\[default: the reference config][/]",
+            help="A config, a run, a folder of runs, a checkpoint, `bundled`, a data set or a picture."
+            " [dim]\\[default: the reference config][/]",
             autocompletion=complete_config,
         ),
     ] = None,
@@ -57,7 +60,7 @@ def inspect(
     runs_dir: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Show a config, a run, a data set or a picture in detail.
+    """Show a config, a run, a checkpoint, a data set or a picture in detail.
 
     Shows the network of a config layer by layer, how a training run went, the classes and images of a data set, or
     what the network would see of a picture.
@@ -69,7 +72,7 @@ def inspect(
     refuse_addresses([name])
     kind = kind_of(name, runs_dir)
     if save is not None and kind not in ("dataset", "picture"):
-        raise UsageError(f"--save draws a data set or a picture, and {name} is a {kind}")
+        raise UsageError(f"--save draws a data set or a picture, and {name} is {_a(kind)}")
     if save is not None:
         from cnncli.data.load import files_of
         from cnncli.storage import refuse_to_overwrite
@@ -78,7 +81,7 @@ def inspect(
             save, [Path(name)] if kind == "picture" else files_of(name, data_dir or Path("data"))
         )
     if plan and kind != "config":
-        raise UsageError(f"--plan shows the plan of a config, and {name} is a {kind}")
+        raise UsageError(f"--plan shows the plan of a config, and {name} is {_a(kind)}")
     if calls and not plan:
         raise UsageError("--calls adds to --plan", f"write: cnn inspect {name} --plan --calls")
     if plan:
@@ -93,6 +96,14 @@ def inspect(
         from cnncli.cli.inspect_network import show_run
 
         show_run(name, runs_dir, as_json=json)
+    elif kind == "runs":
+        from cnncli.cli.inspect_network import show_runs
+
+        show_runs(Path(name), as_json=json)
+    elif kind == "checkpoint":
+        from cnncli.cli.inspect_network import show_checkpoint
+
+        show_checkpoint(Path(name), as_json=json)
     elif kind == "model":
         from cnncli.cli.inspect_network import show_model
 
@@ -109,3 +120,8 @@ def inspect(
         from cnncli.cli.inspect_images import show_picture
 
         show_picture(name, save, save_scale, as_json=json)
+
+
+def _a(kind: str) -> str:
+    """Return the name of a kind with its article."""
+    return "a folder of runs" if kind == "runs" else f"a {kind}"

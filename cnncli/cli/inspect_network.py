@@ -1,4 +1,4 @@
-"""Prints what `cnn inspect` shows of a config, its network layer by layer, and of a run, how its training went."""
+"""Prints what `cnn inspect` shows of a config and a checkpoint, their network, and of runs, how their training went."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -10,8 +10,9 @@ from cnncli.cli.layer_table import layer_table, layers_json, memory
 from cnncli.cli.options import data_dir_override
 from cnncli.cli.tables import Column, fitted_table
 from cnncli.config.load import load_config
-from cnncli.runs import Row, Run, find_run
+from cnncli.runs import Row, Run, find_run, list_runs
 from cnncli.training.lookup import find_model
+from cnncli.training.model import load_model
 from cnncli.training.prepare import build_untrained
 
 if TYPE_CHECKING:
@@ -56,6 +57,80 @@ def show_run(name: str, runs_dir: Path, *, as_json: bool) -> None:
     console.print()
     for path in files:
         print_text(console, f"{path}  {memory(path.stat().st_size)}")
+
+
+def show_runs(folder: Path, *, as_json: bool) -> None:
+    """Print which runs a folder holds, the latest last, and how to look at one."""
+    runs = [
+        (run, run.read_info() if run.info_path.is_file() else {}, run.status()) for run in list_runs(folder)
+    ]
+    if as_json:
+        kept = ("dataset", "epochs_done", "epochs", "val_accuracy", "test_accuracy")
+        listed = [
+            {"run": run.name, "path": run.path, "status": status, **{key: info.get(key) for key in kept}}
+            for run, info, status in runs
+        ]
+        print_json({"kind": "runs", "path": folder, "runs": listed})
+        return
+    console = out()
+    if not runs:
+        print_text(console, f"{folder} is for training runs, and holds none yet; train one: cnn train")
+        return
+    columns = [
+        Column("run", [run.name for run, _, _ in runs]),
+        Column("status", [status for _, _, status in runs], 2),
+        Column("data", [str(info.get("dataset", "unknown")) for _, info, _ in runs], 1, are_names=True),
+        Column(
+            "epochs>",
+            [f"{info.get('epochs_done', 0)} of {info.get('epochs', '?')}" for _, info, _ in runs],
+            3,
+        ),
+        Column("validation>", [percent(info.get("val_accuracy")) for _, info, _ in runs]),
+        Column("test>", [percent(info.get("test_accuracy")) for _, info, _ in runs]),
+    ]
+    console.print(fitted_table(columns, console, title=f"training runs in {folder}"))
+    print_text(console, f"look at one: cnn inspect {shlex.quote(str(runs[-1][0].path))}")
+
+
+def show_checkpoint(path: Path, *, as_json: bool) -> None:
+    """Print what a checkpoint file holds: when it was saved, its network, and the run that it belongs to."""
+    model = load_model(path)
+    meta, size, run = model.meta, path.stat().st_size, Run(path.parent.parent)
+    in_run = path.parent == run.checkpoints and not run.missing(["run.json"])
+    if as_json:
+        kept = (
+            "format_version",
+            "dataset",
+            "epoch",
+            "step",
+            "best",
+            "seed",
+            "classes",
+            "normalize",
+            "sha256",
+        )
+        facts = {key: meta.get(key) for key in kept}
+        document = {"kind": "checkpoint", "run": model.name if in_run else None, "path": path, "bytes": size}
+        print_json({**document, **facts, **layers_json(model.network)})
+        return
+    names = ", ".join(model.classes[:10]) + (", ..." if len(model.classes) > 10 else "")
+    lines = [
+        ("checkpoint", f"{path}, {memory(size)}, format version {meta['format_version']}"),
+        ("data", str(meta.get("dataset", "unknown"))),
+        ("classes", f"{len(model.classes)}: {names}"),
+    ]
+    if "epoch" in meta:
+        epoch, step = meta["epoch"], meta.get("step")
+        lines.append(("saved", f"in epoch {epoch} after step {step}" if step else f"after epoch {epoch - 1}"))
+    if best := meta.get("best"):
+        lines.append(("best epoch", f"{best.get('epoch')}, validation {percent(best.get('val_accuracy'))}"))
+    lines.append(("weights", f"sha256 {meta['sha256']}"))
+    if in_run:
+        lines.append(("run", f"{run.path}, {run.status()}; see it: cnn inspect {shlex.quote(str(run.path))}"))
+    print_facts(lines, 14)
+    console = out()
+    console.print()
+    console.print(layer_table(model.network, console, details=True))
 
 
 def show_model(name: str, runs_dir: Path, *, as_json: bool) -> None:

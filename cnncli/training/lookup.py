@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cnncli.data.dataset import FOLDER_PREFIX, SPLIT_NAMES, SYNTHETIC, Dataset
-from cnncli.errors import PictureError, UsageError
+from cnncli.errors import DataError, PictureError, UsageError
 from cnncli.names import did_you_mean, matching
 from cnncli.runs import BUNDLED, Run, find_run, latest_run, list_runs
 from cnncli.training.bundled import BUNDLED_PATH, bundled_path
@@ -18,7 +18,7 @@ from cnncli.training.predict import LabeledImage, Source
 if TYPE_CHECKING:
     from cnncli.training.preparation import Prepare
 
-Kind = Literal["config", "run", "model", "dataset", "picture"]
+Kind = Literal["config", "run", "runs", "model", "checkpoint", "dataset", "picture"]
 
 PartName = Literal["train", "test", "all"]
 """Images of a set: those of a split, or all. Of a folder without a split for the test, "all" are in order."""
@@ -193,8 +193,12 @@ def kind_of(name: str, runs_dir: Path) -> Kind:
 
     Raises:
         UsageError: it stands for nothing.
+        DataError: it is a file of data that is not read.
     """
-    from cnncli.data.registry import DATASETS  # not needed for a prediction, which starts faster without it
+    # not needed for a prediction, which starts faster without them
+    from cnncli.checkpoint import is_checkpoint
+    from cnncli.data.readers.unread import name_data_file, what_is_read
+    from cnncli.data.registry import DATASETS
 
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
@@ -208,9 +212,17 @@ def kind_of(name: str, runs_dir: Path) -> Kind:
     if name == "latest" or any((folder / "run.json").is_file() for folder in (path, runs_dir / name)):
         return "run"
     if path.is_file():
+        if is_checkpoint(path):
+            return "checkpoint"
+        if form := name_data_file(path):
+            raise DataError(
+                f"{path} is {form}: no checkpoint, picture or folder of pictures", what_is_read(path)
+            )
         return "picture"
+    if path.resolve() == runs_dir.resolve() and not any(path.glob("[!.]*")):
+        return "runs"  # for the first run to come
     if path.is_dir():
-        return "dataset"
+        return "runs" if list_runs(path) else "dataset"
     from cnncli.config.files import list_configs
 
     configs = list_configs()

@@ -1,6 +1,7 @@
 """`cnn inspect` explains whatever it is pointed at, for people and as JSON."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from cnncli.checkpoint import load_meta
 from cnncli.cli.app import app
+from cnncli.runs import create_run
+from cnncli.training.bundled import BUNDLED_PATH
+from cnncli.training.model import load_model
 
 CONFIG = """
 data: {dataset: synthetic}
@@ -69,6 +74,35 @@ def test_the_table_has_the_totals() -> None:
     assert rows["conv1"] == "conv1 4, 14, 14 40 2.0 % 7,056 3.1 KiB 3x3".split()
     assert rows["total"] == "total 2,010 100.0 % 9,016 7.7 KiB".split()
     assert "config mine.yaml" in result.stderr
+
+
+def test_a_folder_of_runs_lists_them_and_says_how_to_look_at_one() -> None:
+    assert "holds none yet; train one: cnn train" in cnn("runs").stdout
+    create_run(name="first").write_info(
+        status="done", dataset="mnist", val_accuracy=0.5, epochs_done=2, epochs=2
+    )
+    create_run(name="second").write_info(status="interrupted")
+    lines = cnn("runs").stdout.splitlines()
+    assert lines[3].split() == "first done mnist 2 of 2 50.00 % -".split()
+    assert lines[4].split()[:2] == ["second", "interrupted"]
+    assert lines[5] == "look at one: cnn inspect runs/second"
+    found = document("runs")
+    assert found["kind"] == "runs" and [run["run"] for run in found["runs"]] == ["first", "second"]
+
+
+def test_a_checkpoint_tells_what_it_holds_and_its_run() -> None:
+    run = create_run(name="first")
+    shutil.copy(BUNDLED_PATH, run.best_path)
+    shutil.copy(BUNDLED_PATH, "alone.npz")
+    meta = load_meta(BUNDLED_PATH)
+    inside, alone = document("runs/first/checkpoints/best.npz"), document("alone.npz")
+    assert (inside["kind"], inside["run"], alone["run"]) == ("checkpoint", "first", None)
+    assert [alone[key] for key in ("sha256", "epoch")] == [meta["sha256"], meta["epoch"]]
+    assert alone["parameters"] == load_model("alone.npz").network.get_num_parameters()
+    text = cnn("runs/first/checkpoints/best.npz").stdout
+    assert "see it: cnn inspect runs/first" in text
+    assert f"after epoch {meta['epoch'] - 1}" in text and "format version 1" in text
+    assert "see it" not in cnn("alone.npz").stdout
 
 
 def test_a_model_that_cannot_be_built_names_the_line() -> None:

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from cnncli.errors import PictureError, UsageError
+from cnncli.errors import DataError, PictureError, UsageError
 from cnncli.runs import create_run
+from cnncli.training.bundled import BUNDLED_PATH
 from cnncli.training.lookup import find_model, find_pictures, kind_of
 
 
@@ -54,6 +56,8 @@ def test_pictures_are_found_in_folders_by_patterns_and_on_stdin() -> None:
         ("wide", "run"),
         ("wi", "run"),
         ("runs/wide", "run"),
+        ("runs", "runs"),
+        ("best.npz", "checkpoint"),
         ("vgg-small", "config"),
     ],
 )
@@ -61,6 +65,7 @@ def test_a_name_stands_for_one_kind_of_thing(name: str, kind: str) -> None:
     create_run(name="wide")
     Path("pets").mkdir()
     Path("digit.png").touch()
+    Path("best.npz").symlink_to(BUNDLED_PATH)
     assert kind_of(name, Path("runs")) == kind
 
 
@@ -69,3 +74,17 @@ def test_a_name_that_stands_for_nothing_gets_the_nearest() -> None:
     with pytest.raises(UsageError, match="wdie is no config, run, data set or picture") as caught:
         kind_of("wdie", Path("runs"))
     assert caught.value.hint == "did you mean 'wide'?"
+
+
+def test_the_folder_of_runs_is_known_before_the_first_run() -> None:
+    assert kind_of("runs", Path("runs")) == "runs"
+    Path("runs").mkdir()
+    assert kind_of("runs", Path("runs")) == "runs"
+    with pytest.raises(UsageError):
+        kind_of("other", Path("runs"))
+
+
+def test_an_archive_of_arrays_that_is_no_checkpoint_is_called_by_its_name() -> None:
+    np.savez("arrays.npz", images=np.zeros(3))
+    with pytest.raises(DataError, match=r"arrays\.npz is a NumPy archive: no checkpoint"):
+        kind_of("arrays.npz", Path("runs"))

@@ -212,6 +212,8 @@ def _class_names(base: _Folder, left_out: Mapping[str, list[Path]], fewest: int)
         )
     for name in classes:
         inner = base.folders[name]
+        if (inner.path / "run.json").is_file() and (inner.path / "checkpoints").is_dir():
+            raise DataError(f"{base.path} holds training runs such as {name}, no classes of pictures", LAYOUT)
         if not inner.everything:
             raise DataError(f"the class folder {inner.path} holds no pictures", LAYOUT)
         if not inner.pictures and all(deeper.path.name.lower() in SPLIT_FOLDERS for deeper in inner.filled):

@@ -380,6 +380,15 @@ def test_a_folder_without_classes_is_refused_with_the_layout(tmp_path):
     assert "PATH/train/cat/1.png" in caught.value.hint
 
 
+def test_a_folder_of_training_runs_is_no_set(tmp_path):
+    for name in ("run-1", "run-2"):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "run.json").touch()
+        Image.new("L", (8, 8)).save(tmp_path / name / "curves.png")
+    with pytest.raises(DataError, match="holds training runs such as run-1"):
+        load_folder(tmp_path)
+
+
 def test_one_class_is_not_enough(tmp_path):
     with pytest.raises(DataError, match="holds only the class 'a'"):
         load_folder(class_folders(tmp_path, ("a",)))
