@@ -163,6 +163,17 @@ def four_decimals(value: float | None) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:.4f}"
 
 
+def speed_text(images_per_second: float | None, seconds: float) -> str:
+    """Return the speed of a training run; without a timed step only its seconds.
+
+    Example:
+        >>> speed_text(20862.4, 12.34), speed_text(None, 0.51)
+        ('20,862 images/s in training, 12.3 s in all', '0.5 s in all')
+    """
+    training = f"{images_per_second:,.0f} images/s in training, " if images_per_second else ""
+    return f"{training}{seconds:.1f} s in all"
+
+
 def run_command(command: Callable[[], object], *, debug: bool) -> int:
     """Call a command and return its exit code; this is the one place where exceptions become text.
 

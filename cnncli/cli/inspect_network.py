@@ -5,7 +5,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnncli.cli.console import four_decimals, note, out, percent, print_facts, print_json, print_text
+from cnncli.cli.console import (
+    four_decimals,
+    note,
+    out,
+    percent,
+    print_facts,
+    print_json,
+    print_text,
+    speed_text,
+)
 from cnncli.cli.layer_table import layer_table, layers_json, memory
 from cnncli.cli.options import data_dir_override
 from cnncli.cli.tables import Column, fitted_table
@@ -190,8 +199,7 @@ def _run_lines(run: Run, info: dict[str, Any], status: str) -> Iterator[tuple[st
     for name, accuracy in info.get("other_tests", {}).items():
         yield "", f"{percent(accuracy)} of {name}"
     if info.get("seconds"):
-        speed = info.get("images_per_second") or 0
-        yield "speed", f"{speed:,.0f} images/s in training, {info['seconds']:.1f} s in all"
+        yield "speed", speed_text(info.get("images_per_second"), info["seconds"])
     if info.get("cpu_count"):
         cpus = f"{info.get('cpus_usable')} of {info['cpu_count']} CPUs"
         yield "machine", f"{cpus}, NumPy {info.get('numpy')}, {info.get('blas')}"

@@ -60,7 +60,7 @@ class LineDisplay(QuietDisplay):
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
-        self._speed = 0.0
+        self._speed: float | None = None  # of the steps of this epoch that are shown here
         self._began = time.monotonic()
 
     def note(self, line: str) -> None:
@@ -77,10 +77,11 @@ class LineDisplay(QuietDisplay):
         ]
         if record.val_loss is not None and record.val_accuracy is not None:
             words.append(f"val_loss={record.val_loss:.4f} val_accuracy={record.val_accuracy:.4f}")
-        words.append(
-            f"lr={record.lr:.3g} images_per_second={self._speed:.0f} seconds={now - self._began:.1f}"
-        )
-        self._began = now
+        words.append(f"lr={record.lr:.3g}")
+        if self._speed is not None:  # a resume may begin after the last step of an epoch
+            words.append(f"images_per_second={self._speed:.0f}")
+        words.append(f"seconds={now - self._began:.1f}")
+        self._began, self._speed = now, None
         note(" ".join(words) + (" best" if record.best else ""))
 
 
@@ -91,7 +92,7 @@ class BarDisplay(QuietDisplay):
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._epochs = epochs
-        self._speed = 0.0
+        self._speed: float | None = None  # of the steps of this epoch that are shown here
         self._began = time.monotonic()
         self._headed = False
         console = err()
@@ -119,7 +120,7 @@ class BarDisplay(QuietDisplay):
             self._all,
             completed=done,
             count=f"{record.epoch}/{self._epochs}",
-            details=f"{record.images_per_second:,.0f} img/s",
+            details="" if self._speed is None else f"{self._speed:,.0f} img/s",
         )
         accuracy = f"  acc {percent(record.accuracy)}" if self._width >= 60 else ""
         rate = f"  lr {record.learning_rate:.2e}" if self._width >= 100 else ""
@@ -147,10 +148,10 @@ class BarDisplay(QuietDisplay):
             "val loss": four_decimals(record.val_loss),
             "val acc": percent(record.val_accuracy),
             "lr": f"{record.lr:.2e}",
-            "img/s": f"{self._speed:,.0f}",
+            "img/s": "-" if self._speed is None else f"{self._speed:,.0f}",
             "time": f"{now - self._began:.1f} s",
         }
-        self._began = now
+        self._began, self._speed = now, None
         line = "".join(f"{cells[title]:>{width}}" for title, width, _ in self._columns)
         self._progress.console.print(
             line + (" *" if record.best else ""), style="green" if record.best else None

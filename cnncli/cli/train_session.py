@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cnncli.cli.console import err, four_decimals, note, out, percent, print_facts, print_json
+from cnncli.cli.console import err, four_decimals, note, out, percent, print_facts, print_json, speed_text
 from cnncli.cli.hints import runs_dir_option
 from cnncli.cli.layer_table import layer_table
 from cnncli.cli.progress import QuietDisplay, make_display
@@ -177,6 +177,6 @@ def _summary(result: TrainResult, config: Config) -> Iterator[tuple[str, str]]:
     yield "test", f"{percent(result.test_accuracy)}, loss {four_decimals(result.test_loss)}"
     for name, accuracy in result.other_tests.items():
         yield "", f"{percent(accuracy)} of {name}"
-    yield "speed", f"{result.images_per_second:,.0f} images/s in training, {result.seconds:.1f} s in all"
+    yield "speed", speed_text(result.images_per_second, result.seconds)
     runs_dir = Path(result.path).parent
     yield "next", f"cnn predict PICTURE --run {shlex.quote(result.run)}{runs_dir_option(runs_dir)}"

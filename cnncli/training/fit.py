@@ -111,7 +111,7 @@ def fit(
                 loss=state.train_loss,
                 accuracy=state.train_accuracy,
                 learning_rate=learning_rate,
-                images_per_second=(state.train_images - images_before) / seconds if seconds > 0 else 0.0,
+                images_per_second=(state.train_images - images_before) / seconds if seconds > 0 else None,
                 gradient_norm=norm,
             )
         evaluation = None

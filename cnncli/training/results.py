@@ -41,7 +41,7 @@ class TrainResult:
         test_accuracy, test_loss: of those weights, measured once at the end; None without test images.
         other_tests: the accuracy on the test images of each further set that was trained on.
         seconds: of the whole run, evaluation included.
-        images_per_second: in training steps alone.
+        images_per_second: in training steps alone; None if no step was timed.
         parameters: how many numbers are learned.
         data_notes: how the files of the data set were read; a likely mistake starts with "warning:".
         left_out: how many files of the data set were not read, for each reason.
@@ -56,7 +56,7 @@ class TrainResult:
     test_accuracy: float | None
     test_loss: float | None
     seconds: float
-    images_per_second: float
+    images_per_second: float | None
     parameters: int
     data_notes: list[str] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)

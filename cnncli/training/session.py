@@ -377,7 +377,7 @@ class _Session:
             "val_accuracy": state.best_accuracy,
             "val_loss": state.best_loss,
             "seconds": round(state.elapsed, 3),
-            "images_per_second": round(state.images_per_second, 1),
+            "images_per_second": state.images_per_second and round(state.images_per_second, 1),
         }
 
     def _stop_message(self) -> str:

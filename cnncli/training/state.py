@@ -21,7 +21,8 @@ class StepRecord(NamedTuple):
         loss: the mean training loss of the epoch so far.
         accuracy: the training accuracy of the epoch so far.
         learning_rate: the learning rate of this step.
-        images_per_second: the training speed in this epoch, without evaluation and saving.
+        images_per_second: the training speed in this epoch, without evaluation and saving; None if the clock has not
+            moved yet.
         gradient_norm: the norm of the gradient before clipping; None without clipping.
     """
 
@@ -31,7 +32,7 @@ class StepRecord(NamedTuple):
     loss: float
     accuracy: float
     learning_rate: float
-    images_per_second: float
+    images_per_second: float | None
     gradient_norm: float | None = None
 
 
@@ -122,9 +123,9 @@ class TrainingState:
         return {"epoch": self.best_epoch, "val_accuracy": self.best_accuracy, "val_loss": self.best_loss}
 
     @property
-    def images_per_second(self) -> float:
-        """The training speed over the whole training run."""
-        return self.train_images / self.train_seconds if self.train_seconds else 0.0
+    def images_per_second(self) -> float | None:
+        """The training speed over the whole training run; None if no step was timed."""
+        return self.train_images / self.train_seconds if self.train_seconds else None
 
     @property
     def train_loss(self) -> float:

@@ -86,6 +86,16 @@ def test_elsewhere_an_epoch_is_one_line_of_names_and_values(capsys) -> None:
     )
     assert first.endswith(" best")
     assert "val_" not in second
+    assert "images_per_second" not in second  # no step of its own: a resume that had only the validation left
+
+
+def test_an_epoch_of_which_only_the_validation_was_left_has_no_speed(terminal) -> None:
+    with make_display(2) as display:
+        display.epoch(EPOCH)
+    (row,) = (
+        line for line in without_codes(shown(terminal)).splitlines() if "1/2" in line and "95.00 %" in line
+    )
+    assert row.split()[-5:-3] == ["1.00e-03", "-"]
 
 
 def test_quiet_shows_nothing(capsys) -> None:
