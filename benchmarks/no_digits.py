@@ -182,7 +182,8 @@ def main() -> None:
         )
     for kind, row in table.items():
         print(f"{kind:12}{row['marked']:4} of {row['pictures']:3}")
-    print(f"{'all':12}{hits:4} of {count:3}, {hits / count:.1%}; of MNIST's test digits {digits.unknown:.2%}")
+    print(f"{'all':12}{hits:4} of {count:3}, {100 * hits / count:.1f} %")
+    print(f"of MNIST's test digits {100 * digits.unknown:.2f} %")
     result = {"kinds": table, "marked": hits / count, "digits_marked": digits.unknown, "run": model.name}
     RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

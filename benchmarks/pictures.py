@@ -99,7 +99,7 @@ def measure(split: Split, count: int, seed: int, folder: Path | None = None) -> 
                     (name, int(exact), digits - right, _right_text(picture), read.error or read.text)
                 )
         kinds[kind.name] = {"group": kind.group, **sums}
-        print(f"  {kind.name:28s} {sums['right'] / sums['digits']:7.2%}", file=sys.stderr, flush=True)
+        print(f"  {kind.name:28s} {100 * sums['right'] / sums['digits']:6.2f} %", file=sys.stderr, flush=True)
     if folder is not None:
         with (folder / "right.csv").open("w", newline="", encoding="utf-8") as stream:
             csv.writer(stream).writerows([("file", "exact", "wrong_digits", "right", "read"), *answers])
@@ -115,7 +115,7 @@ def table(kinds: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for group, goal in GOALS.items():
         members = {name: kind for name, kind in kinds.items() if kind["group"] == group}
         whole = {column: sum(kind[column] for kind in members.values()) for column in COLUMNS}
-        rows.append(_row(f"**{TITLES[group]}**", whole, f"{goal:.0%}"))
+        rows.append(_row(f"**{TITLES[group]}**", whole, f"{100 * goal:.0f} %"))
         rows += [_row(name, kind, "") for name, kind in members.items()]
     return rows
 
@@ -162,8 +162,8 @@ def _ending(data: bytes) -> str:
 
 
 def _row(title: str, sums: Mapping[str, int], goal: str) -> str:
-    exact, right = sums["exact"] / sums["pictures"], sums["right"] / sums["digits"]
-    return f"| {title} | {sums['pictures']:,} | {exact:.1%} | {sums['digits']:,} | {right:.2%} | {goal} |"
+    exact, right = 100 * sums["exact"] / sums["pictures"], 100 * sums["right"] / sums["digits"]
+    return f"| {title} | {sums['pictures']:,} | {exact:.1f} % | {sums['digits']:,} | {right:.2f} % | {goal} |"
 
 
 if __name__ == "__main__":

@@ -279,7 +279,7 @@ def test_the_figures_of_no_digits_are_those_of_the_benchmark():
     for kind, row in found["kinds"].items():
         assert f"| {kind} | {row['marked']} of {row['pictures']} |" in page
     marked, digits = (
-        f"{found['marked']:.1%}".replace("%", " %"),
-        f"{found['digits_marked']:.2%}".replace("%", " %"),
+        f"{100 * found['marked']:.1f} %",
+        f"{100 * found['digits_marked']:.2f} %",
     )
     assert f"marks {marked} of them, and {digits} of the MNIST test digits" in page

@@ -100,21 +100,23 @@ def test_what_holds_arrays_prints_as_one_line() -> None:
     )
     assert repr(dataset.train) == "Split(12 images of 8x8, 3 classes)"
     found = measured()
-    assert repr(found) == f"Evaluation({found.accuracy:.2%} of 12 images right, loss {found.loss:.4f})"
+    assert (
+        repr(found) == f"Evaluation({100 * found.accuracy:.2f} % of 12 images right, loss {found.loss:.4f})"
+    )
 
 
 def test_predictions_and_results_print_as_one_line() -> None:
     from cnncli.training.lines import DigitPrediction
 
     digit = DigitPrediction("7", 0.9876, (1, 2, 3, 4), (("7", 0.9876),), np.zeros((28, 28), np.uint8))
-    assert repr(digit) == "DigitPrediction('7', 98.8%, box (1, 2, 3, 4))"
+    assert repr(digit) == "DigitPrediction('7', 98.8 %, box (1, 2, 3, 4))"
     read = cnncli.PicturePrediction("a.png", (digit,), "7", ("it is dark",))
-    assert repr(read) == "PicturePrediction('a.png': '7', at least 98.8% sure, 1 warning)"
+    assert repr(read) == "PicturePrediction('a.png': '7', at least 98.8 % sure, 1 warning)"
     assert repr(cnncli.PicturePrediction("a.png", error="it is blank")) == (
         "PicturePrediction('a.png': error: it is blank)"
     )
     result = cnncli.TrainResult("run-1", "runs/run-1", "done", 5, 4, 0.99, None, None, 3.21, 900.0, 475)
-    assert repr(result) == "TrainResult('runs/run-1': best epoch 4 of 5, validation 99.00%, 3.2 s)"
+    assert repr(result) == "TrainResult('runs/run-1': best epoch 4 of 5, validation 99.00 %, 3.2 s)"
 
 
 def test_a_model_prints_its_classes_and_its_network(tmp_path, monkeypatch) -> None:

@@ -56,7 +56,7 @@ class Evaluation:
     unknown: float | None = None
 
     def __repr__(self) -> str:
-        return f"Evaluation({self.accuracy:.2%} of {self.count:,} images right, loss {self.loss:.4f})"
+        return f"Evaluation({100 * self.accuracy:.2f} % of {self.count:,} images right, loss {self.loss:.4f})"
 
     @property
     def predictions(self) -> IntArray:

@@ -79,7 +79,7 @@ class DigitPrediction:
 
     def __repr__(self) -> str:
         unknown = ", unknown" if self.unknown else ""
-        return f"DigitPrediction({self.label!r}, {self.probability:.1%}{unknown}, box {self.box})"
+        return f"DigitPrediction({self.label!r}, {100 * self.probability:.1f} %{unknown}, box {self.box})"
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of `cnn predict --json`."""
@@ -191,7 +191,7 @@ def doubts_about(digits: Sequence[DigitPrediction], *, whole: bool) -> Iterator[
         verb = "is" if len(strange) == 1 else "are"
         yield f"{len(strange)} of the {len(digits)} {verb} like none of the classes: {listed}"
     elif len(digits) == 1 and digits[0].probability < UNSURE:
-        likely = ", ".join(f"{label} {p:.0%}" for label, p in digits[0].top[:3])
+        likely = ", ".join(f"{label} {100 * p:.0f} %" for label, p in digits[0].top[:3])
         yield f"unsure what this is ({likely})"
     numbered = list(enumerate(digits, start=1))
     unsure = [

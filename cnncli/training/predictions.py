@@ -37,9 +37,8 @@ class PicturePrediction:
     def __repr__(self) -> str:
         if self.error is not None:
             return f"PicturePrediction({self.path!r}: error: {self.error})"
-        least = (
-            f", at least {min(digit.probability for digit in self.digits):.1%} sure" if self.digits else ""
-        )
+        lowest = min((digit.probability for digit in self.digits), default=None)
+        least = "" if lowest is None else f", at least {100 * lowest:.1f} % sure"
         warned = f", {len(self.warnings)} warning{'s' * (len(self.warnings) > 1)}" if self.warnings else ""
         return f"PicturePrediction({self.path!r}: {self.text!r}{least}{warned})"
 

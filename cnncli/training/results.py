@@ -64,7 +64,7 @@ class TrainResult:
 
     def __repr__(self) -> str:
         figures = [
-            f"{name} {value:.2%}"
+            f"{name} {100 * value:.2f} %"
             for name, value in (("validation", self.val_accuracy), ("test", self.test_accuracy))
             if value is not None
         ]

@@ -112,7 +112,7 @@ def sheet(classes: list[str], color: bool, count: int = 400) -> Figure:
 def grid(make: Callable[[int], np.ndarray], classes: list[str]) -> Figure:
     """Draw a confusion matrix."""
     confusion = make(len(classes))
-    subtitle = f"{confusion.trace() / confusion.sum():.2%} of {confusion.sum():,} right"
+    subtitle = f"{100 * confusion.trace() / confusion.sum():.2f} % of {confusion.sum():,} right"
     return draw_confusion(confusion, classes, title="run-2 on a set, test", subtitle=subtitle)
 
 

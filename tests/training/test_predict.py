@@ -196,7 +196,7 @@ def test_content_from_elsewhere_has_a_name() -> None:
 def test_an_unsure_answer_is_called_so(tmp_path: Path) -> None:
     one = draw(tmp_path / "one.png", "1")
     (found,) = predict_pictures([one], constant_model([0.2, 0.45, 0.35]))
-    assert "unsure what this is (1 45%, 2 35%, 0 20%)" in found.warnings
+    assert "unsure what this is (1 45 %, 2 35 %, 0 20 %)" in found.warnings
     (sure,) = predict_pictures([one], constant_model([0.2, 0.55, 0.25]))
     assert not any("unsure" in warning for warning in sure.warnings)
     (many,) = predict_pictures([draw(tmp_path / "two.png", "10")], constant_model([0.2, 0.45, 0.35]))

@@ -30,6 +30,8 @@ from cnncli.storage import make_folder
 
 Notify = Callable[[str], None]
 
+_BAR = "{desc}: {percentage:3.0f} %|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]"
+_NARROW_BAR = "{desc}: {percentage:.0f} % {remaining}"
 _WIDE = 80  # columns of a terminal; a narrower one has no room for the rate beside the name of a file
 
 
@@ -186,13 +188,18 @@ class _Fetch:
     def _bar(self, name: str) -> Any:
         from tqdm import tqdm
 
+        class Bar(tqdm):  # type: ignore[type-arg]
+            def reset(self, total: float | None = None) -> None:
+                super().reset(total)
+                # tqdm's own form for a size that is not known; it has no percentage
+                self.bar_format = None if total is None else _NARROW_BAR if narrow else _BAR
+
         shown = self.progress and sys.stderr is not None and sys.stderr.isatty()
         narrow = shown and shutil.get_terminal_size().columns < _WIDE
-        return tqdm(
+        return Bar(
             desc=name,
             unit="B",
             unit_scale=True,
             unit_divisor=1000,
             disable=not shown,
-            bar_format="{desc}: {percentage:.0f}% {remaining}" if narrow else None,
         )
