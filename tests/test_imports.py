@@ -47,7 +47,8 @@ BELOW: dict[str, set[str]] = {
 }
 """What each folder of the package may import of the others, beside itself and the modules above."""
 
-BELOW["cli"] = {*BELOW["training"], "training"}
+BELOW["export"] = {*BELOW["training"], "training"}
+BELOW["cli"] = {*BELOW["export"], "export"}
 
 ENGINE: dict[str, set[str]] = {
     "engine.kernels": set(),
@@ -63,6 +64,10 @@ HOME: dict[str, str | tuple[str, ...]] = {
     "urllib3": "cnncli/data/download/transfer.py",
     "tqdm": "cnncli/data/download/fetch.py",
     "matplotlib": "cnncli/report/",
+    "h5py": "cnncli/export/",
+    "onnx": "cnncli/export/",
+    "safetensors": "cnncli/export/",
+    "torch": "cnncli/export/",
     "PIL": ("cnncli/pictures/", "cnncli/data/", "cnncli/cli/drawing.py"),
 }
 """The only place where each of these may be imported."""

@@ -22,6 +22,7 @@ COMMANDS = {
     "eval": "Evaluate a run on labeled images.",
     "predict": "Read pictures of your own.",
     "inspect": "Show a config, a run, a checkpoint, a data set or a picture in detail.",
+    "export": "Write a trained network for other programs.",
 }
 """The commands in the order in which a newcomer needs them.
 
@@ -40,6 +41,8 @@ ELSEWHERE = {
     "infer": "did you mean 'predict'?",
     "fit": "did you mean 'train'?",
     "resume": "cnn train --resume RUN",
+    "convert": "did you mean 'export'?",
+    "save": "did you mean 'export'?",
     "fetch": "did you mean 'download'?",
     "show": "did you mean 'inspect'?",
     "info": "did you mean 'inspect'?",
