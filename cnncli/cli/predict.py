@@ -123,6 +123,7 @@ def predict(
         refuse_to_overwrite(csv, inputs)
     draw = len(sources) <= predict_output.MAX_DRAWN
     predictions = []
+    problems = predict_output.Problems()
     left: ReaderLeftError | None = None
     for prediction in iter_predictions(
         sources, models, invert=invert, prepare=prepare, raw=raw, top=top, unknown=unknown
@@ -136,7 +137,8 @@ def predict(
             if save_input is None and csv is None:
                 raise
             left = error  # the files are still written, whole
-        predict_output.print_problems(prediction)
+        problems.print(prediction)
+    problems.sum_up()
     if save_input is not None:
         try:
             count = predict_output.save_inputs(predictions, save_input, inputs, save_scale)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import count
@@ -28,6 +29,9 @@ MAX_DRAWN = 4
 MAX_DIGITS = 16
 """A picture with more digits is not drawn."""
 
+MAX_ALIKE = 3
+"""Of warnings that differ in numbers and examples only, so many are printed."""
+
 BAR_WIDTH = 24
 """The width of a bar in characters, if there is room for it."""
 
@@ -41,7 +45,7 @@ STDOUT = Path("-")
 
 CSV_COLUMNS = (
     *("path", "number", "class", "probability", "left", "top", "right", "bottom", "row", "column"),
-    *("unknown", "error"),
+    *("unknown", "error", "warnings"),
 )
 
 
@@ -154,13 +158,29 @@ def _several(digits: Sequence["DigitPrediction"], console: "Console") -> list["T
     return drawn
 
 
-def print_problems(prediction: "PicturePrediction") -> None:
-    """Print warnings, or why the picture could not be read, on stderr."""
-    for warning in prediction.warnings:
-        note(f"warning: {prediction.path}: {warning}")
-    if prediction.error is not None:
-        named = "" if prediction.path in prediction.error else f"{prediction.path}: "
-        print_error(named + prediction.error, prediction.hint and option_hint(prediction.hint))
+class Problems:
+    """Prints warnings, and why a picture could not be read, on stderr; of many equal warnings the first few only."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, list[str]] = {}
+
+    def print(self, prediction: "PicturePrediction") -> None:
+        """Print those of one picture."""
+        for warning in prediction.warnings:
+            said = re.split(r": | \(", warning)[0]
+            alike = self._seen.setdefault(re.sub("[0-9]+", "0", said), [])
+            alike.append(f"{prediction.path}: {said}")
+            if len(alike) <= MAX_ALIKE:
+                note(f"warning: {prediction.path}: {warning}")
+        if prediction.error is not None:
+            named = "" if prediction.path in prediction.error else f"{prediction.path}: "
+            print_error(named + prediction.error, prediction.hint and option_hint(prediction.hint))
+
+    def sum_up(self) -> None:
+        """Print how many warnings were not printed, for each kind."""
+        for alike in self._seen.values():
+            if (more := len(alike) - MAX_ALIKE) > 0:
+                note(f"warning: {more} more like {alike[0]}; --json and --csv have all")
 
 
 def save_inputs(
@@ -196,6 +216,8 @@ def save_inputs(
 def write_csv(predictions: Iterable["PicturePrediction"], path: Path) -> None:
     """Write one row for each digit and each empty cell of a table, and the reason for each picture without digits.
 
+    The warnings of a picture are in each of its rows.
+
     Args:
         predictions: one for each picture or page.
         path: the file, or STDOUT.
@@ -207,6 +229,7 @@ def write_csv(predictions: Iterable["PicturePrediction"], path: Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for prediction in predictions:
+        warnings = "; ".join(prediction.warnings)
         for number, digit in enumerate(prediction.digits, start=1):
             cell = (digit.row, digit.column)
             writer.writerow(
@@ -219,13 +242,14 @@ def write_csv(predictions: Iterable["PicturePrediction"], path: Path) -> None:
                     *cell,
                     UNKNOWN * digit.unknown,
                     "",
+                    warnings,
                 ]
             )
         for row, column in prediction.empty_cells:
-            writer.writerow([prediction.path, *[""] * 7, row, column, "", ""])
+            writer.writerow([prediction.path, *[""] * 7, row, column, "", "", warnings])
         if not prediction.digits:
-            reason = prediction.error or "; ".join(prediction.warnings)
-            writer.writerow([prediction.path, *[""] * (len(CSV_COLUMNS) - 2), reason])
+            reason = prediction.error or warnings
+            writer.writerow([prediction.path, *[""] * (len(CSV_COLUMNS) - 3), reason, warnings])
     if path == STDOUT:
         sys.stdout.write(text.getvalue())
     else:

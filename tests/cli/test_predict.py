@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from cnncli.cli.predict_output import Problems, write_csv
+from cnncli.training.predictions import PicturePrediction
+
 # Each digit as the strokes of a pen, in a box of width 0.6 and height 1.
 STROKES = {
     "0": [[(0.3 + 0.27 * math.sin(a / 16 * math.tau), 0.5 - 0.48 * math.cos(a / 16 * math.tau)) for a in range(17)]],
@@ -220,6 +223,25 @@ def test_many_pictures_get_a_line_each(read) -> None:
         drawn(digit).save(f"{digit}.png")
     result = read("[0-4].png")
     assert [line.split("(")[0] for line in result.stdout.splitlines()] == [f"{d}.png: {d} " for d in "01234"]
+
+
+def test_equal_warnings_are_summed_up_and_the_table_has_them_all(capsys, tmp_path: Path) -> None:
+    predictions = [
+        PicturePrediction(f"{number}.png", warnings=(f"unsure what this is (1 {40 + number} %)",))
+        for number in range(7)
+    ]
+    predictions += [PicturePrediction("page.png", warnings=("unsure of 2 of the 15: no. 1: 7 58 %",))]
+    problems = Problems()
+    for prediction in predictions:
+        problems.print(prediction)
+    problems.sum_up()
+    assert capsys.readouterr().err.splitlines() == [
+        *(f"warning: {each.path}: {each.warnings[0]}" for each in (*predictions[:3], predictions[7])),
+        "warning: 4 more like 0.png: unsure what this is; --json and --csv have all",
+    ]
+    write_csv(predictions, tmp_path / "out.csv")
+    rows = csv.DictReader((tmp_path / "out.csv").read_text().splitlines())
+    assert [row["warnings"] for row in rows] == [each.warnings[0] for each in predictions]
 
 
 def test_files_folders_and_stdin_in_the_order_given(read) -> None:
