@@ -21,6 +21,9 @@ ENLARGED = 8
 FULL = 28
 """The width in characters of a picture that is drawn alone."""
 
+SHADES = " ░▒▓█"
+"""Five levels from dark to bright, for a picture in color where there are no colors."""
+
 HALVES = " ▄▀█"
 """The characters for no half, the lower, the upper, and both."""
 
@@ -43,8 +46,9 @@ def picture(pixels: ByteArray, console: "Console") -> list["Text"]:
         padded = np.rint(padded @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)  # brightness
     upper, lower = padded[::2], padded[1::2]  # each (H / 2, W) or (H / 2, W, 3)
     if not unicode_ok(console.file):
-        mean = (upper.astype(int) + lower) // 2
-        return [Text("".join(RAMP[level * len(RAMP) // 256] for level in row)) for row in mean]
+        return _levels(upper, lower, RAMP)
+    if not in_color and pixels.ndim == 3:  # a photo has middle tones, and few clear edges
+        return _levels(upper, lower, SHADES)
     if not in_color:
         shapes = 2 * (upper >= 128).astype(int) + (lower >= 128)
         return [Text("".join(HALVES[shape] for shape in row)) for row in shapes]
@@ -57,6 +61,14 @@ def picture(pixels: ByteArray, console: "Console") -> list["Text"]:
             line.append("▀", style=f"rgb({r},{g},{b}) on rgb({r2},{g2},{b2})")
         lines.append(line)
     return lines
+
+
+def _levels(upper: ByteArray, lower: ByteArray, characters: str) -> list["Text"]:
+    """Return two rows of gray pixels as a line of characters from dark to bright."""
+    from rich.text import Text
+
+    mean = (upper.astype(int) + lower) // 2
+    return [Text("".join(characters[level * len(characters) // 256] for level in row)) for row in mean]
 
 
 def thumbnail(pixels: ByteArray, width: int) -> ByteArray:
