@@ -159,14 +159,14 @@ def _hint_for_key(key: str, key_path: KeyPath, schema: "type[BaseModel]") -> str
     """Suggest a key of this section with a similar name, or the section that has this very key."""
     section = section_at(key_path, schema)
     known = list(section.model_fields) if section else []
-    hint = did_you_mean(key, known)
-    if hint and hint.startswith("did you mean"):
-        return hint
     if (foreign := KEYS.get(bare(key))) is not None:
         if " " in foreign:
             return foreign
         here = foreign.removeprefix(f"{dotted(key_path)}.")
         return f"did you mean '{foreign if '.' in here else here}'?"
+    hint = did_you_mean(key, known)
+    if hint and hint.startswith("did you mean"):
+        return hint
     for name in schema.model_fields:
         inner = section_at((name,), schema)
         if inner and key in inner.model_fields and (name,) != key_path:

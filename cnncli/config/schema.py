@@ -36,6 +36,7 @@ from cnncli.config.values import KeyPath, is_list
 from cnncli.config.yaml_reader import MAX_INTEGER
 from cnncli.config.yaml_writer import write_yaml
 from cnncli.data.dataset import SetEntry
+from cnncli.data.reading import Reading
 from cnncli.errors import ConfigError, ModelError
 from cnncli.names import user_path
 from cnncli.options import MAIN_OPTION
@@ -51,11 +52,19 @@ def _validation(value: object) -> object:
 
 
 def _size(value: object) -> object:
-    """Accept a number of pixels, or two in a list as [height, width]."""
+    """Accept "auto", a number of pixels, or two in a list as [height, width]."""
+    if value == "auto":
+        return value
     sides = tuple(value) if is_list(value) else (value, value)
     if len(sides) != 2 or not all(type(side) is int and 1 <= side <= 1024 for side in sides):
         raise ValueError
     return sides if is_list(value) else value
+
+
+def _colour(value: object) -> object:
+    if value == "auto" or isinstance(value, bool):
+        return value
+    raise ValueError
 
 
 def _auto_or_up_to(most: int) -> BeforeValidator:
@@ -112,6 +121,14 @@ class Named(Section):
         return self
 
 
+def _name(value: object) -> object:
+    """Accept a name, or the position of a column."""
+    return str(value) if type(value) is int else value if value is None else read_text(value)
+
+
+Name = Annotated[str | None, BeforeValidator(_name)]
+
+
 class NormalizeConfig(Section):
     """Inputs become (pixel / 255 - mean) / std."""
 
@@ -130,10 +147,17 @@ class DataConfig(Section):
     dir: Annotated[Text, AfterValidator(_expand_home)] = Field(
         default="data", description="the folder where data sets live"
     )
-    size: Annotated[int | tuple[int, int], BeforeValidator(_size)] = Field(
-        default=28, description="a whole number of pixels from 1 to 1024, or [height, width]"
+    size: Annotated[int | tuple[int, int] | Literal["auto"], BeforeValidator(_size)] = Field(
+        default="auto", description="auto, a whole number of pixels from 1 to 1024, or [height, width]"
     )
-    colour: bool = Field(default=False, description="true or false")
+    colour: Annotated[bool | Literal["auto"], BeforeValidator(_colour)] = Field(
+        default="auto", description="auto, true or false"
+    )
+    images: Name = Field(default=None, description="the name of an array, column or file, or null")
+    labels: Name = Field(default=None, description="the name of an array, column or file, or null")
+    transpose: bool | None = Field(default=None, description="true, false or null")
+    labels_from: Name = Field(default=None, description="name, the path of a table, or null")
+    invert: bool = Field(default=False, description="true or false")
     validation: Annotated[int | float | Literal["auto"], BeforeValidator(_validation)] = Field(
         default="auto",
         description="auto, a whole number of images (0 or more), or a fraction between 0 and 1",
@@ -148,6 +172,11 @@ class DataConfig(Section):
     def sets(self) -> tuple[SetEntry, ...]:
         """The sets of `dataset`, also if it is one name."""
         return (SetEntry(self.dataset),) if isinstance(self.dataset, str) else self.dataset
+
+    @property
+    def reading(self) -> Reading:
+        """What the files of a set of the user's own do not tell."""
+        return Reading(self.images, self.labels, self.transpose, self.labels_from, self.invert)
 
     @property
     def set_title(self) -> str:

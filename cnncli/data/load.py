@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cnncli.data.dataset import FOLDER_PREFIX, SPLIT_NAMES, SYNTHETIC, Dataset, SetEntry, SplitName
 from cnncli.data.readers import idx_set
+from cnncli.data.reading import AS_FOUND, Colour, Reading, Size
 from cnncli.data.registry import DATASETS, DatasetSpec, find_spec
 from cnncli.errors import UsageError
 from cnncli.pictures.whole import Form
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from cnncli.data.mixture import Sets
 
 DEFAULT_SIZE = 28
-"""Height and width of pictures from folders, if nobody says otherwise: those of MNIST."""
+"""Height and width of pictures of the user's own, if nobody says otherwise: those of MNIST."""
 
 
 def load_dataset(
@@ -26,25 +27,28 @@ def load_dataset(
     *,
     splits: Sequence[SplitName] = SPLIT_NAMES,
     table: Mapping[str, DatasetSpec] = DATASETS,
-    size: int | tuple[int, int] | None = DEFAULT_SIZE,
-    colour: bool | None = False,
+    size: Size = "auto",
+    colour: Colour = "auto",
     prepare: Form = "as_is",
+    reading: Reading = AS_FOUND,
     draw_test: bool = True,
 ) -> Dataset:
     """Load a set by its name; this never downloads anything.
 
     Args:
-        name: an entry of the table, "synthetic", "folder:PATH", or the path of a folder. The folder holds pictures
-            in one subfolder per class, or IDX files. A list of those is one set with the training images of all, such
-            as `["mnist", {"synthetic": {"limit": 60000}}]`, and with the test images of the first.
+        name: an entry of the table, "synthetic", "folder:PATH", or the path of a file or folder: pictures in one
+            subfolder per class, IDX, CSV, .npz, .npy, LIBSVM, ARFF, tar, Parquet, .mat or .h5, told by their content.
+            A list of those is one set with the training images of all, such as
+            `["mnist", {"synthetic": {"limit": 60000}}]`, and with the test images of the first.
         data_dir: the folder of the published sets: data_dir/<name>/<file>. The four MNIST files may be in data_dir
             itself.
         splits: which splits of a published set to load; the other one has no images.
         table: the published sets.
-        size: height and width to which pictures in folders are resized, or (height, width); None to look at them at
-            about their own size.
-        colour: keep the colors of pictures in folders; None to keep them if there are any.
+        size: height and width that images of the user's own are brought to, or (height, width); "auto" for 28 for
+            pictures and their own size for arrays; None to look at them at about their own size.
+        colour: keep colors; "auto" for gray pictures and arrays as they are; None to keep them if there are any.
         prepare: "digits" to find the digit of each picture in folders and to bring it into the form of MNIST.
+        reading: what the files of a set of the user's own do not tell.
         draw_test: take a fifth of each class as the test images of a set of the user's own that has none. If not, all
             its images are training images.
 
@@ -64,6 +68,7 @@ def load_dataset(
         size=size,
         colour=colour,
         prepare=prepare,
+        reading=reading,
         draw_test=draw_test,
     )
     if isinstance(name, str):
@@ -80,14 +85,15 @@ def load_entry(
     *,
     splits: Sequence[SplitName] = SPLIT_NAMES,
     table: Mapping[str, DatasetSpec] = DATASETS,
-    size: int | tuple[int, int] | None = DEFAULT_SIZE,
-    colour: bool | None = False,
+    size: Size = "auto",
+    colour: Colour = "auto",
     prepare: Form = "as_is",
+    reading: Reading = AS_FOUND,
     draw_test: bool = True,
 ) -> Dataset:
     """Load one set with at most as many training images as its entry says; the rest is as for `load_dataset`."""
     name = entry.name
-    check_form(name, size, colour, table=table)
+    check_form(name, size, colour, reading, table=table)
     if name == SYNTHETIC:
         whole = deepcopy(_draw_synthetic())  # a caller may change its own images
         if entry.limit is None:
@@ -98,15 +104,12 @@ def load_entry(
         return replace(make_synthetic(train=entry.limit, test=0), test=whole.test)
     from cnncli.data.mixture import take_limit
 
-    if not is_own(name, table):
-        whole = idx_set.load_published(find_spec(name, table), data_dir, splits)
-    elif files := idx_set.find_own(own_folder(name)):
-        whole = idx_set.load_own(name, files, draw_test=draw_test)
-    else:
-        from cnncli.data.readers.folder import TEST_FRACTION, load_folder  # imports Pillow
+    if is_own(name, table):
+        from cnncli.data.readers.own_set import load_own_set
 
-        fraction = TEST_FRACTION if draw_test else 0
-        whole = load_folder(own_folder(name), size, colour=colour, prepare=prepare, test_fraction=fraction)
+        whole = load_own_set(name, own_folder(name), size, colour, prepare, reading, draw_test=draw_test)
+    else:
+        whole = idx_set.load_published(find_spec(name, table), data_dir, splits)
     return take_limit(whole, entry.limit)
 
 
@@ -119,27 +122,34 @@ def _draw_synthetic() -> Dataset:
 
 
 def has_pictures(name: str, *, table: Mapping[str, DatasetSpec] = DATASETS) -> bool:
-    """Return whether a set is a folder of pictures, which are resized; all other sets have a fixed size."""
-    return is_own(name, table) and not idx_set.find_own(own_folder(name))
+    """Return whether a set is of encoded pictures, in a folder, an archive or a table, which are always resized."""
+    if not is_own(name, table):
+        return False
+    from cnncli.data.readers.own_set import holds_pictures
+
+    return holds_pictures(own_folder(name))
 
 
 def check_form(
     name: str,
-    size: int | tuple[int, int] | None,
-    colour: bool | None,
+    size: Size,
+    colour: Colour,
+    reading: Reading = AS_FOUND,
     *,
     table: Mapping[str, DatasetSpec] = DATASETS,
 ) -> None:
-    """Refuse a size or colors for a set whose images are fixed.
+    """Refuse a size, colors or keys of reading for a published set, whose images are fixed.
 
     Raises:
-        UsageError: the set has no pictures that could be resized.
+        UsageError: the set is not of the user's own.
     """
-    default = size in (None, DEFAULT_SIZE, (DEFAULT_SIZE, DEFAULT_SIZE)) and not colour
-    if not default and not has_pictures(name, table=table):
+    if is_own(name, table):
+        return
+    reading.refuse_for(name)
+    if size not in ("auto", None, DEFAULT_SIZE, (DEFAULT_SIZE, DEFAULT_SIZE)) or colour is True:
         raise UsageError(
             f"the size and the colors of {name} are fixed",
-            "`data.size` and `data.colour` are for folders of pictures: leave them out",
+            "`data.size` and `data.colour` are for sets of your own: leave them out",
         )
 
 
@@ -150,7 +160,7 @@ def is_available(
     if name == SYNTHETIC:
         return True
     if name not in table:
-        return own_folder(name).is_dir()
+        return own_folder(name).exists()
     return idx_set.holds_idx_files(idx_set.locate(table[name], data_dir), table[name])
 
 
@@ -242,7 +252,7 @@ def find_all_again(
 def files_of(
     name: str, data_dir: str | Path = "data", *, table: Mapping[str, DatasetSpec] = DATASETS
 ) -> Iterator[Path]:
-    """Yield the files that a set may be read from: all in the user's own folder, or those of a published set."""
+    """Yield the files that a set may be read from: the user's own file or folder, or those of a published set."""
     if is_own(name, table):
         own = own_folder(name)
         yield own

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cnncli.data.dataset import FOLDER_PREFIX, SPLIT_NAMES, SYNTHETIC, Dataset
-from cnncli.errors import DataError, PictureError, UsageError
+from cnncli.errors import PictureError, UsageError
 from cnncli.names import did_you_mean, matching
 from cnncli.runs import BUNDLED, Run, find_run, latest_run, list_runs
 from cnncli.training.bundled import BUNDLED_PATH, bundled_path
@@ -103,11 +103,11 @@ def find_pictures(
 def is_image_of_set(name: str) -> bool:
     """Return whether a name has the form SET:INDEX or SET:PART:INDEX, there may be such a set, and no such file."""
     parts = _IMAGE_OF_SET.fullmatch(name)
-    if parts is None or Path(name).exists() or _own_folder(name).is_dir():
+    if parts is None or Path(name).exists() or _own_folder(name).exists():
         return False
     from cnncli.data.registry import DATASETS  # after the check: a prediction starts faster without it
 
-    return parts["set"] in (*DATASETS, SYNTHETIC) or _own_folder(parts["set"]).is_dir()
+    return parts["set"] in (*DATASETS, SYNTHETIC) or _own_folder(parts["set"]).exists()
 
 
 def find_image(name: str, find_set: FindSet | None = None) -> LabeledImage:
@@ -172,14 +172,14 @@ def load_part(name: str, part: PartName, data_dir: str | Path = "data", *, as_sh
         data_dir: where the published sets are.
         as_shown: load the pictures of a folder to look at them, as `load_dataset` does with `size=None`.
     """
-    from cnncli.data.load import DEFAULT_SIZE, load_dataset
+    from cnncli.data.load import load_dataset
 
     return load_dataset(
         name,
         data_dir,
         splits=SPLIT_NAMES if part == "all" else [part],
-        size=None if as_shown else DEFAULT_SIZE,
-        colour=None if as_shown else False,
+        size=None if as_shown else "auto",
+        colour=None if as_shown else "auto",
         draw_test=part != "all",
     )
 
@@ -197,7 +197,6 @@ def kind_of(name: str, runs_dir: Path) -> Kind:
     """
     # not needed for a prediction, which starts faster without them
     from cnncli.checkpoint import is_checkpoint
-    from cnncli.data.readers.unread import name_data_file, what_is_read
     from cnncli.data.registry import DATASETS
 
     path = Path(name)
@@ -214,11 +213,7 @@ def kind_of(name: str, runs_dir: Path) -> Kind:
     if path.is_file():
         if is_checkpoint(path):
             return "checkpoint"
-        if form := name_data_file(path):
-            raise DataError(
-                f"{path} is {form}: no checkpoint, picture or folder of pictures", what_is_read(path)
-            )
-        return "picture"
+        return "dataset" if _holds_data(path) else "picture"
     if path.resolve() == runs_dir.resolve() and not any(path.glob("[!.]*")):
         return "runs"  # for the first run to come
     if path.is_dir():
@@ -233,6 +228,19 @@ def kind_of(name: str, runs_dir: Path) -> Kind:
         return "run"
     known = {*DATASETS, SYNTHETIC, *runs, *configs}
     raise UsageError(f"{name} is no config, run, data set or picture", did_you_mean(name, sorted(known)))
+
+
+def _holds_data(path: Path) -> bool:
+    """Return whether a file is a data set, or of a form that is known to be one and not read."""
+    from cnncli.pictures.formats import reads_suffix
+
+    if reads_suffix(path.suffix.lower()):
+        return False
+    from cnncli.data.readers.kinds import kind_of_file
+    from cnncli.data.readers.unread import name_data_file
+
+    kind = kind_of_file(path)
+    return kind != "unknown" or name_data_file(path, kind) is not None
 
 
 def _pictures_in(folder: Path, notify: Callable[[str], None]) -> list[Path]:

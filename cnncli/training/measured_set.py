@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from cnncli.data.dataset import SYNTHETIC, Dataset, SetEntry, Split, pixel_statistics
 from cnncli.data.load import (
-    DEFAULT_SIZE,
     Found,
     find_all_again,
     has_pictures,
@@ -17,6 +16,7 @@ from cnncli.data.load import (
     own_folder,
 )
 from cnncli.data.mixture import join_sets
+from cnncli.data.reading import AS_FOUND, Reading
 from cnncli.errors import RunError, StorageError
 from cnncli.pictures.whole import background_of_set
 from cnncli.runs import Run
@@ -108,12 +108,20 @@ def load_measured_set(
         return _load_own(sets, model, prepare, draw_test=draw_test), []
     name, data_dir = sets.found[0]
     shape = model.network.input_shape
-    if len(shape) != 3 or not has_pictures(name):
+    if len(shape) != 3 or not is_own(name):
         return load_dataset(name, data_dir, draw_test=draw_test), []
     channels, height, width = shape
     load = partial(
-        load_dataset, name, data_dir, size=(height, width), colour=channels == 3, draw_test=draw_test
+        load_dataset,
+        name,
+        data_dir,
+        size=(height, width),
+        colour=channels == 3,
+        draw_test=draw_test,
+        reading=Reading.from_config(model.data_config) if sets.is_own else AS_FOUND,
     )
+    if not has_pictures(name):
+        return load(), []
     if sets.is_own and prepare == "auto":
         prepare = "digits" if model.data_config.get("prepare") == "digits" else "as_is"
     if prepare != "auto":
@@ -132,7 +140,7 @@ def load_measured_set(
 def _load_own(sets: MeasuredSets, model: Model, prepare: Prepare, *, draw_test: bool) -> Dataset:
     """Load one of the several sets of a training run, or all of them as one, as the training did."""
     data, alone = model.data_config, len(sets.entries) == 1
-    size = data.get("size", DEFAULT_SIZE)
+    size, colour = data.get("size", "auto"), data.get("colour", "auto")
     loaded = [
         load_member(
             # the limit is of training images, and the drawn test images are the same without it
@@ -141,7 +149,8 @@ def _load_own(sets: MeasuredSets, model: Model, prepare: Prepare, *, draw_test: 
             among_digits=has_digits(model.sets),
             prepare=str(data.get("prepare", "auto")) if prepare == "auto" else prepare,
             size=tuple(size) if isinstance(size, list) else size,
-            colour=bool(data.get("colour", False)),
+            colour=colour if isinstance(colour, bool) else "auto",
+            reading=Reading.from_config(data),
             draw_test=draw_test,
         )
         for entry, where in zip(sets.entries, sets.found, strict=True)

@@ -12,7 +12,15 @@ from cnncli.batches.augment import make_augmentation
 from cnncli.batches.batches import Batches
 from cnncli.config.check import check_names
 from cnncli.data.dataset import SYNTHETIC, Dataset, Split
-from cnncli.data.load import DEFAULT_SIZE, Found, check_form, has_pictures, load_dataset, set_path
+from cnncli.data.load import (
+    DEFAULT_SIZE,
+    Found,
+    check_form,
+    has_pictures,
+    load_dataset,
+    set_path,
+)
+from cnncli.data.reading import AS_FOUND, Colour, Reading, Size
 from cnncli.data.registry import DATASETS
 from cnncli.errors import CnnError, ModelError, UsageError
 from cnncli.memory import available_bytes
@@ -180,7 +188,11 @@ def build_untrained(config: "Config", shape: Shape | None = None) -> Network:
     """
     try:
         shape = shape or input_shape(
-            config.data.sets[0].name, config.data.dir, size=config.data.size, colour=config.data.colour
+            config.data.sets[0].name,
+            config.data.dir,
+            size=config.data.size,
+            colour=config.data.colour,
+            reading=config.data.reading,
         )
     except UsageError as error:
         raise config.error(("data", "dataset"), error.message, error.hint) from error
@@ -196,8 +208,9 @@ def input_shape(
     dataset: str,
     data_dir: str | Path,
     *,
-    size: int | tuple[int, int] = DEFAULT_SIZE,
-    colour: bool = False,
+    size: Size = "auto",
+    colour: Colour = "auto",
+    reading: Reading = AS_FOUND,
 ) -> Shape:
     """Return (C, H, W) of the images of a data set; no images of a published set and no pictures are read.
 
@@ -205,16 +218,17 @@ def input_shape(
         UsageError: no data set has this name, or it is fixed to another size.
         DataError: a data set of the user's own cannot be read.
     """
-    check_form(dataset, size, colour)
+    check_form(dataset, size, colour, reading)
     published = DATASETS[dataset].file("train", "images").shape if dataset in DATASETS else None
     if published is not None:
         return (1, *published[1:])
     if dataset == SYNTHETIC:
         return (1, 28, 28)
     if has_pictures(dataset):
-        height, width = (size, size) if isinstance(size, int) else size
-        return (3 if colour else 1, height, width)
-    return load_dataset(dataset, data_dir).input_shape
+        side = DEFAULT_SIZE if size is None or size == "auto" else size
+        height, width = (side, side) if isinstance(side, int) else side
+        return (3 if colour is True else 1, height, width)
+    return load_dataset(dataset, data_dir, size=size, colour=colour, reading=reading).input_shape
 
 
 def check_model(config: "Config") -> None:

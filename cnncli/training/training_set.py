@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING
 from cnncli.config.errors import Problem, join_problems
 from cnncli.data.checks import describe_normalize
 from cnncli.data.dataset import SYNTHETIC, Dataset, SetEntry
-from cnncli.data.load import Found, has_pictures, is_own, load_dataset, load_entry
+from cnncli.data.load import (
+    DEFAULT_SIZE,
+    Found,
+    has_pictures,
+    is_own,
+    load_dataset,
+    load_entry,
+)
 from cnncli.data.mixture import class_difference, join_sets, misfits
+from cnncli.data.reading import AS_FOUND, Colour, Reading, Size
 from cnncli.data.registry import DATASETS, DIGITS, find_spec
 from cnncli.errors import ConfigError, DataError, UsageError
 from cnncli.pictures.whole import Form
@@ -103,7 +111,12 @@ def _load_one(config: "Config", found: Found) -> Dataset:
     form: Form = "digits" if config.data.prepare == "digits" else "as_is"
     try:
         dataset = load_dataset(
-            found.name, found.data_dir, size=config.data.size, colour=config.data.colour, prepare=form
+            found.name,
+            found.data_dir,
+            size=config.data.size,
+            colour=config.data.colour,
+            prepare=form,
+            reading=config.data.reading,
         )
     except UsageError as error:
         raise config.error(("data", "dataset"), error.message, error.hint) from error
@@ -127,6 +140,7 @@ def _load_several(config: "Config", found: Sequence[Found]) -> Dataset:
                 prepare=config.data.prepare,
                 size=config.data.size,
                 colour=config.data.colour,
+                reading=config.data.reading,
             )
         except UsageError as error:
             problems.append(Problem(error.message, key_path=here, hint=error.hint))
@@ -159,11 +173,12 @@ def load_member(
     *,
     among_digits: bool,
     prepare: str,
-    size: int | tuple[int, int],
-    colour: bool,
+    size: Size,
+    colour: Colour,
+    reading: Reading = AS_FOUND,
     draw_test: bool = True,
 ) -> Dataset:
-    """Load one of several sets.
+    """Load one of several sets. Arrays are brought to the size of the digits, if one of the sets is of digits.
 
     With `prepare: auto` and a set of digits in the form of MNIST beside it, the digits of pictures in a folder are
     found, unless the pictures have that form already.
@@ -172,19 +187,23 @@ def load_member(
         entry: of the config.
         found: where the set is found.
         among_digits: whether one of the sets is such a set of digits.
-        prepare, size, colour: as in the section `data` of the config.
+        prepare, size, colour, reading: as in the section `data` of the config; `reading` is for sets of the user's own.
         draw_test: as for `load_dataset`.
 
     Raises:
         UsageError, DataError: as for `load_dataset`.
     """
     form: Form = "digits" if prepare == "digits" and has_pictures(found.name) else "as_is"
+    own = is_own(found.name)
+    if own and among_digits and size == "auto":
+        size, colour = DEFAULT_SIZE, False if colour == "auto" else colour
     load = partial(
         load_entry,
         replace(entry, name=found.name),
         found.data_dir,
-        size=size,
-        colour=colour,
+        size=size if own else "auto",
+        colour=colour if own else "auto",
+        reading=reading if own else AS_FOUND,
         draw_test=draw_test,
     )
     dataset = load(prepare=form)

@@ -19,7 +19,7 @@ from tests.config.sample import TEXT, error_of, parse
 EPOCHS = "a whole number from 1 to 100000"
 BATCH = "a whole number from 1 to 65536"
 RATE = "a number above 0"
-SIZE = "a whole number of pixels from 1 to 1024, or [height, width]"
+SIZE = "auto, a whole number of pixels from 1 to 1024, or [height, width]"
 IMAGES = "auto, a whole number of images (0 or more), or a fraction between 0 and 1"
 WORKERS = "auto, or a whole number from 1 to 1024"
 DEVIATION = "a number above 0, the standard deviation of pixels in 0..1"
@@ -71,7 +71,7 @@ WRONG_VALUES = [
     ("data: {size: [28]}", "data.size", SIZE, "a list of 1"),
     ("data: {size: [28, 28, 3]}", "data.size", SIZE, "a list of 3"),
     ("data: {size: [28, big]}", "data.size", SIZE, "a list of 2"),
-    ("data: {colour: 3}", "data.colour", "true or false", "3"),
+    ("data: {colour: 3}", "data.colour", "auto, true or false", "3"),
     ("data: {validation: true}", "data.validation", IMAGES, "true"),
     ("data: {validation: -1}", "data.validation", IMAGES, "-1"),
     ("data: {validation: some}", "data.validation", IMAGES, "'some'"),
@@ -234,6 +234,6 @@ def test_every_field_says_what_it_expects() -> None:
     ):
         for name, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{name}"
-            assert re.match(r"(a|an|the|auto|fast|float32|true|\{)\b|\{", field.description), (
+            assert re.match(r"(a|an|the|auto|fast|float32|true|name|\{)\b|\{", field.description), (
                 field.description
             )

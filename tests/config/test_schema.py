@@ -185,8 +185,13 @@ seed: 7
 data:
   dataset: mnist
   dir: data
-  size: 28
-  colour: false
+  size: auto
+  colour: auto
+  images: null
+  labels: null
+  transpose: null
+  labels_from: null
+  invert: false
   validation: 0.1
   limit: null
   prepare: auto

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnncli.errors import DataError, PictureError, UsageError
+from cnncli.errors import PictureError, UsageError
 from cnncli.runs import create_run
 from cnncli.training.bundled import BUNDLED_PATH
 from cnncli.training.lookup import find_model, find_pictures, kind_of
@@ -84,7 +84,6 @@ def test_the_folder_of_runs_is_known_before_the_first_run() -> None:
         kind_of("other", Path("runs"))
 
 
-def test_an_archive_of_arrays_that_is_no_checkpoint_is_called_by_its_name() -> None:
+def test_an_archive_of_arrays_that_is_no_checkpoint_is_a_data_set() -> None:
     np.savez("arrays.npz", images=np.zeros(3))
-    with pytest.raises(DataError, match=r"arrays\.npz is a NumPy archive: no checkpoint"):
-        kind_of("arrays.npz", Path("runs"))
+    assert kind_of("arrays.npz", Path("runs")) == "dataset"

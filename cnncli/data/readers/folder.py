@@ -16,14 +16,18 @@ from cnncli.data.readers.form import (
     ImageFormat,
     choose_form,
     is_coloured,
+    open_picture,
 )
-from cnncli.data.readers.layout import Listing, Pictures, list_folder
+from cnncli.data.readers.layout import Listing, Packed, Pictures, list_folder
 from cnncli.data.splits import cut_test
 from cnncli.errors import DataError, PictureError, UsageError
 from cnncli.pictures.digits import NothingToRead, find_digits_on
 from cnncli.pictures.read import Page, PictureFile
 from cnncli.pictures.whole import Form, resize_whole
 from cnncli.types import ByteArray
+
+MAX_DAMAGED = 0.01
+"""If more than this part of the pictures is damaged, the set is refused; otherwise they are left out and counted."""
 
 TEST_FRACTION = 0.2
 """The part of each class that becomes the test set of a folder without one."""
@@ -61,6 +65,31 @@ def load_folder(
         UsageError: the size is not a number of pixels from 1 to 1024.
     """
     listing = list_folder(path, fewest=2 if test_fraction else 1)
+    return load_pictures(
+        listing, path, size, colour=colour, prepare=prepare, test_fraction=test_fraction, seed=seed
+    )
+
+
+def load_pictures(
+    listing: Listing,
+    path: str | Path,
+    size: int | tuple[int, int] | None = 28,
+    *,
+    colour: bool | None = False,
+    prepare: Form = "as_is",
+    test_fraction: float = TEST_FRACTION,
+    seed: int = 0,
+) -> Dataset:
+    """Load listed pictures, each resized to the same size.
+
+    Args:
+        listing: their files, labels and parts.
+        path: the folder, archive or table that they are in.
+        size, colour, prepare, test_fraction, seed: as for `load_folder`.
+
+    Raises:
+        DataError, UsageError: as for `load_folder`.
+    """
     form = choose_form(size, colour, listing.pictures)
     if prepare == "digits" and form != DEFAULT_FORM:
         raise UsageError(f"digits in the form of MNIST are 28x28 gray, not {form}", "`data.size=28`")
@@ -104,6 +133,7 @@ class _Seen:
     bits: Counter[int] = field(default_factory=Counter)
     warnings: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    damaged: list[str] = field(default_factory=list)
 
     def prepared(self, file: PictureFile, number: int, page: Page) -> list[ByteArray]:
         """Return a page in the form of the set, and count it; nothing if its digit is sought and it has not one."""
@@ -145,6 +175,10 @@ class _Seen:
                 for reason, number in self.left_out.items()
                 if reason.startswith("pictures with")
             ]
+        for message in self.damaged[:1]:
+            notes.append(
+                f"warning: {self.left_out['damaged pictures']:,} damaged pictures are left out: {message}"
+            )
         coloured = self.coloured > COLOURED_SET * self.count
         taken = DEFAULT_FORM if self.only_shown else self.form
         widths, heights = zip(*self.sizes, strict=True) if self.sizes else ((0,), (0,))
@@ -205,13 +239,26 @@ def _read(pictures: Pictures, root: Path, seen: _Seen) -> Split:
     kept: list[tuple[str, int]] = []
     further: list[ByteArray] = []
     of_further: list[tuple[str, int]] = []
-    for path, label in pictures:
-        pages = [(path.relative_to(root).as_posix() + page, image) for page, image in _read_file(path, seen)]
+    damaged: list[PictureError] = []
+    for source, label in pictures:
+        try:
+            read = _read_file(source, seen)
+        except PictureError as error:
+            damaged.append(error)
+            if len(damaged) > MAX_DAMAGED * len(pictures):
+                hint = damaged[0].hint or "remove it, or give it a name that starts with a dot"
+                raise DataError(damaged[0].message, hint) from damaged[0]
+            continue
+        name = source.relative_to(root).as_posix() if isinstance(source, Path) else source.name
+        pages = [(name + page, image) for page, image in read]
         if pages:
             images[len(kept)] = pages[0][1]
             kept.append((pages[0][0], label))
         further += [image for _, image in pages[1:]]
         of_further += [(name, label) for name, _ in pages[1:]]
+    if damaged:
+        seen.left_out["damaged pictures"] += len(damaged)
+        seen.damaged.append(damaged[0].message)
     images = images[: len(kept)]
     if further:
         _check_memory("the data set", len(images) + len(further), form)
@@ -220,25 +267,20 @@ def _read(pictures: Pictures, root: Path, seen: _Seen) -> Split:
     return Split(images, np.array(labels, dtype=np.int64), names)
 
 
-def _read_file(path: Path, seen: _Seen) -> list[tuple[str, ByteArray]]:
+def _read_file(source: Path | Packed, seen: _Seen) -> list[tuple[str, ByteArray]]:
     """Read and resize all pages of a file, without blank ones; before each stands "", or "[2]" for its second page."""
     images: list[tuple[str, ByteArray]] = []
     blank = 0
-    try:
-        file = PictureFile(path)
-        for number in range(len(file)):
-            page = file.read(number, quick=seen.prepare == "digits")
-            if len(file) > 1 and _is_blank(page.picture):
-                blank += 1
-            else:
-                number_of_page = file.page_name(number).removeprefix(file.name)
-                images += [(number_of_page, image) for image in seen.prepared(file, number, page)]
-        if blank == len(file):
-            images += [("", image) for image in seen.prepared(file, 0, file.read())]
-    except PictureError as error:
-        raise DataError(
-            error.message, error.hint or "remove it, or give it a name that starts with a dot"
-        ) from error
+    file = open_picture(source)
+    for number in range(len(file)):
+        page = file.read(number, quick=seen.prepare == "digits")
+        if len(file) > 1 and _is_blank(page.picture):
+            blank += 1
+        else:
+            number_of_page = file.page_name(number).removeprefix(file.name)
+            images += [(number_of_page, image) for image in seen.prepared(file, number, page)]
+    if blank == len(file):
+        images += [("", image) for image in seen.prepared(file, 0, file.read())]
     if blank:
         seen.left_out["blank pages"] += min(blank, len(file) - 1)
     return images

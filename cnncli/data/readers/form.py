@@ -3,12 +3,13 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isqrt
+from pathlib import Path
 from statistics import median
 
 import numpy as np
 from PIL import Image
 
-from cnncli.data.readers.layout import Pictures
+from cnncli.data.readers.layout import Packed, Pictures
 from cnncli.errors import PictureError, UsageError
 from cnncli.pictures.read import PictureFile
 
@@ -79,10 +80,15 @@ def _look_at_some(pictures: Pictures) -> tuple[list[tuple[int, int]], int]:
     for path, _ in pictures[:: -(-len(pictures) // _SAMPLE)]:
         # one that cannot be read is an error when all are read
         with suppress(PictureError):
-            picture = PictureFile(path).read().picture
+            picture = open_picture(path).read().picture
             sizes.append(picture.size)
             coloured += is_coloured(picture)
     return sizes, coloured
+
+
+def open_picture(source: Path | Packed) -> PictureFile:
+    """Open the file of a picture, or the bytes of one from within an archive; raises PictureError."""
+    return PictureFile(source) if isinstance(source, Path) else PictureFile(source.content, source.name)
 
 
 def shown_size(sizes: list[tuple[int, int]], count: int) -> tuple[int, int]:

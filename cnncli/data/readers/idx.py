@@ -20,8 +20,8 @@ from cnncli.types import Shape
 
 IdxKind = Literal["images", "labels"]
 
-MAX_BYTES = 256 << 20
-"""The default limit on the size of the values; the largest set of the registry needs 188 MB."""
+MAX_BYTES = 1 << 30
+"""The default limit on the size of the values; the largest set of the registry needs 547 MB."""
 
 MAX_AXES = 8
 CHUNK = 1 << 20
@@ -86,15 +86,15 @@ def read_idx(
     return _class_numbers(array if array.ndim == 1 else _one_column(array, name, shape), name, classes)
 
 
-def idx_shape(path: Path) -> Shape:
-    """Return the shape that the header of an IDX file announces.
+def idx_header(path: Path) -> tuple[np.dtype[Any], Shape]:
+    """Return the type and the shape that the header of an IDX file announces.
 
     Raises:
         DataError: the file cannot be read or is not IDX.
     """
     try:
         with open(path, "rb") as file:
-            return _read_header(_decompressed(file), str(path))[1]
+            return _read_header(_decompressed(file), str(path))[:2]
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 

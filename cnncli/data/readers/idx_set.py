@@ -10,11 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from cnncli.data.checks import describe_values
 from cnncli.data.dataset import MAX_CLASSES, SPLIT_NAMES, Dataset, Split, SplitName, pixel_statistics
-from cnncli.data.readers.idx import IdxKind, idx_shape, is_gzipped, read_idx
+from cnncli.data.readers.idx import IdxKind, idx_header, is_gzipped, read_idx
+from cnncli.data.reading import Reading
 from cnncli.data.registry import DATASETS, DataFile, DatasetSpec
 from cnncli.data.splits import cut_test
 from cnncli.errors import DataError, DownloadCall, MissingDataError
@@ -93,7 +95,9 @@ def find_own(folder: Path) -> OwnFiles:
     return files
 
 
-def load_own(name: str, files: OwnFiles, *, draw_test: bool = True) -> Dataset:
+def load_own(
+    name: str, files: OwnFiles, *, draw_test: bool = True, reading: Reading | None = None
+) -> Dataset:
     """Load IDX files of the user's own, of any size and class count.
 
     Without test files a fifth of each class becomes the test split. Test files alone give a set to evaluate on.
@@ -102,6 +106,7 @@ def load_own(name: str, files: OwnFiles, *, draw_test: bool = True) -> Dataset:
         name: the name of the set.
         files: from `find_own`; not empty.
         draw_test: whether to do so; if not, there are no test images without test files.
+        reading: whether rows and columns, or bright and dark are exchanged.
 
     Raises:
         DataError: a file cannot be read, or the files do not fit each other.
@@ -109,7 +114,7 @@ def load_own(name: str, files: OwnFiles, *, draw_test: bool = True) -> Dataset:
     folder = next(iter(files.values()))["images"].parent
     notes: list[str] = []
     parts = [part for part in ("train", "validation", "test") if part in files]
-    splits = {part: _load_own_split(files[part], notes) for part in parts}
+    splits = {part: _load_own_split(files[part], reading or Reading(), notes) for part in parts}
     count = 1 + max(int(split.labels.max()) for split in splits.values())
     if count > MAX_CLASSES:
         raise DataError(f"{folder} has labels up to {count - 1:,}, more than {MAX_CLASSES:,} classes")
@@ -141,16 +146,20 @@ def load_own(name: str, files: OwnFiles, *, draw_test: bool = True) -> Dataset:
     return replace(dataset, notes=(*notes, *describe_values(dataset)))
 
 
-def _load_own_split(kinds: Mapping[IdxKind, Path], notes: list[str]) -> Split:
+def _load_own_split(kinds: Mapping[IdxKind, Path], reading: Reading, notes: list[str]) -> Split:
     images, labels = read_idx(kinds["images"], kind="images"), read_idx(kinds["labels"], kind="labels")
     if len(images) != len(labels):
         raise DataError(f"{kinds['images']} has {len(images):,} images, but there are {len(labels):,} labels")
-    columns = idx_shape(kinds["labels"])[1:]
+    columns = idx_header(kinds["labels"])[1][1:]
     if columns and columns != (1,):
         notes.append(
             f"{kinds['labels'].name} is one-hot: the label is the column of the 1 among {columns[0]}"
         )
-    if "emnist" in kinds["images"].name.lower():
+    if reading.invert:
+        np.subtract(255, images, out=images)
+    if reading.transpose:
+        images = np.ascontiguousarray(images.swapaxes(1, 2))
+    elif reading.transpose is None and "emnist" in kinds["images"].name.lower():
         _transpose(images)
         notes.append(f"{kinds['images'].name} is transposed: EMNIST stores rows and columns exchanged")
     return Split(images, labels)

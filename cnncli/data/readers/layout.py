@@ -11,7 +11,7 @@ from os import scandir
 from pathlib import Path
 
 from cnncli.data.dataset import MAX_CLASSES
-from cnncli.data.readers.unread import name_data_file, refuse_file, what_is_read
+from cnncli.data.readers.unread import name_data_file, refuse_file
 from cnncli.errors import DataError
 from cnncli.pictures.formats import reads_suffix, why_unread
 
@@ -36,7 +36,22 @@ NOT_A_PICTURE = "not a picture"
 OUTSIDE = "outside of the class folders"
 HIDDEN = "hidden"
 
-Pictures = tuple[tuple[Path, int], ...]
+
+@dataclass(frozen=True)
+class Packed:
+    """An encoded picture in memory, from within an archive or a table.
+
+    Args:
+        name: what errors call it.
+        content: of the picture file.
+    """
+
+    name: str
+    content: bytes = field(repr=False)
+
+
+Pictures = tuple[tuple[Path | Packed, int], ...]
+"""The source and the label of each picture."""
 
 
 @dataclass(frozen=True)
@@ -200,9 +215,13 @@ def _class_names(base: _Folder, left_out: Mapping[str, list[Path]], fewest: int)
         forms = ((file, name_data_file(file)) for file in left_out[NOT_A_PICTURE])
         for file, form in forms:
             if form:
-                raise DataError(
-                    f"{base.path} holds no class folders, and {file.name} is {form}", what_is_read(file)
-                )
+                raise DataError(f"{base.path} holds no class folders, and {file.name} is {form[0]}", form[1])
+        if base.pictures:
+            raise DataError(
+                f"{base.path} holds no class folders, only pictures",
+                "`data.labels_from=name` takes the class from the first word of each file's name, and a table of names "
+                f"and labels is named by its path; {LAYOUT}",
+            )
         raise DataError(f"{base.path} holds no class folders", LAYOUT)
     if len(classes) < fewest:
         raise DataError(f"{base.path} holds only the class '{classes[0]}'", LAYOUT)
