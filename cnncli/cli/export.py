@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
 [bold]Examples[/]
-  cnn export run-3 --to npz                into the run's folder export
-  cnn export latest --to npz -o digits.npz
-  cnn export bundled --to npz              the model that ships with cnn, into this folder
+  cnn export run-3 --to onnx                 into the run's folder export
+  cnn export latest --to onnx -o digits.onnx
+  cnn export latest --to onnx --input uint8  a network that takes bytes
+  cnn export bundled --to onnx --to npz      the model that ships with cnn, into this folder
   cnn export runs/run-3/checkpoints/last.npz --to npz
 """
 
@@ -37,7 +38,7 @@ def export(
         typer.Option(
             "--to",
             metavar="FORMAT",
-            help="npz. May be repeated.",
+            help="onnx, safetensors, npz. May be repeated.",
             show_default=False,
         ),
     ],

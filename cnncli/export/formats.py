@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cnncli.errors import CnnError, UsageError
-from cnncli.export import npz
+from cnncli.export import npz, onnx_file, safetensors_file
 from cnncli.export.images import Images
 from cnncli.export.subject import Subject
 from cnncli.names import did_you_mean
@@ -59,6 +59,25 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
+    "onnx": Format(
+        "ONNX",
+        (".onnx",),
+        onnx_file.write,
+        onnx_file.answers,
+        "onnxruntime",
+        runtime_missing=package_missing("onnxruntime"),
+        extra="onnx",
+        packages=("onnx",),
+        options=frozenset(["input"]),
+    ),
+    "safetensors": Format(
+        "safetensors",
+        (".safetensors",),
+        safetensors_file.write,
+        safetensors_file.answers,
+        "safetensors",
+        runtime_missing=package_missing("safetensors"),
+    ),
     "npz": Format("NumPy", (".npz",), npz.write, npz.answers, "NumPy"),
 }
 """Each format by its name on the command line."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cnncli.export.formats import FORMATS
 from cnncli.runs import create_run
 from cnncli.training.bundled import BUNDLED_PATH
 
@@ -59,3 +60,20 @@ def test_what_cannot_be_done_is_said_with_the_right_exit_code(cnn, args, code, m
     result = cnn("export", *args)
     assert result.exit_code == code and message in result.stderr
     assert not list(Path().glob("*.npz")) and result.stdout == ""
+
+
+def test_the_help_names_every_format(cnn) -> None:
+    shown = " ".join(cnn("export", "--help").stdout.split())
+    assert f"--to FORMAT {', '.join(FORMATS)}. May be repeated." in shown
+
+
+def test_several_formats_are_one_document(cnn) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed (extra onnx)")
+    result = cnn("export", "bundled", "--to", "npz", "--to", "onnx", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert [each["files"] for each in json.loads(result.stdout)["exported"]] == [
+        ["bundled.npz"],
+        ["bundled.onnx"],
+    ]
+    refused = cnn("export", "bundled", "--to", "npz", "--to", "onnx", "-o", "one")
+    assert refused.exit_code == 2 and "--to names 2 formats" in refused.stderr

@@ -1,15 +1,21 @@
 """The code of docs/interop.md runs as it is written, each block in a folder with the files that it reads."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from cnncli.export.formats import FORMATS
 from cnncli.export.write import export_model
 from cnncli.training.model import load_model
 
-PAGE = (Path(__file__).parents[2] / "docs/interop.md").read_text(encoding="utf-8")
+from .networks import make_config_subject
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/interop.md").read_text(encoding="utf-8")
 SECTIONS = {part.partition("\n")[0]: part for part in PAGE.split("\n## ")[1:]}
 
 
@@ -21,6 +27,35 @@ def code_of(section: str) -> str:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_onnxruntime_runs_the_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    export_model(load_model("bundled"), "onnx", "run-3.onnx")
+    exec(code_of("ONNX"), {})
+    assert "['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'] 0 to 255, gray" in capsys.readouterr().out
+
+
+def test_pytorch_loads_the_weights(place: Path) -> None:
+    for package in ("torch", "safetensors"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    subject = make_config_subject(ROOT / "configs/mnist.yaml")
+    network = subject.model.network
+    Path("run-3.safetensors").write_bytes(FORMATS["safetensors"].write(subject)[".safetensors"])
+    names: dict[str, Any] = {}
+    exec(code_of("safetensors"), names)
+    assert np.allclose(
+        names["logits"].detach(), network.forward(np.zeros((5, 1, 28, 28), np.float32)), atol=1e-5
+    )
+
+
+def test_the_table_of_runtimes_is_that_of_the_benchmark() -> None:
+    text = (ROOT / "benchmarks/results/onnx_runtimes.json").read_text(encoding="utf-8")
+    for name, row in json.loads(text)["runtimes"].items():
+        inputs = ", ".join(row["inputs"])
+        equal = f"{100 * row['equal_answers']:.2f} %"
+        assert f"| {name} | {row['version']} | {inputs} | {row['largest_difference']:.0e} | {equal} |" in PAGE
 
 
 def test_numpy_reads_the_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
