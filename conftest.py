@@ -1,4 +1,5 @@
-"""What the examples in the docstrings find: a working folder with a picture, `digit.png`, and a run, `runs/run-3`."""
+"""What the examples in the docstrings find: a working folder with a picture, `digit.png`, a table of
+images, `test.csv`, and a run, `runs/run-3`."""
 
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def example_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     picture.save(folder / "digit.png")
 
     digits = make_synthetic(train=500, test=10)
+    rows = digits.test.images.reshape(10, -1).tolist()
+    (folder / "test.csv").write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
     images, labels = digits.train.images, digits.train.labels
     network = build_network(
         [("flatten", {}), ("linear", {"units": 10})], (1, 28, 28), rng=np.random.default_rng(0)

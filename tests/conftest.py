@@ -11,6 +11,14 @@ collect_ignore = ["faults"]  # a program of its own, without tests and examples
 
 
 @pytest.fixture(autouse=True, scope="session")
+def keep_no_parsed_data_sets() -> Iterator[None]:
+    """Leave the cache of the user alone; the tests of the cache name a folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNCLI_CACHE", "")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def write_without_waiting_for_the_disk() -> Iterator[None]:
     """Skip `fsync` in this process: it matters when the power fails, and takes a quarter of the time of all tests."""
     with pytest.MonkeyPatch.context() as patch:

@@ -14,7 +14,18 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "cnncli"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-ANYWHERE = {"_version", "errors", "types", "randomness", "memory", "storage", "locks", "names", "options"} | {
+ANYWHERE = {
+    "_version",
+    "errors",
+    "types",
+    "randomness",
+    "memory",
+    "storage",
+    "locks",
+    "names",
+    "options",
+    "npz",
+} | {
     "foreign_words",
     "control_groups",
     "processors",

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.checkpoint.meta import MAX_BYTES, from_json, is_count, to_json, wrong_field
-from cnncli.checkpoint.npz import (
+from cnncli.errors import CheckpointError
+from cnncli.npz import (
     Array,
     Member,
     NpzError,
@@ -27,7 +28,6 @@ from cnncli.checkpoint.npz import (
     read_directory,
     write_npz,
 )
-from cnncli.errors import CheckpointError
 from cnncli.storage import atomic_file, storage_error
 
 FORMAT_VERSION = 1

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from cnncli.checkpoint.npz import Array
 from cnncli.errors import CheckpointError
+from cnncli.npz import Array
 from cnncli.storage import storing
 
 TYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "U8": "|u1"}

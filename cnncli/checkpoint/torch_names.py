@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from cnncli.checkpoint.npz import Array
+from cnncli.npz import Array
 
 _TORCH = {"gamma": "weight", "beta": "bias"}
 

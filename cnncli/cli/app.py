@@ -21,7 +21,7 @@ COMMANDS = {
     "train": "Train a network into a run folder.",
     "eval": "Evaluate a run on labeled images.",
     "predict": "Read pictures of your own.",
-    "inspect": "Show a config, a run, a checkpoint, a data set or a picture in detail.",
+    "inspect": "Show a config, a run, a checkpoint, a data set or a picture.",
     "export": "Write a trained network for other programs.",
 }
 """The commands in the order in which a newcomer needs them.

@@ -11,6 +11,8 @@ from cnncli.cli.console import four_decimals, note, out, percent, print_facts, p
 from cnncli.cli.hints import option_hint
 from cnncli.cli.options import DataDir, Json, Plots, Prepare, RunsDir, complete_run
 from cnncli.cli.tables import GAP, Column, fitted_table, table
+from cnncli.errors import GateError, UsageError
+from cnncli.storage import write_text_atomic
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +29,8 @@ EXAMPLES = """
   cnn eval run-1 run-2 run-3               three runs: their probabilities are averaged
   cnn eval run-3 --dataset qmnist          on another set
   cnn eval run-3 --min-accuracy 0.99       exit code 3 below 99 %
+  cnn eval run-3 --predictions all.csv     truth, answer and probabilities of every image
+  cnn eval run-3 --dataset mnist-c/        a folder of data sets: a table with one row for each
 """
 
 MAX_CLASSES = 20
@@ -71,6 +75,14 @@ def eval(
             "--min-accuracy", metavar="X", min=0, max=1, help="Exit with code 3 below this, such as 0.99."
         ),
     ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            "--predictions",
+            metavar="FILE",
+            help="Write truth, answer and probabilities of every image, as CSV.",
+        ),
+    ] = None,
     data_dir: DataDir = None,
     runs_dir: RunsDir = Path("runs"),
     plots: Plots = True,
@@ -85,21 +97,38 @@ def eval(
     not trained on, all images are measured.
     """
     from cnncli.cli.progress import counting
-    from cnncli.errors import GateError, StorageError
-    from cnncli.training.ensemble import measure_runs
+    from cnncli.errors import StorageError
+    from cnncli.training.ensemble import measure_runs, sets_inside
 
-    with counting("evaluating") as on_batch:
-        measured = measure_runs(
-            runs,
-            runs_dir,
-            split,
-            dataset=dataset,
-            prepare=prepare,
-            checkpoint=checkpoint,
-            data_dir=data_dir,
-            on_batch=on_batch,
-            notify=lambda text: note(option_hint(text)),
-        )
+    def measure(name: str | None) -> "Measured":
+        with counting("evaluating") as on_batch:
+            return measure_runs(
+                runs,
+                runs_dir,
+                split,
+                dataset=name,
+                prepare=prepare,
+                checkpoint=checkpoint,
+                data_dir=data_dir,
+                on_batch=on_batch,
+                notify=lambda text: note(option_hint(text)),
+            )
+
+    if predictions is not None and dataset is not None:
+        from cnncli.data.load import files_of
+        from cnncli.storage import refuse_to_overwrite
+
+        refuse_to_overwrite(predictions, files_of(dataset, data_dir or Path("data")))
+    if dataset is not None and (inside := sets_inside(dataset)):
+        if predictions is not None:
+            raise UsageError(f"{dataset} holds several data sets", "name one of them: --dataset " + inside[0])
+        split = split or "test"  # as such sets, one for each corruption, are compared
+        show_several(dataset, {name: measure(name) for name in inside}, min_accuracy, as_json=json)
+        return
+    measured = measure(dataset)
+    if predictions is not None:
+        write_text_atomic(predictions, measured.to_csv())
+        note(f"wrote {predictions}")
     # written before anything is printed: whoever reads the output may leave at any time
     files, not_kept = [], None
     try:
@@ -112,11 +141,47 @@ def eval(
         print_measured(measured)
     for line in [not_kept] if not_kept else [f"wrote {file}" for file in files]:
         note(line)
-    accuracy = measured.evaluation.accuracy
-    if min_accuracy is not None and accuracy < min_accuracy:
-        raise GateError(
-            f"the accuracy is {100 * accuracy:.3f} %, below the {100 * min_accuracy:g} % asked for"
+    check_accuracy(measured.evaluation.accuracy, min_accuracy)
+
+
+def check_accuracy(accuracy: float, least: float | None) -> None:
+    """Raise GateError if the accuracy is below the one asked for."""
+    if least is not None and accuracy < least:
+        raise GateError(f"the accuracy is {100 * accuracy:.3f} %, below the {100 * least:g} % asked for")
+
+
+def show_several(
+    folder: str, measured: "dict[str, Measured]", min_accuracy: float | None, *, as_json: bool
+) -> None:
+    """Print a row for each of several data sets, and the mean of their accuracies; check it as `eval` does."""
+    for each in measured.values():
+        each.write(plots=False)
+    documents = [each.document for each in measured.values()]
+    accuracy = mean(each.evaluation.accuracy for each in measured.values())
+    if as_json:
+        print_json(
+            {
+                "run": documents[0]["run"],
+                "checkpoint": documents[0]["checkpoint"],
+                "dataset": folder,
+                "mean_accuracy": accuracy,
+                "sets": documents,
+            }
         )
+    else:
+        console = out()
+        evaluations = [each.evaluation for each in measured.values()]
+        names = [Path(name).name for name in measured]
+        columns = [
+            Column("data set", [*names, "mean"], are_names=True),
+            Column("images>", [*(f"{each.count:,}" for each in evaluations), ""]),
+            Column("accuracy>", [*(percent(each.accuracy) for each in evaluations), percent(accuracy)]),
+            Column("loss>", [*(four_decimals(each.loss) for each in evaluations), ""], 1),
+            Column("calibration error>", [*(percent(each.calibration_error) for each in evaluations), ""], 2),
+        ]
+        title = f"{documents[0]['run']} on {folder}"
+        console.print(fitted_table(columns, console, title=title, total=True))
+    check_accuracy(accuracy, min_accuracy)
 
 
 def print_measured(measured: "Measured") -> None:

@@ -60,7 +60,7 @@ def inspect(
     runs_dir: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Show a config, a run, a checkpoint, a data set or a picture in detail.
+    """Show a config, a run, a checkpoint, a data set or a picture.
 
     Shows the network of a config layer by layer, how a training run went, the classes and images of a data set, or
     what the network would see of a picture.

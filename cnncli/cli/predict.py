@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cnncli.cli.console import ReaderLeftError, note, print_json
+from cnncli.cli.console import ReaderLeftError, note, out, print_json, print_text
 from cnncli.cli.hints import option_hint, refuse_addresses
 from cnncli.cli.options import DataDir, Json, Prepare, RunsDir, SaveScale, complete_run
 from cnncli.errors import PictureError, StorageError, UsageError
 
 if TYPE_CHECKING:
+    from cnncli.training.answers import AnswerFormat
     from cnncli.training.model import Model
 
 EXAMPLES = """
@@ -26,6 +27,7 @@ EXAMPLES = """
   cnn predict digit.png --run run-3 --top 5   a certain run, its five best predictions
   cnn predict digit.png --run a --run b       two runs: their probabilities are averaged
   cnn predict scans/ --csv results.csv        a table for a spreadsheet
+  cnn predict test.csv --format kaggle --csv submission.csv    all images of a data file
 """
 
 MAX_STDIN_BYTES = 64 << 20
@@ -36,7 +38,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="IMAGE...",
-            help="Files, folders, patterns, - for stdin, or SET:INDEX, SET:train:INDEX, SET:all:INDEX.",
+            help="Files, folders, patterns, - for stdin, or SET:INDEX, SET:train:INDEX, SET:all:INDEX. Or files of"
+            " many images, such as CSV, .npz, .npy or IDX, which are all classified.",
             show_default=False,
         ),
     ],
@@ -93,6 +96,14 @@ def predict(
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write one row for each digit into FILE; - for stdout."),
     ] = None,
+    form: Annotated[
+        Literal["table", "kaggle"],
+        typer.Option(
+            "--format",
+            metavar="table|kaggle",
+            help="The columns of --csv for a file of many images: with probabilities, or ImageId,Label.",
+        ),
+    ] = "table",
     data_dir: DataDir = None,
     runs_dir: RunsDir = Path("runs"),
     json: Json = False,
@@ -105,6 +116,7 @@ def predict(
     """
     from cnncli.cli import predict_output
     from cnncli.storage import refuse_to_overwrite
+    from cnncli.training.answers import holds_images
     from cnncli.training.lookup import find_model, find_pictures, load_set_for
     from cnncli.training.predict import iter_predictions
     from cnncli.training.predictions import predictions_document
@@ -115,6 +127,10 @@ def predict(
     models = [find_model(run, runs_dir) for run in runs] if runs else [find_model(None, runs_dir)]
     _say_who_reads(models, "" if runs else f", because no run in {runs_dir} is finished")
     refuse_addresses(images)
+    if any(Path(name).is_file() and holds_images(Path(name)) for name in images):
+        return answer_files(images, models, invert, unknown, top, csv, form, as_json=json)
+    if form != "table":
+        raise UsageError("--format kaggle is for a file of many images, such as test.csv")
     find_set = partial(load_set_for, models[0], prepare="as_is" if raw else prepare, data_dir=data_dir)
     sources = find_pictures(images, _read_stdin, find_set, note)
     files = [Path(source) for source in sources if isinstance(source, str | Path)]
@@ -154,6 +170,70 @@ def predict(
     if left:
         raise left
     return 1 if any(prediction.error for prediction in predictions) else 0
+
+
+def answer_files(
+    names: "Sequence[str]",
+    models: "Sequence[Model]",
+    invert: str,
+    unknown: str,
+    top: int,
+    csv: Path | None,
+    form: "AnswerFormat",
+    *,
+    as_json: bool,
+) -> int:
+    """Classify all images of files of arrays; the options are those of `predict`."""
+    from collections import Counter
+
+    from cnncli.cli.progress import counting
+    from cnncli.storage import refuse_to_overwrite, write_text_atomic
+    from cnncli.training.answers import answer_file, answers_document, holds_images
+
+    paths = [Path(name) for name in names]
+    if pictures := [path for path in paths if not (path.is_file() and holds_images(path))]:
+        raise UsageError(
+            f"{pictures[0]} is no file of many images, and {names[0]} is", "read them one by one"
+        )
+    if csv is not None and len(paths) > 1:
+        raise UsageError("--csv takes the answers of one file of many images", "name one file")
+    if csv is not None and str(csv) != "-":
+        refuse_to_overwrite(csv, [*(model.path for model in models), *paths])
+    every = []
+    for path in paths:
+        with counting("predicting") as on_batch:
+            answers = answer_file(
+                path, models, invert=invert == "yes", unknown=unknown != "never", on_batch=on_batch
+            )
+        for text in answers.notes:
+            note(option_hint(text))
+        every.append(answers)
+        strange = int(answers.unknown.sum())
+        if strange and unknown == "refuse":
+            raise PictureError(
+                f"{strange:,} of the {len(answers.unknown):,} images of {path} are like none of the classes",
+                option_hint("`unknown='warn'` marks them"),
+            )
+        if strange:
+            note(
+                f"warning: {path}: {strange:,} of {len(answers.unknown):,} images are like none of the classes"
+            )
+    if csv is not None and str(csv) == "-":
+        sys.stdout.write(every[0].to_csv(form))
+    elif csv is not None:
+        write_text_atomic(csv, every[0].to_csv(form))
+        note(f"wrote {csv}")
+    if as_json:
+        print_json(answers_document(models, every, top))
+    elif csv is None and form == "kaggle":
+        sys.stdout.write(every[0].to_csv(form))
+    elif csv is None:
+        for answers in every:
+            counts = Counter(answers.labels)
+            listed = ", ".join(f"{name}: {counts[name]:,}" for name in answers.classes if counts[name])
+            print_text(out(), f"{answers.path}: {len(answers.labels):,} images ({listed})")
+        note("the answer for each image: --csv FILE")
+    return 0
 
 
 def _say_who_reads(models: "Sequence[Model]", why: str) -> None:

@@ -5,6 +5,7 @@ To add a set in the MNIST format, add one entry to DATASETS.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 
 from cnncli.data.dataset import SPLIT_NAMES, SYNTHETIC, SplitName
 from cnncli.data.readers.idx import IdxKind
@@ -74,6 +75,7 @@ class DatasetSpec:
         std: the same for the standard deviation.
         archive: the zip with the files, if they are published in one.
         transposed: whether the images are stored with rows and columns exchanged.
+        first_label: the number in the files that stands for the first class.
     """
 
     name: str
@@ -87,6 +89,12 @@ class DatasetSpec:
     std: float | None = None
     archive: Archive | None = None
     transposed: bool = False
+    first_label: int = 0
+
+    @property
+    def label_limit(self) -> int | None:
+        """The number that all labels in the files are below; None for any number of classes."""
+        return self.first_label + len(self.classes) if self.classes else None
 
     def file(self, split: SplitName, kind: IdxKind) -> DataFile:
         """Return the file with the images or the labels of a split."""
@@ -106,16 +114,34 @@ MNIST_NAMES = (
     "t10k-images-idx3-ubyte.gz",
     "t10k-labels-idx1-ubyte.gz",
 )
-EMNIST_NAMES = tuple(
-    f"emnist-digits-{split}-{rest}-ubyte.gz"
-    for split in SPLIT_NAMES
-    for rest in ("images-idx3", "labels-idx1")
-)
+MERGED = "abdefghnqrt"
+"""The small letters of EMNIST that do not look like their capital; the others share its class."""
+
+EMNIST_CLASSES = {
+    "digits": DIGITS,
+    "mnist": DIGITS,
+    "letters": tuple(ascii_uppercase),
+    "balanced": (*DIGITS, *ascii_uppercase, *MERGED),
+    "bymerge": (*DIGITS, *ascii_uppercase, *MERGED),
+    "byclass": (*DIGITS, *ascii_uppercase, *ascii_lowercase),
+}
+"""The names of the classes of each set of EMNIST. Source: Cohen et al., "EMNIST: an extension of MNIST to handwritten
+letters", 2017, sections II and III, and the mapping files beside the sets."""
+
+EMNIST_COUNTS = {
+    "digits": (240_000, 40_000),
+    "mnist": (60_000, 10_000),
+    "letters": (124_800, 20_800),
+    "balanced": (112_800, 18_800),
+    "bymerge": (697_932, 116_323),
+    "byclass": (697_932, 116_323),
+}
+"""The numbers of training and test images of each set of EMNIST."""
+
 QMNIST_NAMES = tuple(
     f"qmnist-{split}-{rest}.gz" for split in SPLIT_NAMES for rest in ("images-idx3-ubyte", "labels-idx2-int")
 )
 MNIST_SHAPES: tuple[Shape, ...] = ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,))
-EMNIST_SHAPES: tuple[Shape, ...] = ((240_000, 28, 28), (240_000,), (40_000, 28, 28), (40_000,))
 QMNIST_SHAPES: tuple[Shape, ...] = ((60_000, 28, 28), (60_000, 8), (60_000, 28, 28), (60_000, 8))
 UNKNOWN = (None, None, None, None)
 
@@ -129,6 +155,31 @@ def _files(
     """Return the four files of a set; each argument has one value per file, in the order of FILE_ORDER."""
     rows = zip(FILE_ORDER, names, shapes, content_hashes, published_hashes, strict=True)
     return tuple(DataFile(*key, name, shape, *hashes) for key, name, shape, *hashes in rows)
+
+
+def _emnist(name: str) -> DatasetSpec:
+    """Return one of the six sets of EMNIST, which are published in one archive."""
+    train, test = EMNIST_COUNTS[name]
+    names = tuple(
+        f"emnist-{name}-{split}-{rest}-ubyte.gz"
+        for split in SPLIT_NAMES
+        for rest in ("images-idx3", "labels-idx1")
+    )
+    return DatasetSpec(
+        name=f"emnist-{name}",
+        title=f"EMNIST {name}",
+        classes=EMNIST_CLASSES[name],
+        files=_files(names, ((train, 28, 28), (train,), (test, 28, 28), (test,))),
+        mirrors=(
+            "https://biometrics.nist.gov/cs_links/EMNIST/",
+            "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",
+        ),
+        licence="public domain (NIST)",
+        homepage="https://www.nist.gov/itl/products-and-services/emnist-dataset",
+        archive=Archive("gzip.zip", "gzip", "md5:58c8d27c78d21e728a6bc7b3cc06412e", max_bytes=1 << 30),
+        transposed=True,
+        first_label=1 if name == "letters" else 0,
+    )
 
 
 class Table(dict[str, DatasetSpec]):
@@ -229,20 +280,7 @@ DATASETS = Table(
             mean=0.1918,  # as commonly published
             std=0.3483,
         ),
-        "emnist-digits": DatasetSpec(
-            name="emnist-digits",
-            title="EMNIST digits",
-            classes=DIGITS,
-            files=_files(EMNIST_NAMES, EMNIST_SHAPES),
-            mirrors=(
-                "https://biometrics.nist.gov/cs_links/EMNIST/",
-                "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",
-            ),
-            licence="public domain (NIST)",
-            homepage="https://www.nist.gov/itl/products-and-services/emnist-dataset",
-            archive=Archive("gzip.zip", "gzip", "md5:58c8d27c78d21e728a6bc7b3cc06412e", max_bytes=1 << 30),
-            transposed=True,
-        ),
+        **{f"emnist-{name}": _emnist(name) for name in EMNIST_CLASSES},
         "qmnist": DatasetSpec(
             name="qmnist",
             title="QMNIST",

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cnncli.checkpoint.npz import write_npz
 from cnncli.export.images import Images, logits_of
 from cnncli.export.subject import Subject
+from cnncli.npz import write_npz
 from cnncli.types import FloatArray
 
 

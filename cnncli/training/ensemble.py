@@ -1,5 +1,7 @@
 """Evaluates trained runs on labeled images: one alone, or several whose probabilities are averaged."""
 
+import csv
+import io
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -7,7 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cnncli.data.dataset import Dataset, Split
-from cnncli.data.load import is_own
+from cnncli.data.load import is_own, own_folder
+from cnncli.data.readers.idx_set import find_own
+from cnncli.data.readers.kinds import ARRAYS
+from cnncli.data.readers.own_files import find_files
 from cnncli.engine import compile
 from cnncli.errors import CheckpointError, DataError, UsageError
 from cnncli.runs import Run
@@ -45,6 +50,19 @@ class Measured:
     classes: tuple[str, ...]
     folder: Path | None
 
+    def to_csv(self) -> str:
+        """Return a row for each image: its position, file and class, the answer, and all probabilities."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["index", "file", "true", "predicted", *(f"p({name})" for name in self.classes)])
+        files = self.images.files or ("",) * len(self.images)
+        answers, probabilities = self.evaluation.predictions.tolist(), self.evaluation.probabilities.tolist()
+        rows = zip(files, self.images.labels.tolist(), answers, probabilities, strict=True)
+        for index, (file, label, answer, p) in enumerate(rows):
+            numbers = (f"{each:.6g}" for each in p)
+            writer.writerow([index, file, self.classes[label], self.classes[answer], *numbers])
+        return text.getvalue()
+
     def write(self, *, plots: bool) -> list[Path]:
         """Write the result into the run's folder and return the files; without a folder, write nothing.
 
@@ -56,6 +74,18 @@ class Measured:
         return write_evaluation(
             self.folder, self.document, self.evaluation, self.images, self.classes, plots=plots
         )
+
+
+def sets_inside(name: str) -> list[str]:
+    """Return the data sets in the folders of a folder, such as one for each corruption; none if it is a set itself."""
+    folder = own_folder(name)
+    if not is_own(name) or not folder.is_dir() or find_own(folder) or find_files(folder):
+        return []
+    inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    found = [
+        path for path in inside if find_own(path) or ((files := find_files(path)) and files.kind in ARRAYS)
+    ]
+    return list(map(str, found)) if len(found) > 1 else []
 
 
 def measure_runs(

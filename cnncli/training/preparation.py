@@ -13,7 +13,7 @@ from cnncli.types import ByteArray, Shape
 Prepare = Literal["auto", "digits", "as_is"]
 """How pictures are prepared: as digits in the form of MNIST, as they are, or as the set suggests."""
 
-DIGIT_SETS = frozenset(("mnist", "qmnist", "emnist-digits", SYNTHETIC))
+DIGIT_SETS = frozenset(("mnist", "qmnist", "emnist-digits", "emnist-mnist", SYNTHETIC))
 """The sets by name whose images are digits in the form of MNIST."""
 
 DIGIT_SHAPE: Shape = (1, 28, 28)

@@ -21,8 +21,8 @@ from zlib import crc32
 import numpy as np
 
 from cnncli.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from cnncli.checkpoint.npz import hash_arrays
 from cnncli.errors import CheckpointError
+from cnncli.npz import hash_arrays
 
 Rng = np.random.Generator
 Members = list[tuple[str, bytes]]

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from cnncli.checkpoint import FORMAT_VERSION, Checkpoint, load_checkpoint, load_meta, save_checkpoint
-from cnncli.checkpoint.npz import MAX_MEMBERS
 from cnncli.errors import CheckpointError
+from cnncli.npz import MAX_MEMBERS
 from tests.checkpoint.mutations import META, assemble, campaign, members_of, meta_of, npy, with_meta
 
 MEGABYTE = 1 << 20

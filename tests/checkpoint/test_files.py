@@ -27,8 +27,8 @@ from cnncli.checkpoint import (
     network_hash,
     save_checkpoint,
 )
-from cnncli.checkpoint.npz import MAX_MEMBERS
 from cnncli.errors import CheckpointError, StorageError
+from cnncli.npz import MAX_MEMBERS
 from tests.checkpoint import saver as checkpoint_saver
 from tests.checkpoint.mutations import META, saved_bytes, small_checkpoint
 from tests.checkpoint.saver import number_in, save_numbered

@@ -68,7 +68,7 @@ def check_file(spec: DatasetSpec, file: DataFile, folder: Path) -> FileCheck:
 def file_problem(spec: DatasetSpec, file: DataFile, path: Path) -> str | None:
     """Return what is wrong with a file, as a predicate that follows its name in a sentence, or None."""
     try:
-        read_file(file, path, len(spec.classes) or None)
+        read_file(file, path, spec.label_limit)
     except DataError as error:
         return error.message.removeprefix(f"{path} ")
     return None

@@ -11,12 +11,13 @@ from cnncli.data.checks import describe_values
 from cnncli.data.dataset import Dataset, Split, pixel_statistics
 from cnncli.data.readers.arff import read_arff
 from cnncli.data.readers.arrays import ArrayFile, NamedArray, in_memory
-from cnncli.data.readers.choose import choose_arrays, classes_by_file
+from cnncli.data.readers.choose import choose_arrays, choose_images, classes_by_file
 from cnncli.data.readers.idx import MAX_BYTES, idx_header, read_idx
-from cnncli.data.readers.kinds import FileKind
+from cnncli.data.readers.kinds import ARRAYS, FileKind, kind_of_file
 from cnncli.data.readers.matlab import read_hdf5, read_mat
 from cnncli.data.readers.numpy_files import read_npy, read_npz
 from cnncli.data.readers.own_files import OwnFiles
+from cnncli.data.readers.packed import read_parquet_table
 from cnncli.data.readers.svmlight import read_svmlight
 from cnncli.data.readers.table import read_table
 from cnncli.data.readers.understand import (
@@ -27,6 +28,7 @@ from cnncli.data.readers.understand import (
     to_labels,
     to_split,
 )
+from cnncli.data.readers.unread import refuse_file
 from cnncli.data.reading import Reading
 from cnncli.data.splits import cut_test
 from cnncli.errors import DataError
@@ -50,6 +52,7 @@ def read_files(files: OwnFiles, reading: Reading) -> list[ArrayFile]:
         "table": partial(read_table, labels=labels),
         "arff": partial(read_arff, labels=labels),
         "idx": _read_idx_file,
+        "parquet": partial(read_parquet_table, labels=labels),
     }
     read = readers[files.kind]
     return [read(path) for path in files.paths]
@@ -108,6 +111,45 @@ def load_arrays(
         )
         splits[part] = to_split(bring_to(pixels, given, colour, seen), numbers, titles[part])
     return _to_dataset(name, splits, classes, seen, draw_test=draw_test)
+
+
+def load_images(
+    path: Path, reading: Reading, size: tuple[int, int], *, colour: bool
+) -> tuple[ByteArray, list[str]]:
+    """Load the images of one file, whether or not it has labels, in the size and colors of a network.
+
+    Args:
+        path: of the file. Of several parts, the test images are taken.
+        reading: what the file does not tell.
+        size: height and width.
+        colour: with three colors, or gray.
+
+    Returns:
+        Images (N, H, W) or (N, H, W, 3), and how the file was read.
+
+    Raises:
+        DataError: the file is broken, or which array holds the images is not clear.
+    """
+    kind = kind_of_file(path) if path.is_file() else "unknown"
+    if kind not in ARRAYS:
+        raise DataError(*refuse_file(path, kind) if path.exists() else (f"there is no file {path}", None))
+    opened = read_files(OwnFiles(kind, (path,)), reading)
+    seen = Understanding([note for file in opened for note in file.notes])
+    chosen, labeled = choose_images(opened, reading.images)
+    if labeled:
+        seen.note(f"{path.name} has labels, which are not looked at")
+    array = chosen.load()
+    title = str(chosen)
+    pixels = to_images(
+        array,
+        title,
+        None,
+        size=size,
+        transpose=chosen.transposed if reading.transpose is None else reading.transpose,
+        scale=choose_scale({title: array}, invert=reading.invert, seen=seen),
+        seen=seen,
+    )
+    return bring_to(pixels, size, colour, seen), seen.notes
 
 
 def bring_to(

@@ -105,6 +105,21 @@ def choose_arrays(
     return parts
 
 
+def choose_images(files: Sequence[ArrayFile], images: str | None = None) -> tuple[NamedArray, bool]:
+    """Return the images to be classified, of several parts those of the test part, and whether there are labels.
+
+    Raises:
+        DataError: it is not clear, or there are no images.
+    """
+    arrays = [array for file in files for array in file.arrays]
+    found = [array for array in arrays if _role(array, images, None) == "images"]
+    listed = "; ".join(map(str, arrays[:12])) or "nothing"
+    if not found:
+        raise DataError(f"{files[0].path} has no images: found {listed}")
+    tests = [array for array in found if part_of(array.name) == "test"] or found
+    return _only(tests, "", "images", listed), any(_role(array, images, None) == "labels" for array in arrays)
+
+
 def _role(array: NamedArray, images: str | None, labels: str | None) -> Role | None:
     """Return whether an array is images or labels; None if it is neither."""
     if images is not None and _is_called(array, images):

@@ -247,7 +247,7 @@ def _find_files(spec: DatasetSpec, data_dir: str | Path, splits: Sequence[SplitN
 
 
 def _load_split(spec: DatasetSpec, split: SplitName, paths: Mapping[DataFile, Path]) -> Split:
-    classes = len(spec.classes) or None
+    classes = spec.label_limit
     images_file, labels_file = spec.file(split, "images"), spec.file(split, "labels")
     labels = read_file(labels_file, paths[labels_file], classes)
     images = read_file(images_file, paths[images_file], classes)
@@ -257,6 +257,11 @@ def _load_split(spec: DatasetSpec, split: SplitName, paths: Mapping[DataFile, Pa
         )
     if spec.transposed:
         _transpose(images)
+    if labels.min() < spec.first_label:
+        raise DataError(
+            f"{paths[labels_file]} holds the label {labels.min()}, expected {spec.first_label} or more"
+        )
+    labels -= spec.first_label
     return Split(images, labels)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from cnncli.data.dataset import Dataset, Split
@@ -54,49 +55,69 @@ def load_own_set(
             size = "auto"  # which earlier versions recorded for IDX files of any size
         return _adapted(idx_set.load_own(name, found, draw_test=draw_test, reading=reading), size, colour)
     files = find_files(path, reading.labels)
-    if files is not None and files.kind in ARRAYS:
+    if files is not None:
+        from cnncli.data.readers.cache import cached
+
+        load = partial(_load_files, name, path, files, size, colour, prepare, reading, draw_test=draw_test)
+        dataset = cached(files.paths, (files.kind, size, colour, prepare, reading, draw_test), load)
+        return replace(dataset, name=name)
+    from cnncli.data.readers.folder import TEST_FRACTION, load_folder, load_pictures
+
+    fraction = TEST_FRACTION if draw_test else 0
+    side, keep = 28 if size == "auto" else size, False if colour == "auto" else colour
+    if reading.labels_from is None:
+        dataset = load_folder(path, side, colour=keep, prepare=prepare, test_fraction=fraction)
+    else:
+        from cnncli.data.readers.labeled_files import list_labeled
+
+        listing = list_labeled(path, reading.labels_from)
+        dataset = load_pictures(listing, path, side, colour=keep, prepare=prepare, test_fraction=fraction)
+    return _changed(dataset, reading)
+
+
+def _load_files(
+    name: str,
+    path: Path,
+    files: OwnFiles,
+    size: Size,
+    colour: Colour,
+    prepare: Form,
+    reading: Reading,
+    *,
+    draw_test: bool,
+) -> Dataset:
+    """Load a set from files that are no pictures in folders."""
+    if files.kind in ARRAYS:
         if prepare == "digits":
             raise UsageError(
                 f"{path} holds arrays, and `data.prepare=digits` is for pictures",
                 "leave it out: `data.prepare=auto`",
             )
         return _load_arrays(name, files, size, colour, reading, draw_test=draw_test)
+    from cnncli.data.readers.choose import part_of
     from cnncli.data.readers.folder import TEST_FRACTION, load_pictures
-    from cnncli.data.readers.layout import list_folder
+    from cnncli.data.readers.packed import list_parquet, list_tars
 
-    fraction = TEST_FRACTION if draw_test else 0
-    if files is None and reading.labels_from is not None:
-        from cnncli.data.readers.labeled_files import list_labeled
-
-        listing = list_labeled(path, reading.labels_from)
-    elif files is None:
-        listing = list_folder(path, fewest=2 if fraction else 1)
+    parts = {each: part_of(each.name) or part_of(each.parent.name) for each in files.paths}
+    if files.kind == "tar":
+        listing = list_tars(parts)
+    elif packed := list_parquet(parts, reading.labels, reading.images):
+        listing = packed
     else:
-        from cnncli.data.readers.choose import part_of
-        from cnncli.data.readers.packed import list_parquet, list_tars
-
-        parts = {each: part_of(each.name) or part_of(each.parent.name) for each in files.paths}
-        if files.kind == "tar":
-            listing = list_tars(parts)
-        elif packed := list_parquet(parts, reading.labels, reading.images):
-            listing = packed
-        else:
-            return _load_arrays(name, files, size, colour, reading, draw_test=draw_test)
+        return _load_arrays(name, files, size, colour, reading, draw_test=draw_test)
     dataset = load_pictures(
         listing,
         path,
         28 if size == "auto" else size,
         colour=False if colour == "auto" else colour,
         prepare=prepare,
-        test_fraction=fraction,
+        test_fraction=TEST_FRACTION if draw_test else 0,
     )
-    if files is not None:
-        listed = ", ".join(each.name for each in files.paths[:3]) + (", ..." if len(files.paths) > 3 else "")
-        understood = (
-            f"understood: {len(dataset.all_images):,} pictures of {len(dataset.classes)} classes in {listed}"
-        )
-        dataset = replace(dataset, name=name, notes=(understood, *dataset.notes))
-    return _changed(dataset, reading)
+    listed = ", ".join(each.name for each in files.paths[:3]) + (", ..." if len(files.paths) > 3 else "")
+    understood = (
+        f"understood: {len(dataset.all_images):,} pictures of {len(dataset.classes)} classes in {listed}"
+    )
+    return _changed(replace(dataset, notes=(understood, *dataset.notes)), reading)
 
 
 def _load_arrays(

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from cnncli.data.dataset import MAX_CLASSES
+from cnncli.data.readers.arrays import ArrayFile, check_size, in_memory
 from cnncli.data.readers.layout import MAX_PICTURES, SPLIT_FOLDERS, Listing, Packed, Pictures
 from cnncli.data.readers.streams import open_stream
+from cnncli.data.readers.table import LABEL_NAMES, SMALLEST
 from cnncli.errors import DataError, UsageError
 from cnncli.pictures.formats import reads_suffix
 
@@ -92,6 +96,39 @@ def list_parquet(paths: Mapping[Path, str | None], labels: str | None, images: s
                 labeled.append(_Labeled(Packed(f"{path.name}[{number}]", content), row[1], part))
             _check_total(path, labeled)
     return _to_listing(next(iter(paths)), labeled, classes, Counter())
+
+
+def read_parquet_table(path: Path, labels: str | None = None) -> ArrayFile:
+    """Return the arrays of a Parquet table with one column for each pixel.
+
+    Raises:
+        UsageError: pyarrow is not installed.
+        DataError: it cannot be read, or has no columns of numbers.
+    """
+    pq = import_parquet(path)
+    with ParquetGuard(path):
+        table = pq.ParquetFile(path)
+        schema = table.schema_arrow
+        names = [field.name for field in schema]
+        label = labels or next((name for name in names if name.lower() in LABEL_NAMES), None)
+        pixels = [
+            field.name
+            for field in schema
+            if field.name != label and str(field.type).startswith(("int", "uint", "float", "double"))
+        ]
+        check_size(path, "", (table.metadata.num_rows, len(pixels)), np.dtype(np.float32))
+        if len(pixels) < SMALLEST:
+            raise DataError(
+                f"{path} has the columns {', '.join(names[:8])}, which are no pictures and no pixels"
+            )
+        columns = table.read(columns=pixels)
+        images = np.stack([column.to_numpy() for column in columns.columns], axis=1)
+        file = ArrayFile(path, "a Parquet table", [in_memory(path, "images", images)])
+        if label is not None:
+            texts = table.read(columns=[label]).column(0).to_numpy()
+            found = texts.astype(str) if texts.dtype == object else texts
+            file.arrays.append(in_memory(path, "labels", found))
+    return file
 
 
 def import_parquet(path: Path) -> Any:
