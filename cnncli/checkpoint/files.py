@@ -119,6 +119,16 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     return Checkpoint(**groups, meta=meta)
 
 
+def load_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """Read all arrays of a file in the layout of a checkpoint by their full names, whatever its JSON object says.
+
+    Raises:
+        CheckpointError: there is no such file, it has another layout, or it is damaged.
+    """
+    with _opened(path) as (file, members):
+        return {member.name: read_array(file, member) for member in members if member.name != "meta"}
+
+
 def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read the JSON object of a checkpoint without its arrays.
 

@@ -30,6 +30,7 @@ OPTIONS = {
     "split='train'": "--split train",
     "train.batch_size": "--batch-size",
     "train.epochs": "--epochs",
+    "train.init_partial=true": "--init-partial",
     "train_run": "cnn train",
 }
 """The command-line option or command for a Python argument, setting or function that a hint names."""

@@ -4,6 +4,7 @@ import re
 import shlex
 import sys
 from functools import partial
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ EXAMPLES = """
   cnn train mnist.yaml                      what a file describes
   cnn train mnist.yaml --epochs 3 --set train.optimizer.lr=0.01
   cnn train my.yaml --dry-run               find mistakes in a few seconds
+  cnn train my.yaml --init-from run-3       start with the weights of another run
   cnn train --resume latest                 resume after an interruption
   cnn train --resume run-3 --epochs 20      train a finished run for longer
 """
@@ -54,6 +56,22 @@ def train(
             autocompletion=complete_config,
         ),
     ] = None,
+    init_from: Annotated[
+        str | None,
+        training_option(
+            "--init-from",
+            metavar="RUN|FILE",
+            help="Start with the weights of another run, of a checkpoint, or of an .npz or .safetensors file.",
+            autocompletion=complete_run,
+        ),
+    ] = None,
+    init_partial: Annotated[
+        bool,
+        training_option(
+            "--init-partial",
+            help="Let layers start fresh whose weights are not in that file, or have another shape.",
+        ),
+    ] = False,
     overrides: Annotated[
         list[str] | None,
         training_option(
@@ -141,11 +159,26 @@ def train(
             changes.append(Override(f"{key}={value}", f"{option} {value}"))
     if save_every is not None:
         changes.append(Override(f"train.save_every={_save_every(save_every)}", f"--save-every {save_every}"))
+    if init_from is not None:
+        from cnncli.training.initial import weights_path
+
+        # a name such as `latest` would soon mean another run, so the config has the file
+        path = init_from if init_from == "bundled" else str(weights_path(init_from, runs_dir))
+        changes.append(Override(f"train.init_from={dumps(path)}", f"--init-from {init_from}"))
+    if init_partial:
+        changes.append(Override("train.init_partial=true", "--init-partial"))
     changes += data_dir_override(data_dir)
     notify = silence if quiet else note
     options = train_session.TrainOptions(json, quiet, plots, profile)
     if resume is not None:
-        clash = {"--config": config, "--name": name, "--exist-ok": exist_ok, "--dry-run": dry_run}
+        clash = {
+            "--config": config,
+            "--name": name,
+            "--init-from": init_from,
+            "--init-partial": init_partial,
+            "--exist-ok": exist_ok,
+            "--dry-run": dry_run,
+        }
         wrong = [option for option, value in clash.items() if value]
         if wrong:
             raise UsageError(f"--resume goes on with a run as it is, and {wrong[0]} does not go with that")

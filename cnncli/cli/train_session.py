@@ -146,6 +146,16 @@ def _data_lines(run: Run) -> Iterator[str]:
     if outliers := info.get("outliers"):
         yield f"and {outliers:,} drawn images of no class in each epoch"
     yield from info["data_notes"]
+    if initial := info.get("initial"):
+        yield f"weights of {initial['path']}: {', '.join(initial['kept'])}"
+        for what, names in (
+            ("start fresh", initial["fresh"]),
+            ("are in the file, and unused", initial["unused"]),
+        ):
+            if names:
+                yield f"{', '.join(names)} {what}"
+    if frozen := info.get("frozen"):
+        yield f"frozen: {', '.join(frozen)}"
 
 
 def _print_result(result: TrainResult, options: TrainOptions, config: Config) -> None:

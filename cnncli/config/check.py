@@ -4,7 +4,7 @@ Nothing is loaded or allocated for that, so that all mistakes of a file can be r
 on the shape of the images is found when the network is built.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -18,8 +18,9 @@ from cnncli.config.set_entries import find_set_problems
 from cnncli.config.values import is_list
 from cnncli.errors import ModelError
 from cnncli.foreign_words import meant
+from cnncli.names import did_you_mean
 from cnncli.nn.layers import LAYERS
-from cnncli.nn.network import Network
+from cnncli.nn.network import Network, layer_names
 from cnncli.nn.parameters import FlatParameters
 from cnncli.optim import AVERAGES, OPTIMIZERS, SCHEDULES
 from cnncli.options import MAIN_OPTION, build_entry, inside, look_up
@@ -52,6 +53,26 @@ def find_problems(data: object) -> Iterator[Problem]:
     yield from _named(data, "optimizer", OPTIMIZERS, "adam", FlatParameters({}))
     yield from _named(data, "schedule", SCHEDULES, "constant")
     yield from _named(data, "average", AVERAGES, None, Network((), (1,)))
+    yield from _frozen(data)
+
+
+def _frozen(data: object) -> Iterator[Problem]:
+    """Yield the names in `train.freeze` that no layer has."""
+    kinds = []
+    for value in _listed(_at(data, "model")):
+        try:
+            kinds.append(read_entry(value).kind)
+        except Problem:  # its form is wrong
+            return
+    names = layer_names(kinds)
+    for index, name in enumerate(_listed(_at(data, "train", "freeze"))):
+        if isinstance(name, str) and name not in names:
+            hint = did_you_mean(name, names)
+            yield Problem(f"there is no layer '{name}'", key_path=("train", "freeze", index), hint=hint)
+
+
+def _listed(value: object) -> Sequence[object]:
+    return value if is_list(value) else ()
 
 
 def _at(data: object, *keys: str) -> object:

@@ -251,7 +251,16 @@ class TrainConfig(Section):
     )
     save_every: SaveEvery = Field(default=SaveEvery(), description="{steps: ..., seconds: ...}")
     drop_last: bool = Field(default=False, description="true or false")
+    init_from: Text | None = Field(default=None, description="the name of a run, a path, or null")
+    init_partial: bool = Field(default=False, description="true or false")
+    freeze: tuple[Text, ...] = Field(default=(), strict=False, description="a list of layers")
     eval_batch_size: int = Field(default=1000, ge=1, le=65536, description="a whole number from 1 to 65536")
+
+    @model_validator(mode="after")
+    def _partial_of_something(self) -> Self:
+        if self.init_partial and self.init_from is None:
+            raise Problem("there is no train.init_from to take a part of", key_path=("init_partial",))
+        return self
 
     @model_validator(mode="after")
     def _warm_up_ends(self) -> Self:

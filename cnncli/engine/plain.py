@@ -37,6 +37,7 @@ class PlainExecutor(Executor):
         # The loss reports a diverging batch, so NumPy need not warn about it.
         with np.errstate(over="ignore", invalid="ignore"):
             loss, logits = run(x, labels, rng=rng, label_smoothing=label_smoothing)
+        self.network.parameters.clear_frozen(self.network.parameters.grads)
         return BatchResult(float(loss), int((logits.argmax(axis=1) == labels).sum()))
 
     def train_step(

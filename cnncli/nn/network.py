@@ -1,7 +1,7 @@
 """A network: a sequence of layers, with all their parameters in one vector."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -155,6 +155,17 @@ class Network:
         check_arrays("the network", own, state, hint="use the config the checkpoint was trained with")
         for name, array in own.items():
             array[...] = state[name]
+
+    def freeze(self, names: Iterable[str]) -> None:
+        """Let training leave these layers as they are, for example ["conv1", "batchnorm1"].
+
+        A frozen batch normalization uses its running statistics in training, too, and does not change them.
+        """
+        chosen = set(names)
+        for name, layer in zip(self.names, self.layers, strict=True):
+            if name in chosen:
+                layer.frozen = True
+                self.parameters.freeze(f"{name}.{key}" for key in layer.parameters)
 
     def spec(self) -> list[dict[str, dict[str, object]]]:
         """Return the layer list as in a config: one {kind: options} per layer."""

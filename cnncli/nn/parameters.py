@@ -1,7 +1,7 @@
 """Trainable parameters: named arrays that are views into one flat vector."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from typing import Any
 
@@ -25,6 +25,9 @@ class Parameter:
         value: the initial value, which is copied.
         decay: whether weight decay applies. It does not apply to biases and to gamma and beta of BatchNorm.
 
+    Attributes:
+        frozen: whether training leaves the value as it is; see `FlatParameters.freeze`.
+
     Example:
         >>> p = Parameter(np.zeros(2, np.float32))
         >>> before = p.value
@@ -38,6 +41,7 @@ class Parameter:
         self.shape: Shape = value.shape
         self.dtype: np.dtype[Any] = value.dtype
         self.decay = decay
+        self.frozen = False
         self._draw: Callable[[], FloatArray] | None = None
         self._value: FloatArray | None = value
         self._grad: FloatArray | None = None
@@ -58,6 +62,7 @@ class Parameter:
         """
         parameter = cls.__new__(cls)
         parameter.shape, parameter.dtype, parameter.decay = shape, np.dtype(dtype), decay
+        parameter.frozen = False
         parameter._draw, parameter._value, parameter._grad = draw, None, None
         return parameter
 
@@ -170,7 +175,7 @@ class FlatParameters:
             self.size += parameter.size
         self.decay: FloatArray = np.zeros(self.size, self.dtype)
         for name, parameter in self.named.items():
-            self.decay[self.slices[name]] = parameter.decay
+            self.decay[self.slices[name]] = parameter.decay and not parameter.frozen
         self.move_to(aligned_zeros(self.size, self.dtype), aligned_zeros(self.size, self.dtype))
 
     def move_to(self, values: FloatArray, grads: FloatArray) -> None:
@@ -193,6 +198,26 @@ class FlatParameters:
             where = self.slices[name]
             parameter._bind(values[where].reshape(parameter.shape), grads[where].reshape(parameter.shape))
         self.values, self.grads = values, grads
+
+    @property
+    def frozen(self) -> list[slice]:
+        """The slices of the frozen parameters."""
+        return [self.slices[name] for name, parameter in self.named.items() if parameter.frozen]
+
+    def freeze(self, names: Iterable[str]) -> None:
+        """Let training leave these parameters as they are: executors set their gradients to 0, and they do not decay.
+
+        An optimizer then changes nothing, because its averages of their gradients stay 0. It must not have made a step
+        before.
+        """
+        for name in names:
+            self.named[name].frozen = True
+            self.decay[self.slices[name]] = 0
+
+    def clear_frozen(self, gradients: FloatArray) -> None:
+        """Set the gradients of the frozen parameters to 0 in a vector (size,)."""
+        for where in self.frozen:
+            gradients[where] = 0
 
     def __getstate__(self) -> dict[str, object]:
         # A copy or a pickle of a view is not a view: only the parameters are copied, and packed again in the copy.

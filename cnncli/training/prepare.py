@@ -28,6 +28,7 @@ from cnncli.nn.build import build_network
 from cnncli.nn.network import Network
 from cnncli.optim import ExponentialAverage, Optimizer, Schedule, make_average, make_optimizer, make_schedule
 from cnncli.randomness import stream
+from cnncli.training.initial import Initial, start_from
 from cnncli.training.preparation import Preparation, preparation_of
 from cnncli.training.selection import (
     POOL,
@@ -65,6 +66,7 @@ class Prepared:
         preparation: how the pictures became images; `eval` and `predict` do the same.
         data_path: where the set was found, None for drawn digits; of several sets a list.
         outliers: how many images of no class each epoch has.
+        initial: where the first weights came from; None for random ones, and in a resume.
     """
 
     config: "Config"
@@ -80,10 +82,15 @@ class Prepared:
     preparation: Preparation
     data_path: str | list[str | None] | None
     outliers: int = 0
+    initial: Initial | None = None
 
 
 def prepare(
-    config: "Config", *, data_dir: str | Path | None = None, found: Sequence[Found] | None = None
+    config: "Config",
+    *,
+    data_dir: str | Path | None = None,
+    found: Sequence[Found] | None = None,
+    resume: bool = False,
 ) -> Prepared:
     """Load the data and build network, batches, optimizer, schedule and average.
 
@@ -91,10 +98,12 @@ def prepare(
         config: what to train and how.
         data_dir: the folder of the data sets; replaces config.data.dir.
         found: where each set of the config is found now; replaces the names in config.data.dataset, and data_dir.
+        resume: the weights of a checkpoint will replace the first ones, so those of `train.init_from` are not needed.
 
     Raises:
         ConfigError: a part of the config cannot be built; the message names file and line.
         DataError: the data set is missing or broken.
+        RunError: the weights of `train.init_from` are not there, or do not fit.
         CnnError: a batch does not fit into memory.
     """
     check_names(config)
@@ -107,6 +116,12 @@ def prepare(
     network = _build_network(config, dataset)
     _check_memory(config, network)
     settings, normalize = config.train, config.data.mean_std
+    network.freeze(settings.freeze)
+    if all(parameter.frozen for parameter in network.parameters.named.values()):
+        raise config.error(("train", "freeze"), "all layers are frozen, so there is nothing to train")
+    initial = None
+    if settings.init_from is not None and not resume:
+        initial = start_from(network, settings.init_from, partial=settings.init_partial)
     try:
         augment = make_augmentation(config.data.augment)
     except ModelError as error:
@@ -138,6 +153,7 @@ def prepare(
         preparation=preparation_of(dataset, config.data.prepare),
         data_path=paths[0] if isinstance(config.data.dataset, str) else paths,
         outliers=len(outliers) // POOL,
+        initial=initial,
     )
 
 

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -171,7 +171,7 @@ class _Session:
                 names = [entry.name for entry in config.data.sets]
                 recorded = run.read_info().get("data_path")
                 found = find_all_again(names, config.data.dir, recorded, moved_to=data_dir)
-            prepared = prepare(config, data_dir=data_dir, found=found)
+            prepared = prepare(config, data_dir=data_dir, found=found, resume=self.resume)
         self.prepared = prepared
         if self.resume:
             self.state = restore(run, self.prepared)
@@ -245,6 +245,8 @@ class _Session:
         if self.resume and "command_line" in info:
             this_one = {"command_line": list(sys.argv), "started": datetime.now(UTC).isoformat()}
             info["resumes"] = [*info.get("resumes", []), {"from_step": state.global_step, **this_one}]
+        if self.prepared.initial is not None:
+            info["initial"] = asdict(self.prepared.initial)
         first = {key: info[key] for key in ("command_line",) if key in info}
         info |= {
             "name": run.name,
@@ -259,6 +261,7 @@ class _Session:
             "parameters": self.prepared.network.get_num_parameters(),
             "train_images": self.prepared.batches.count - self.prepared.outliers,
             "outliers": self.prepared.outliers,
+            "frozen": config.train.freeze,
             "validation_images": len(self.prepared.validation),
             "data_notes": self.prepared.dataset.notes,
             "left_out": self.prepared.dataset.left_out,

@@ -15,7 +15,7 @@ COMMANDS = ["download", "train", "eval", "predict", "inspect", "export"]
 OPTIONS = {
     "download": "--data-dir --from --verify --force --list",
     "train": "--config -c --set --name --exist-ok --runs-dir --resume --epochs --batch-size --lr --seed"
-    " --print-config --dry-run --json --quiet -q",
+    " --print-config --dry-run --json --quiet -q --init-from --init-partial",
     "eval": "--split --dataset --prepare --checkpoint --min-accuracy --json --runs-dir",
     "predict": "--run --top --invert --prepare --raw --save-input --save-scale --csv --json --runs-dir",
     "inspect": "--json --save --save-scale --runs-dir",

@@ -461,3 +461,21 @@ def test_the_run_keeps_the_name_of_its_config_also_after_a_resume(cnn, place) ->
     assert cnn("train", "-c", "tiny.yaml", "-q", "--no-plots").exit_code == 0
     assert cnn("train", "--resume", "run-1", "--epochs", "3", "-q", "--no-plots").exit_code == 0
     assert json.loads(Path("runs/run-1/run.json").read_text())["config"] == "tiny.yaml"
+
+
+def test_the_weights_of_a_run_are_where_another_starts_and_the_config_has_the_file(cnn, place) -> None:
+    assert cnn("train", "tiny.yaml", "--name", "first", "-q", "--no-plots").exit_code == 0
+    result = cnn("train", "tiny.yaml", "--init-from", "fir", "--name", "second", "--no-plots")
+    assert result.exit_code == 0, result.stderr
+    assert "weights of runs/first/checkpoints/best.npz: " in result.stderr
+    assert "init_from: runs/first/checkpoints/best.npz" in Path("runs/second/config.yaml").read_text()
+    wider = cnn("train", "tiny.yaml", "--init-from", "bundled", "--name", "third")
+    assert wider.exit_code == 1 and "do not fit the network. Not expected: " in wider.stderr
+    assert "let the other layers start fresh: --init-partial" in wider.stderr
+    assert not Path("runs/third").exists()
+    resumed = cnn("train", "--resume", "second", "--init-from", "first")
+    assert resumed.exit_code == 2 and "--init-from does not go with that" in resumed.stderr
+    missing = cnn("train", "tiny.yaml", "--init-from", "nobody")
+    assert missing.exit_code == 1 and "there is no run 'nobody'" in missing.stderr
+    alone = cnn("train", "tiny.yaml", "--init-partial")
+    assert alone.exit_code == 2 and "there is no train.init_from" in alone.stderr

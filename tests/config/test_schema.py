@@ -218,6 +218,9 @@ train:
   patience: null
   save_every: {steps: null, seconds: 60.0}
   drop_last: false
+  init_from: null
+  init_partial: false
+  freeze: []
   eval_batch_size: 1000
 engine:
   kind: fast

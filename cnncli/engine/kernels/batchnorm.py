@@ -63,7 +63,10 @@ class BatchNormKernel(Kernel):
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
-        return count_with_relu(nodes) if isinstance(nodes[0].layer, BatchNorm) and workload.training else 0
+        # one that is frozen uses its running statistics, and the plain layer runs it
+        norm = nodes[0].layer
+        over_batch = isinstance(norm, BatchNorm) and not norm.frozen and workload.training
+        return count_with_relu(nodes) if over_batch else 0
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)

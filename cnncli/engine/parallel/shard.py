@@ -126,6 +126,7 @@ class ShardRunner:
         yield from plan.backward(exchange)
         plan.collect(self._gradients_by_name[shard])
         gradients = arrays.shard_gradients[shard]
+        self.network.parameters.clear_frozen(gradients)
         arrays.losses[shard], arrays.correct[shard] = loss, correct
         arrays.squared_norms[shard] = np.dot(gradients, gradients)
         plan.clock.stop("collect gradients")

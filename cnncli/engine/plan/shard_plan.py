@@ -57,10 +57,14 @@ class ShardPlan:
             self._record_backward(stage, next_stage)
 
     def _stages(self) -> list[Stage]:
-        """Cut the layers before the dense part, and before every BatchNorm in training."""
+        """Cut the layers before the dense part, and before every BatchNorm in training that is not frozen."""
         nodes, images = self.nodes, self.images
         dense = next((i for i, node in enumerate(nodes) if len(node.input_shape) == 1), len(nodes))
-        norms = [i for i, node in enumerate(nodes) if self.training and isinstance(node.layer, BatchNorm)]
+        norms = [
+            i
+            for i, node in enumerate(nodes)
+            if self.training and isinstance(node.layer, BatchNorm) and not node.layer.frozen
+        ]
         cuts = list(pairwise(sorted({0, dense, *norms, len(nodes)})))
         sizes = micro_batch_sizes([nodes[start:stop] for start, stop in cuts if stop <= dense], images)
         sizes += [images] * (len(cuts) - len(sizes))  # the dense part

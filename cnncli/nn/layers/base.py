@@ -70,6 +70,7 @@ class Layer(ABC):
 
     def __init__(self) -> None:
         self.parameters: dict[str, Parameter] = {}
+        self.frozen = False  # see `Network.freeze`
         self._saved: Any = None
 
     @cached_property

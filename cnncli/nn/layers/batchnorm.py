@@ -28,8 +28,8 @@ class BatchNorm(Layer):
 
     In training, mean and variance (biased) are those of the batch. The running statistics move towards them:
     running = (1 − momentum) · running + momentum · batch, with the unbiased variance, as in PyTorch. In
-    inference, the running statistics are used. A batch with one value per channel has no variance: its output
-    is beta, and the running statistics do not change.
+    inference, and in training if the layer is frozen, the running statistics are used. A batch with one value
+    per channel has no variance: its output is beta, and the running statistics do not change.
 
     Args:
         num_features: C.
@@ -76,7 +76,8 @@ class BatchNorm(Layer):
 
     def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
         axes, wide = self._layout(x)
-        if mode.training:
+        training = mode.training and not self.frozen
+        if training:
             mean = x.mean(axis=axes)
             normal = x - mean.reshape(wide)
             variance = (normal * normal).mean(axis=axes)
@@ -86,7 +87,7 @@ class BatchNorm(Layer):
             normal = x - mean.reshape(wide)
         inverse_std = 1 / np.sqrt(variance + self.eps)
         normal *= inverse_std.reshape(wide)
-        self._saved = (normal, inverse_std, mode.training) if mode.for_backward else None
+        self._saved = (normal, inverse_std, training) if mode.for_backward else None
         y: FloatArray = normal * self.gamma.reshape(wide)
         y += self.beta.reshape(wide)
         return y
