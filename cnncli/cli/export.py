@@ -20,6 +20,7 @@ EXAMPLES = """
   cnn export latest --to onnx --input uint8  a network that takes bytes
   cnn export bundled --to onnx --to npz      the model that ships with cnn, into this folder
   cnn export runs/run-3/checkpoints/last.npz --to npz
+  cnn export run-3 --to c --dtype int8       a C file and a header for a microcontroller
 """
 
 
@@ -38,7 +39,7 @@ def export(
         typer.Option(
             "--to",
             metavar="FORMAT",
-            help="onnx, safetensors, npz. May be repeated.",
+            help="onnx, safetensors, npz, c. May be repeated.",
             show_default=False,
         ),
     ],
@@ -64,6 +65,14 @@ def export(
             help="The type of the pixels that the network takes, 0 to 255.",
         ),
     ] = "float32",
+    dtype: Annotated[
+        Literal["float32", "int8"],
+        typer.Option(
+            "--dtype",
+            metavar="float32|int8",
+            help="The type of the weights and of the numbers between the layers. int8 is for microcontrollers.",
+        ),
+    ] = "float32",
     data_dir: DataDir = None,
     runs_dir: RunsDir = Path("runs"),
     json: Json = False,
@@ -86,7 +95,7 @@ def export(
         find_format(name)
     model = load_model(run_or_file(run, runs_dir), checkpoint)
     _say_which(model)
-    options = ExportOptions(input=input_type)
+    options = ExportOptions(input=input_type, dtype=dtype)
     done = []
     for name in formats:
         exported = export_model(model, name, output, options=options, data_dir=data_dir)
@@ -108,6 +117,7 @@ def print_exported(exported: "Exported") -> None:
     """Print what was written in one format, and how it was checked."""
     lines = [("format", exported.format), *(("file", str(file)) for file in exported.files)]
     lines.append(("size", f"{exported.bytes:,} bytes"))
+    lines += [(name.removesuffix("_bytes"), f"{size:,} bytes") for name, size in exported.facts.items()]
     found = exported.comparison
     if found is None:
         lines.append(("checked", f"no: {exported.not_compared}"))

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from cnncli.errors import CnnError, UsageError
 from cnncli.export import npz, onnx_file, safetensors_file
+from cnncli.export.c import write as c
+from cnncli.export.c.compile import compiler_missing
 from cnncli.export.images import Images
-from cnncli.export.subject import Subject
+from cnncli.export.subject import ExportOptions, Subject
 from cnncli.names import did_you_mean
 from cnncli.types import FloatArray
 
@@ -44,6 +46,9 @@ class Format:
         packages: the modules that `write` imports.
         options: the names of the `ExportOptions` that it takes.
         tolerance: the largest difference of a logit that is not a mistake, where logits are of the order of 10.
+        rounds: whether its numbers are coarser than those of the network. Then logits may differ, and `answers` itself
+            checks that the file computes what it should.
+        facts: returns what else is worth knowing about its files, such as {"ram_bytes": 20032}.
     """
 
     title: str
@@ -56,6 +61,8 @@ class Format:
     packages: tuple[str, ...] = ()
     options: frozenset[str] = frozenset()
     tolerance: float = 1e-4
+    rounds: Callable[[ExportOptions], bool] = lambda options: False
+    facts: Callable[[Mapping[str, bytes]], Mapping[str, int]] = lambda contents: {}
 
 
 FORMATS: dict[str, Format] = {
@@ -79,6 +86,18 @@ FORMATS: dict[str, Format] = {
         runtime_missing=package_missing("safetensors"),
     ),
     "npz": Format("NumPy", (".npz",), npz.write, npz.answers, "NumPy"),
+    "c": Format(
+        "C",
+        (".c", ".h"),
+        c.write,
+        c.answers,
+        "a C compiler",
+        compiler_missing,
+        options=frozenset({"dtype"}),
+        tolerance=c.SAME,
+        rounds=lambda options: options.dtype == "int8",
+        facts=c.memory_needed,
+    ),
 }
 """Each format by its name on the command line."""
 

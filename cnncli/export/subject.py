@@ -12,6 +12,7 @@ from cnncli.export.images import Images, find_images
 from cnncli.training.model import Model
 
 InputType = Literal["float32", "uint8"]
+DataType = Literal["float32", "int8"]
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,11 @@ class ExportOptions:
 
     Attributes:
         input: the type of the pixels that the file's network takes, 0 to 255 in either case.
+        dtype: the type of the weights and of the numbers between the layers.
     """
 
     input: InputType = "float32"
+    dtype: DataType = "float32"
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,14 @@ class Subject:
         name: of the files, without an ending; C names its functions after it.
         options: what the user chose.
         data_dir: where data sets are; None for where they were in training.
+        kept: what a format keeps from writing its file to checking it.
     """
 
     model: Model
     name: str
     options: ExportOptions = field(default_factory=ExportOptions)
     data_dir: Path | None = None
+    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def folded(self) -> FoldedNetwork:

@@ -1,6 +1,7 @@
 """Writes a trained network in a format: the file is checked by its own runtime before it appears under its name."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -52,6 +53,7 @@ class Exported:
         bytes: their size in all.
         comparison: None if the runtime of the format is not installed.
         not_compared: why not; None if there is a comparison.
+        facts: what else is worth knowing, such as {"ram_bytes": 20032}.
     """
 
     format: str
@@ -59,6 +61,7 @@ class Exported:
     bytes: int
     comparison: Comparison | None
     not_compared: str | None = None
+    facts: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of `cnn export --json`."""
@@ -112,7 +115,8 @@ def export_model(
         make_folder(main.parent)
     for target, suffix in zip(targets, chosen.suffixes, strict=True):
         write_bytes_atomic(target, contents[suffix])
-    return Exported(format, tuple(targets), sum(map(len, contents.values())), comparison, reason)
+    size = sum(map(len, contents.values()))
+    return Exported(format, tuple(targets), size, comparison, reason, chosen.facts(contents))
 
 
 def default_output(model: Model, format: Format, options: ExportOptions) -> Path:
@@ -120,7 +124,8 @@ def default_output(model: Model, format: Format, options: ExportOptions) -> Path
     run = Run(model.path.parent.parent)
     in_run = model.path.parent == run.checkpoints and not run.missing(["run.json"])
     other = f"-{model.checkpoint}" if in_run and model.checkpoint != "best" else ""
-    variant = f"-{options.input}" if options.input != ExportOptions().input else ""
+    standard = vars(ExportOptions())
+    variant = "".join(f"-{value}" for name, value in vars(options).items() if value != standard[name])
     return (run.path / FOLDER if in_run else Path()) / f"{model.name}{other}{variant}{format.suffixes[0]}"
 
 
@@ -155,7 +160,8 @@ def _compare(format: Format, subject: Subject, contents: Any) -> Comparison:
             ) from error
     difference = largest_difference(found, expected)
     equal = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
-    if not difference <= format.tolerance * max(1.0, float(np.abs(expected).max())):
+    most = np.inf if format.rounds(subject.options) else format.tolerance
+    if not difference <= most * max(1.0, float(np.abs(expected).max())):
         raise CnnError(
             f"{format.runtime} computes other logits than the network, by up to {difference:.2g} "
             f"on {len(expected):,} {images.origin}; nothing is written",

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 
 from cnncli.export.formats import FORMATS
+from cnncli.export.images import logits_of
 from cnncli.export.write import export_model
 from cnncli.training.model import load_model
+from tests.export.c.compiled import needs_gcc
 
-from .networks import make_config_subject
+from .networks import digits, make_config_subject, make_subject
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/interop.md").read_text(encoding="utf-8")
@@ -62,6 +65,29 @@ def test_numpy_reads_the_file(place: Path, capsys: pytest.CaptureFixture[str]) -
     export_model(load_model("bundled"), "npz", "run-3.npz")
     exec(code_of("NumPy"), {})
     assert "'conv1.weight': (16, 1, 3, 3)" in capsys.readouterr().out
+
+
+@needs_gcc
+def test_a_program_in_c_names_the_digit(place: Path) -> None:
+    model = make_subject([{"maxpool": 4}, "flatten", {"linear": 10}]).model
+    export_model(model, "c", "digits.c")
+    (program,) = re.findall(r"```c\n(.*?)```", SECTIONS["C"], re.DOTALL)
+    Path("main.c").write_text(program, encoding="utf-8")
+    command = re.search(r"```sh\n(cc .*?)$", SECTIONS["C"], re.M)[1]
+    subprocess.run(command.replace("cc ", "gcc -Wall -Wextra -Werror ", 1), shell=True, check=True)
+    image = digits(1)
+    done = subprocess.run(["./digits"], input=image.pixels.tobytes(), capture_output=True, check=True)
+    expected = logits_of(model.network, model.normalize, image).argmax()
+    assert re.fullmatch(rf"{expected} \(\d+\.\d %\)\n", done.stdout.decode())
+
+
+def test_the_speed_of_programs_in_c_is_that_of_the_benchmark() -> None:
+    results = Path(__file__).parents[2] / "benchmarks/results/c_export.json"
+    table = json.loads(results.read_text("utf-8"))["microseconds"].values()
+    words = " ".join(SECTIONS["C"].split())
+    for dtype, form in (("float32", "takes {} times as long"), ("int8", "and {} times in int8")):
+        ratios = [each[f"{dtype}, -std=c99 -O3 -march=native"] / each["onnxruntime"] for each in table]
+        assert form.format(f"{min(ratios):.1f} to {max(ratios):.1f}") in words
 
 
 def test_the_table_has_every_format() -> None:
