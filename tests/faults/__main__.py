@@ -17,7 +17,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from . import inputs, places, training_runs
+from . import data_files, inputs, places, training_runs
 from .outcome import Outcome
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
@@ -38,6 +38,8 @@ CAMPAIGN: dict[str, tuple[Callable[[Path, int], Outcome], int]] = {
     "idx_files": (inputs.idx_files, 20_000),
     "pictures": (inputs.pictures, 20_000),
     "bombs": (inputs.bombs, 10),
+    "data_files": (data_files.data_files, 160_000),
+    "data_bombs": (data_files.data_bombs, 5),
 }
 """Each fault with the number of tries at scale 1."""
 

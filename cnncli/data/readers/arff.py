@@ -55,7 +55,7 @@ def _read_names(path: Path, stream: BinaryIO) -> tuple[list[str], int]:
             return names, lines
         if words.lower().startswith(b"@attribute"):
             text = words.decode("utf-8", "replace")[len("@attribute") :].strip().replace("\t", " ")
-            quote = text[:1] if text[:1] in "'\"" else '"'
+            quote = text[0] if text.startswith(("'", '"')) else '"'
             names.append(next(csv.reader([text], delimiter=" ", quotechar=quote), [""])[0])
         if size > MAX_HEADER_BYTES or len(names) > MAX_COLUMNS:
             raise DataError(f"{path} has a header that is too long")
