@@ -76,7 +76,6 @@ HOME: dict[str, str | tuple[str, ...]] = {
     "tqdm": "cnncli/data/download/fetch.py",
     "matplotlib": "cnncli/report/",
     "h5py": ("cnncli/export/", "cnncli/data/readers/matlab.py"),
-    "scipy": "cnncli/data/readers/matlab.py",
     "pyarrow": "cnncli/data/readers/packed.py",
     "onnx": "cnncli/export/",
     "safetensors": "cnncli/export/",

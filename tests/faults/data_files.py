@@ -40,7 +40,8 @@ def originals() -> dict[str, list[tuple[str, bytes]]]:
         for label, row in zip(labels, images.reshape(N, -1).tolist(), strict=True)
     ).encode()
     names = "".join(f"@attribute p{i} real\n" for i in range(64))
-    arff = f"@relation x\n{names}@attribute class {{0,1,2}}\n@data\n".encode() + table.replace(b"\n", b",0\n")
+    last = "".join(f"{row},{label}\n" for label, row in zip(labels, rows, strict=True))
+    arff = f"@relation x\n{names}@attribute class {{0,1,2}}\n@data\n{last}".encode()
     forms = {
         "CSV": [
             ("a.csv", head + table),

@@ -56,7 +56,10 @@ def _read_names(path: Path, stream: BinaryIO) -> tuple[list[str], int]:
         if words.lower().startswith(b"@attribute"):
             text = words.decode("utf-8", "replace")[len("@attribute") :].strip().replace("\t", " ")
             quote = text[0] if text.startswith(("'", '"')) else '"'
-            names.append(next(csv.reader([text], delimiter=" ", quotechar=quote), [""])[0])
+            try:
+                names.append((next(csv.reader([text], delimiter=" ", quotechar=quote), []) or [""])[0])
+            except csv.Error as error:
+                raise DataError(f"{path}: line {lines} names no column: {error}") from error
         if size > MAX_HEADER_BYTES or len(names) > MAX_COLUMNS:
             raise DataError(f"{path} has a header that is too long")
     raise DataError(f"{path} is truncated: it ends within its header")

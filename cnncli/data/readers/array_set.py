@@ -34,6 +34,9 @@ from cnncli.data.splits import cut_test
 from cnncli.errors import DataError
 from cnncli.types import ByteArray
 
+FEWEST = 5
+"""So many images are needed to hold a fifth of them out."""
+
 READERS: dict[FileKind, Callable[[Path], ArrayFile]] = {
     "npy": read_npy,
     "npz": read_npz,
@@ -261,6 +264,14 @@ def _to_dataset(
     if test is None and not draw_test:
         test = Split(train.images[:0], train.labels[:0])
     elif test is None:
+        if np.bincount(train.labels, minlength=len(classes)).min() < 2:
+            rare = classes[int(np.bincount(train.labels, minlength=len(classes)).argmin())]
+            raise DataError(
+                f"{name} has one image or none of the class {rare}, and no test part",
+                "a part of every class is kept for the test: give it more images, or a test part of its own",
+            )
+        if len(train) < FEWEST:
+            raise DataError(f"{name} has {len(train)} images, which are too few to keep a fifth for the test")
         train, test = cut_test(train)
         seen.note("the test set is 20 % of each class, because there is no test part")
     dataset = Dataset(

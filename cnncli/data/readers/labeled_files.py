@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 from cnncli.data.dataset import MAX_CLASSES
@@ -78,7 +79,7 @@ def _from_table(folder: Path, pictures: list[Path], name: str) -> dict[Path, str
         for key in {each.name, each.stem, each.relative_to(folder).as_posix()}:
             by_name[key].append(each)
     labels: dict[Path, str] = {}
-    for row in csv.reader(io.StringIO(text), delimiter=mark):
+    for row in _rows(path, text, mark):
         cells = [cell.strip() for cell in row]
         for position, cell in enumerate(cells):
             if cell in by_name and len(cells) > 1:
@@ -86,6 +87,13 @@ def _from_table(folder: Path, pictures: list[Path], name: str) -> dict[Path, str
                 labels.update((each, label) for each in by_name[cell])
                 break
     return labels
+
+
+def _rows(path: Path, text: str, mark: str) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(io.StringIO(text), delimiter=mark)
+    except csv.Error as error:
+        raise DataError(f"{path} is no table: {error}") from error
 
 
 def _order(name: str) -> tuple[bool, int, str]:

@@ -1,54 +1,36 @@
-"""Lists the arrays of MATLAB files (.mat) and of HDF5 files (.h5), with SciPy and h5py from the extra `mat`.
+"""Lists the arrays of MATLAB files (.mat) and of HDF5 files (.h5), the latter with h5py from the extra `mat`.
 
 A .mat file of version 7.3 is an HDF5 file. MATLAB stores arrays column by column, so h5py shows their axes reversed;
 they are turned back here.
 """
 
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from cnncli.data.readers.arrays import MAX_VALUES, Array, ArrayFile, NamedArray, check_size, in_memory
+from cnncli.data.readers.arrays import Array, ArrayFile, NamedArray, check_size, in_memory
+from cnncli.data.readers.mat5 import read_mat5
 from cnncli.errors import DataError, UsageError
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MAT_5, MAT_73 = b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file"
 
 MAX_ARRAYS = 4096
-_COMPRESSED, _CHUNK = 15, 1 << 20  # the type of a compressed element of version 5, and bytes read at once
 
 
 def read_mat(path: Path) -> ArrayFile:
     """Return the arrays of a .mat file of version 5; those inside structures are named as in `dataset.train.images`.
 
     Raises:
-        UsageError: SciPy is not installed.
         DataError: it cannot be read, or is damaged or too large.
     """
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise _missing(path, "a MATLAB file", "scipy") from error
-    _check_expanded(path)
-    try:
-        found = loadmat(path, simplify_cells=True, chars_as_strings=True)
-    except MemoryError as error:
-        raise DataError(f"{path} needs more memory than there is") from error
-    except Exception as error:  # SciPy raises errors of many types for a damaged file
-        text = str(error).split("\n")[0] or "it is cut off"
-        raise DataError(f"{path} is a damaged MATLAB file: {text}") from error
     file = ArrayFile(path, "a MATLAB file", [])
-    for name, array in _flattened({key: value for key, value in found.items() if not key.startswith("__")}):
-        check_size(path, name, array.shape, array.dtype)
+    for name, array in read_mat5(path).items():
         # MATLAB's flat images are written column by column: those of EMNIST
         transposed = name.startswith("dataset.") and array.ndim == 2
         file.arrays.append(replace(in_memory(path, name, array), transposed=transposed))
-        if len(file.arrays) > MAX_ARRAYS:
-            raise DataError(f"{path} holds more than {MAX_ARRAYS:,} arrays")
     return file
 
 
@@ -94,46 +76,6 @@ def _hdf5_loader(path: Path, name: str, *, reverse: bool) -> Callable[[], Array]
         return array.T if reverse else array
 
     return load
-
-
-def _flattened(found: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Array]]:
-    """Yield the arrays of nested structures, with their names joined by dots."""
-    for key, value in found.items():
-        name = f"{above}.{key}" if above else str(key)
-        if isinstance(value, Mapping):
-            yield from _flattened(value, name)
-        elif isinstance(value, np.ndarray) and value.dtype.kind in "biufU":
-            yield name, value
-
-
-def _check_expanded(path: Path) -> None:
-    """Refuse a file whose compressed elements are too large, before SciPy allocates them.
-
-    Source: "MAT-File Format" of MathWorks, the tag of a data element.
-    """
-    try:
-        with open(path, "rb") as stream:
-            head = stream.read(128)
-            order = "<" if head[126:128] == b"IM" else ">"
-            total = 0
-            while len(tag := stream.read(8)) == 8:
-                kind, size = np.frombuffer(tag, f"{order}u4").tolist()
-                if kind != _COMPRESSED:
-                    # the short form of an element has its bytes in the tag
-                    stream.seek(0 if kind >> 16 else size + -size % 8, 1)
-                    continue
-                inflate = zlib.decompressobj()
-                while size > 0 and (block := stream.read(min(size, _CHUNK))):
-                    size -= len(block)
-                    while block:
-                        total += len(inflate.decompress(block, _CHUNK))
-                        block = inflate.unconsumed_tail
-                        if total > 8 * MAX_VALUES:
-                            raise DataError(f"{path} expands to more than {8 * MAX_VALUES:,} bytes")
-    except zlib.error as error:
-        raise DataError(f"{path} is a damaged MATLAB file: {error}") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _missing(path: Path, what: str, package: str) -> UsageError:

@@ -128,7 +128,10 @@ def _read_head(start: bytes, *, complete: bool) -> Head | None:
     if not line.count(delimiter):
         return None
     mark = chr(delimiter)
-    cells = next(csv.reader([line.decode("utf-8")], delimiter=mark))
+    try:
+        cells = next(csv.reader([line.decode("utf-8")], delimiter=mark))
+    except csv.Error:
+        return None  # a cell that is too long, or a line end within one
     if not complete and sum(map(str.isprintable, cells)) < len(cells):
         return None
     numbers = sum(map(_is_number, cells))
@@ -335,9 +338,10 @@ def _blocks(stream: BinaryIO, rest: bytes, path: Path) -> Iterator[bytes]:
 
 def _first_bad_cell(text: str, mark: str, line: int, label: int | None, error: ValueError) -> str:
     """Return which cell is no number, and in which line."""
-    for offset, row in enumerate(csv.reader(io.StringIO(text), delimiter=mark)):
-        for column, cell in enumerate(row):
-            if column != label and not _is_number(cell):
-                what = f"'{cell[:40]}' is no number" if cell.strip() else "a value is missing"
-                return f"line {line + offset}, column {column + 1}: {what}"
+    with suppress(csv.Error):
+        for offset, row in enumerate(csv.reader(io.StringIO(text), delimiter=mark)):
+            for column, cell in enumerate(row):
+                if column != label and not _is_number(cell):
+                    what = f"'{cell[:40]}' is no number" if cell.strip() else "a value is missing"
+                    return f"line {line + offset}, column {column + 1}: {what}"
     return str(error)

@@ -192,6 +192,8 @@ def choose_scale(arrays: Mapping[str, Array], *, invert: bool, seen: Understandi
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf":
             raise DataError(f"{name} holds {array.dtype} values, expected numbers")
+        if not array.size:
+            raise DataError(f"{name} is empty")
         kinds.add(array.dtype.kind)
         for start in range(0, len(array), _CHUNK):
             some = array[start : start + _CHUNK]
