@@ -39,7 +39,7 @@ def export(
         typer.Option(
             "--to",
             metavar="FORMAT",
-            help="onnx, safetensors, npz, c. May be repeated.",
+            help="onnx, safetensors, torch, keras, npz, c. May be repeated.",
             show_default=False,
         ),
     ],

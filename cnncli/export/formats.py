@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from cnncli.errors import CnnError, UsageError
-from cnncli.export import npz, onnx_file, safetensors_file
+from cnncli.export import keras_file, npz, onnx_file, safetensors_file
 from cnncli.export.c import write as c
 from cnncli.export.c.compile import compiler_missing
 from cnncli.export.images import Images
@@ -29,6 +31,15 @@ def package_missing(*packages: str) -> Callable[[], str | None]:
         )
 
     return missing
+
+
+def _imported(module: str, name: str) -> Callable[..., Any]:
+    """Return a function that imports a module, which needs a package, when it is called."""
+
+    def call(*arguments: Any) -> Any:
+        return getattr(import_module(module), name)(*arguments)
+
+    return call
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,26 @@ FORMATS: dict[str, Format] = {
         safetensors_file.answers,
         "safetensors",
         runtime_missing=package_missing("safetensors"),
+    ),
+    "torch": Format(
+        "PyTorch",
+        (".pt2", ".pt"),
+        _imported("cnncli.export.torch_file", "write"),
+        _imported("cnncli.export.torch_file", "answers"),
+        "PyTorch",
+        extra="torch",
+        packages=("torch",),
+        options=frozenset(["input"]),
+    ),
+    "keras": Format(
+        "Keras",
+        (".keras",),
+        keras_file.write,
+        keras_file.answers,
+        "Keras",
+        runtime_missing=package_missing("keras"),
+        extra="keras",
+        packages=("h5py",),
     ),
     "npz": Format("NumPy", (".npz",), npz.write, npz.answers, "NumPy"),
     "c": Format(

@@ -53,6 +53,28 @@ def test_pytorch_loads_the_weights(place: Path) -> None:
     )
 
 
+def test_pytorch_runs_the_program(place: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    for suffix, content in FORMATS["torch"].write(make_subject(["flatten", {"linear": 10}])).items():
+        Path(f"run-3{suffix}").write_bytes(content)
+    names: dict[str, Any] = {}
+    exec(code_of("PyTorch"), names)
+    assert names["probabilities"].shape == (5, 10) and names["weights"].keys() == {
+        "linear1.weight",
+        "linear1.bias",
+    }
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_keras_loads_the_model(place: Path) -> None:
+    for package in ("h5py", "keras"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    export_model(load_model("bundled"), "keras", "run-3.keras")
+    names: dict[str, Any] = {}
+    exec(code_of("Keras"), names)
+    assert names["probabilities"].shape == (5, 10)
+
+
 def test_the_table_of_runtimes_is_that_of_the_benchmark() -> None:
     text = (ROOT / "benchmarks/results/onnx_runtimes.json").read_text(encoding="utf-8")
     for name, row in json.loads(text)["runtimes"].items():
