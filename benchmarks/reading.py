@@ -61,7 +61,9 @@ def main() -> None:
         print(f"\n{TRAIN:,} rows of a table")
         for name, value in seconds.items():
             ratio = f"{value / seconds['pandas']:.2f} of pandas" if "pandas" in seconds else ""
-            print(f"  {name:10s} {value:6.2f} s  {ratio:16s} memory {grown[name] / array:.1f} times the array")
+            print(
+                f"  {name:10s} {value:6.2f} s  {ratio:16s} memory {grown[name] / array:.1f} times the array"
+            )
         answers, second = answer(Path(folder), train, test)
         print(f"\ncnn predict test.csv --format kaggle, {TEST:,} rows, whole process: {answers:.2f} s")
         print(f"a second load of train.csv, from the cache: {second:.2f} s")
@@ -90,7 +92,11 @@ def answer(folder: Path, train: Path, test: Path) -> tuple[float, float]:
     code += f"load_dataset({str(train)!r})\nprint(time.perf_counter() - began)"
     environment = {**os.environ, "CNNCLI_CACHE": str(folder / "cache")}
     times = [
-        float(subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout)
+        float(
+            subprocess.run(
+                [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+            ).stdout
+        )
         for _ in range(4)
     ]
     return seconds, statistics.median(times[1:])

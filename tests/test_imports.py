@@ -76,6 +76,7 @@ HOME: dict[str, str | tuple[str, ...]] = {
     "tqdm": "cnncli/data/download/fetch.py",
     "matplotlib": "cnncli/report/",
     "h5py": ("cnncli/export/", "cnncli/data/readers/matlab.py"),
+    "tensorboardX": "cnncli/training/event_log.py",
     "pyarrow": "cnncli/data/readers/packed.py",
     "onnx": "cnncli/export/",
     "safetensors": "cnncli/export/",

@@ -254,6 +254,9 @@ class TrainConfig(Section):
     init_from: Text | None = Field(default=None, description="the name of a run, a path, or null")
     init_partial: bool = Field(default=False, description="true or false")
     freeze: tuple[Text, ...] = Field(default=(), strict=False, description="a list of layers")
+    log: tuple[Literal["tensorboard"], ...] = Field(
+        default=(), strict=False, description="a list of logs: [tensorboard], or []"
+    )
     eval_batch_size: int = Field(default=1000, ge=1, le=65536, description="a whole number from 1 to 65536")
 
     @model_validator(mode="after")

@@ -28,6 +28,7 @@ from cnncli.nn.build import build_network
 from cnncli.nn.network import Network
 from cnncli.optim import ExponentialAverage, Optimizer, Schedule, make_average, make_optimizer, make_schedule
 from cnncli.randomness import stream
+from cnncli.training.event_log import require_package
 from cnncli.training.initial import Initial, start_from
 from cnncli.training.preparation import Preparation, preparation_of
 from cnncli.training.selection import (
@@ -254,6 +255,11 @@ def check_model(config: "Config") -> None:
         ConfigError: as for `prepare`.
     """
     check_sets(config)
+    if config.train.log:
+        try:
+            require_package()
+        except UsageError as error:
+            raise config.error(("train", "log"), error.message, error.hint) from error
     for entry in config.data.sets:
         if (spec := DATASETS.get(entry.name)) and spec.file("train", "images").shape:
             _check_outputs(config, build_untrained(config), entry.name, len(spec.classes))

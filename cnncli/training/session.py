@@ -27,6 +27,7 @@ from cnncli.training.step_profile import StepProfile
 
 if TYPE_CHECKING:
     from cnncli.config.schema import Config
+    from cnncli.training.event_log import EventLog
     from cnncli.types import ByteArray, IntArray
 
 log = logging.getLogger(__name__)
@@ -133,6 +134,7 @@ class _Session:
         self.wants_profile = profile
         self.prepared: Prepared
         self._stop = stop
+        self._events: EventLog | None = None
         self._validated: Evaluation | None = None
         self._phase: Literal["preparing", "training", "evaluating", "done"] = "preparing"
         self._saved_at = (0, 0.0)  # global step, monotonic seconds
@@ -273,6 +275,11 @@ class _Session:
         }
         run.write_info(**info)
         self._phase = "training"
+        if config.train.log:
+            from cnncli.training.event_log import EventLog
+
+            self._events = EventLog(run.path)
+            self._events.add(state.history)
 
     def _validation(self, executor: Executor) -> Callable[[], Evaluation] | None:
         held_out = self.prepared.validation
@@ -307,6 +314,8 @@ class _Session:
         if record.best:
             save_best(self.run, self.prepared, self.state, self._calibration())
         self.run.append_metrics(record.row())
+        if self._events is not None:
+            self._events.add([record.row()])
         self._save_last()
 
     def _calibration(self) -> Calibration:
@@ -360,6 +369,10 @@ class _Session:
             **self._progress(),
         )
         self._phase = "done"
+        if self._events is not None:
+            if result.test_accuracy is not None:
+                self._events.add_test(result.test_accuracy)
+            self._events.close()
         if self.plots:
             draw_results(run, prepared, state, measured)
         return result

@@ -221,6 +221,7 @@ train:
   init_from: null
   init_partial: false
   freeze: []
+  log: []
   eval_batch_size: 1000
 engine:
   kind: fast

@@ -3,6 +3,7 @@
 Source: numpy.lib.format, "Format Version 1.0".
 """
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -29,6 +30,12 @@ _DAMAGED = (
     RuntimeError,
     OSError,
     UnicodeError,
+    # what NumPy raises for a header that is no dictionary of Python
+    tokenize.TokenError,
+    SyntaxError,
+    TypeError,
+    KeyError,
+    RecursionError,
 )
 
 
