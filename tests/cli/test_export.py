@@ -67,6 +67,20 @@ def test_the_help_names_every_format(cnn) -> None:
     assert f"--to FORMAT {', '.join(FORMATS)}. May be repeated." in shown
 
 
+def test_a_program_in_c_says_how_much_memory_it_needs(cnn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnncli.export.c.compile.find_compiler", lambda: None)
+    result = cnn("export", "bundled", "--to", "c")
+    assert result.exit_code == 0, result.stderr
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert lines["checked"] == "no: no C compiler is on the PATH (cc, gcc, clang)"
+    header = Path("bundled.h").read_text()
+    for name in ("flash", "ram"):
+        size = int(lines[name].removesuffix(" bytes").replace(",", ""))
+        assert f"#define BUNDLED_{name.upper()}_BYTES {size}\n" in header
+    # the weights alone
+    assert int(lines["flash"].removesuffix(" bytes").replace(",", "")) > 4 * 69_000
+
+
 def test_several_formats_are_one_document(cnn) -> None:
     pytest.importorskip("onnx", reason="onnx is not installed (extra onnx)")
     result = cnn("export", "bundled", "--to", "npz", "--to", "onnx", "--json")

@@ -86,11 +86,13 @@ def test_bytes_become_the_logits_that_the_same_bytes_give_in_numpy(
 def test_the_network_of_every_config_is_the_same_in_c(path: Path, tmp_path: Path) -> None:
     subject, images = make_config_subject(path), digits(1000)
     expected = logits_of(subject.model.network, subject.model.normalize, images)
-    expect_equal(run_compiled(subject, images, tmp_path), expected)
-    small, few = as_type(subject, "int8"), Images(images.pixels[:200], "")
+    expect_equal(run_compiled(subject, images, tmp_path, STRICT), expected)
+    few = Images(images.pixels[:50], "")
+    expect_equal(run_compiled(subject, few, tmp_path), expected[:50])
+    small = as_type(subject, "int8")
     found = run_compiled(small, few, tmp_path)
     expect_equal(found, run_bytes(plan_of(small), few.pixels))
-    assert (found.argmax(axis=1) == expected[:200].argmax(axis=1)).mean() >= 0.95
+    assert (found.argmax(axis=1) == expected[:50].argmax(axis=1)).mean() >= 0.9
 
 
 @needs_gcc
