@@ -212,13 +212,20 @@ def _read_tar(path: Path, part: str | None, left_out: Counter[str]) -> list[_Lab
         except (tarfile.TarError, ValueError) as error:
             raise DataError(f"{path} is a damaged tar archive: {error}") from error
     if labels:
-        left_out["pictures without a label"] += sum(key not in labels for key in pictures)
-        return [_Labeled(picture, labels[key], part) for key, picture in pictures.items() if key in labels]
+        found = [(picture, labels.get(key, labels.get(_sample(key)))) for key, picture in pictures.items()]
+        left_out["pictures without a label"] += sum(label is None for _, label in found)
+        return [_Labeled(picture, label, part) for picture, label in found if label is not None]
     return [
         _in_folder(key, picture, part)
         for key, picture in pictures.items()
         if len(PurePosixPath(key).parts) > 1
     ]
+
+
+def _sample(key: str) -> str:
+    """Return the key of a sample of WebDataset: the path up to the first dot in the name of the file."""
+    path = PurePosixPath(key)
+    return str(path.with_name(path.name.split(".")[0] or path.name))
 
 
 def _read_label(suffix: str, content: bytes) -> int | str | None:

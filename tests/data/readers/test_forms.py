@@ -159,7 +159,9 @@ def webdataset(here):
     for part, images, labels in (("train", X, Y), ("test", TX, TY)):
         members = {}
         for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-            members |= {f"{i:04}.png": png(image), f"{i:04}.cls": str(label).encode()}
+            # the key of a sample ends at the first dot
+            picture = f"{i:04}.png" if i % 2 else f"{i:04}.input.png"
+            members |= {picture: png(image), f"{i:04}.cls": str(label).encode()}
         write_tar(here / f"mnist-{part}-00000.tar", members)
 
 
