@@ -67,6 +67,12 @@ def _colour(value: object) -> object:
     raise ValueError
 
 
+def _logs(value: object) -> object:
+    if is_list(value) and set(value) <= {"tensorboard"} and len(value) == len(set(value)):
+        return tuple(value)
+    raise ValueError
+
+
 def _auto_or_up_to(most: int) -> BeforeValidator:
     def check(value: object) -> object:
         if value == "auto" or (type(value) is int and 1 <= value <= most):
@@ -254,7 +260,7 @@ class TrainConfig(Section):
     init_from: Text | None = Field(default=None, description="the name of a run, a path, or null")
     init_partial: bool = Field(default=False, description="true or false")
     freeze: tuple[Text, ...] = Field(default=(), strict=False, description="a list of layers")
-    log: tuple[Literal["tensorboard"], ...] = Field(
+    log: Annotated[tuple[str, ...], BeforeValidator(_logs)] = Field(
         default=(), strict=False, description="a list of logs: [tensorboard], or []"
     )
     eval_batch_size: int = Field(default=1000, ge=1, le=65536, description="a whole number from 1 to 65536")

@@ -5,6 +5,7 @@ To add a set in the MNIST format, add one entry to DATASETS.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 
 from cnncli.data.dataset import SPLIT_NAMES, SYNTHETIC, SplitName
@@ -314,4 +315,6 @@ def find_spec(name: str, table: Mapping[str, DatasetSpec] = DATASETS) -> Dataset
     if name == SYNTHETIC:
         raise UsageError(f"the data set '{SYNTHETIC}' is made by this program: it has no files")
     hint = did_you_mean(name, [*table, SYNTHETIC, "folder:PATH"])
+    if len(Path(name).parts) > 1 or Path(name).suffix:
+        raise UsageError(f"no data set is called '{name}', and there is no such file or folder", hint)
     raise UsageError(f"no data set is called '{name}'", hint)

@@ -71,6 +71,8 @@ WRONG_VALUES = [
     ("data: {size: [28]}", "data.size", SIZE, "a list of 1"),
     ("data: {size: [28, 28, 3]}", "data.size", SIZE, "a list of 3"),
     ("data: {size: [28, big]}", "data.size", SIZE, "a list of 2"),
+    ("train: {log: [wandb]}", "train.log", "a list of logs: [tensorboard], or []", "a list of 1"),
+    ("train: {log: tensorboard}", "train.log", "a list of logs: [tensorboard], or []", "'tensorboard'"),
     ("data: {colour: 3}", "data.colour", "auto, true or false", "3"),
     ("data: {validation: true}", "data.validation", IMAGES, "true"),
     ("data: {validation: -1}", "data.validation", IMAGES, "-1"),
