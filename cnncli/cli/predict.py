@@ -116,8 +116,7 @@ def predict(
     """
     from cnncli.cli import predict_output
     from cnncli.storage import refuse_to_overwrite
-    from cnncli.training.answers import holds_images
-    from cnncli.training.lookup import find_model, find_pictures, load_set_for
+    from cnncli.training.lookup import find_model, find_pictures, holds_images, load_set_for
     from cnncli.training.predict import iter_predictions
     from cnncli.training.predictions import predictions_document
 
@@ -127,7 +126,7 @@ def predict(
     models = [find_model(run, runs_dir) for run in runs] if runs else [find_model(None, runs_dir)]
     _say_who_reads(models, "" if runs else f", because no run in {runs_dir} is finished")
     refuse_addresses(images)
-    if any(Path(name).is_file() and holds_images(Path(name)) for name in images):
+    if any(holds_images(Path(name)) for name in images):
         return answer_files(images, models, invert, unknown, top, csv, form, as_json=json)
     if form != "table":
         raise UsageError("--format kaggle is for a file of many images, such as test.csv")
@@ -188,10 +187,11 @@ def answer_files(
 
     from cnncli.cli.progress import counting
     from cnncli.storage import refuse_to_overwrite, write_text_atomic
-    from cnncli.training.answers import answer_file, answers_document, holds_images
+    from cnncli.training.answers import answer_file, answers_document
+    from cnncli.training.lookup import holds_images
 
     paths = [Path(name) for name in names]
-    if pictures := [path for path in paths if not (path.is_file() and holds_images(path))]:
+    if pictures := [path for path in paths if not holds_images(path)]:
         raise UsageError(
             f"{pictures[0]} is no file of many images, and {names[0]} is", "read them one by one"
         )

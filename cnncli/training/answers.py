@@ -107,17 +107,6 @@ class Answers:
         return entries
 
 
-def holds_images(path: Path) -> bool:
-    """Return whether a file holds arrays of images, and is no picture."""
-    from cnncli.pictures.formats import reads_suffix
-
-    if reads_suffix(path.suffix.lower()) or not path.is_file():
-        return False
-    from cnncli.data.readers.kinds import ARRAYS, kind_of_file
-
-    return kind_of_file(path) in ARRAYS
-
-
 def answer_file(
     path: str | Path,
     model: Model | Sequence[Model],

@@ -10,9 +10,6 @@ from typing import Any, Literal
 
 from cnncli.data.dataset import Dataset, Split
 from cnncli.data.load import is_own, own_folder
-from cnncli.data.readers.idx_set import find_own
-from cnncli.data.readers.kinds import ARRAYS
-from cnncli.data.readers.own_files import find_files
 from cnncli.engine import compile
 from cnncli.errors import CheckpointError, DataError, UsageError
 from cnncli.runs import Run
@@ -78,6 +75,10 @@ class Measured:
 
 def sets_inside(name: str) -> list[str]:
     """Return the data sets in the folders of a folder, such as one for each corruption; none if it is a set itself."""
+    from cnncli.data.readers.idx_set import find_own
+    from cnncli.data.readers.kinds import ARRAYS
+    from cnncli.data.readers.own_files import find_files
+
     folder = own_folder(name)
     if not is_own(name) or not folder.is_dir() or find_own(folder) or find_files(folder):
         return []

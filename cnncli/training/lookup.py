@@ -230,6 +230,17 @@ def kind_of(name: str, runs_dir: Path) -> Kind:
     raise UsageError(f"{name} is no config, run, data set or picture", did_you_mean(name, sorted(known)))
 
 
+def holds_images(path: Path) -> bool:
+    """Return whether a file holds arrays of images, and is no picture."""
+    from cnncli.pictures.formats import reads_suffix
+
+    if reads_suffix(path.suffix.lower()) or not path.is_file():
+        return False
+    from cnncli.data.readers.kinds import ARRAYS, kind_of_file
+
+    return kind_of_file(path) in ARRAYS
+
+
 def _holds_data(path: Path) -> bool:
     """Return whether a file is a data set, or of a form that is known to be one and not read."""
     from cnncli.pictures.formats import reads_suffix

@@ -8,7 +8,8 @@ import pytest
 
 from cnncli.data.load import load_dataset
 from cnncli.errors import DataError
-from cnncli.training.answers import answer_file, answers_document, holds_images
+from cnncli.training.answers import answer_file, answers_document
+from cnncli.training.lookup import holds_images
 from cnncli.training.model import load_model
 from cnncli.training.predict import LabeledImage, predict_pictures
 
