@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cnncli.data.load import load_dataset
     from cnncli.engine import compile
     from cnncli.errors import CnnError
+    from cnncli.export.write import export_model
     from cnncli.nn.build import build_network
     from cnncli.nn.network import Network
     from cnncli.runs import Run, create_run, find_run, list_runs
@@ -54,6 +55,7 @@ _HOMES = {
     "create_run": "runs",
     "download": "data.download.fetch",
     "evaluate": "training.evaluate",
+    "export_model": "export.write",
     "find_run": "runs",
     "fit": "training.fit",
     "list_runs": "runs",
@@ -89,6 +91,7 @@ __all__ = [
     "create_run",
     "download",
     "evaluate",
+    "export_model",
     "find_run",
     "fit",
     "list_runs",

@@ -50,6 +50,12 @@ EVERY_LAYER: list[Any] = [
     "batchnorm",
     {"linear": {"units": 10, "bias": False}},
 ]
+OVERLAPPING = {"maxpool": {"size": 3, "stride": 2, "padding": 1}}
+"""The layer of EVERY_LAYER that Keras cannot express, because tanh returns negative numbers before it."""
+
+KERAS_LAYERS: list[Any] = [
+    {"maxpool": {"size": 3, "stride": 2}} if layer == OVERLAPPING else layer for layer in EVERY_LAYER
+]
 MEANS: list[Any] = [
     {"conv": {"filters": 5, "kernel": 5, "stride": [2, 3], "padding": "same"}},
     "globalavgpool",

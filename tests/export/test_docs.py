@@ -76,7 +76,7 @@ def test_keras_loads_the_model(place: Path) -> None:
 
 
 def test_the_table_of_runtimes_is_that_of_the_benchmark() -> None:
-    text = (ROOT / "benchmarks/results/onnx_runtimes.json").read_text(encoding="utf-8")
+    text = (ROOT / "benchmarks/results/exports.json").read_text(encoding="utf-8")
     for name, row in json.loads(text)["runtimes"].items():
         inputs = ", ".join(row["inputs"])
         equal = f"{100 * row['equal_answers']:.2f} %"

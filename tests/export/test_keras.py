@@ -4,7 +4,6 @@ import json
 import zipfile
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,20 +12,23 @@ from cnncli.errors import UsageError
 from cnncli.export.images import logits_of
 from cnncli.export.keras_file import answers, write
 
-from .networks import CONFIGS, EVERY_LAYER, MEANS, digits, make_config_subject, make_subject
+from .networks import (
+    CONFIGS,
+    EVERY_LAYER,
+    KERAS_LAYERS,
+    MEANS,
+    OVERLAPPING,
+    digits,
+    make_config_subject,
+    make_subject,
+)
 
 pytest.importorskip("h5py", reason="h5py is not installed (extra keras)")
 
-OVERLAPPING = {"maxpool": {"size": 3, "stride": 2, "padding": 1}}
-"""The layer of EVERY_LAYER that Keras cannot express, because tanh returns negative numbers before it."""
-
-LAYERS: list[Any] = [
-    {"maxpool": {"size": 3, "stride": 2}} if layer == OVERLAPPING else layer for layer in EVERY_LAYER
-]
 NETWORKS = {
     **{path.stem: lambda path=path: make_config_subject(path) for path in CONFIGS},
-    "every-layer": lambda: make_subject(LAYERS),
-    "every-layer-in-color": lambda: make_subject(LAYERS, (3, 21, 16)),
+    "every-layer": lambda: make_subject(KERAS_LAYERS),
+    "every-layer-in-color": lambda: make_subject(KERAS_LAYERS, (3, 21, 16)),
     "means": lambda: make_subject(MEANS, (3, 13, 9), 5),
     "same-at-stride-2": lambda: make_subject(
         [
