@@ -202,7 +202,7 @@ def _refuse_foreign(head: bytes, name: str) -> None:
     if head[:2] in (b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5") or (is_zip and b"data.pkl" in head):
         raise CheckpointError(
             f"{name} is a Python pickle, as torch.save writes, not a checkpoint of cnncli",
-            "a pickle can run code when it is opened, so cnncli does not open any",
+            "a pickle can run code when it is opened, so cnncli does not open any; weights can be saved as safetensors",
         )
     if is_zip and not _begins_as_ours(head):
         raise CheckpointError(f"{name} is a ZIP archive, but not a checkpoint of cnncli")

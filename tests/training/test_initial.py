@@ -189,3 +189,10 @@ def test_the_code_of_the_page_makes_a_file_that_fits() -> None:
     exec("\n".join(content for language, content in BLOCKS if language == "python"), {})
     layers = [{"conv": {"filters": 8, "kernel": 3}}, "relu", "flatten", {"linear": 10}]
     assert start_from(network(0, layers), "model.safetensors").kept == ("conv1", "linear1")
+
+
+def test_the_figures_of_the_page_are_those_of_the_benchmark() -> None:
+    results = Path(__file__).parents[2] / "benchmarks/results/fine_tuning.json"
+    for images, row in json.loads(results.read_text(encoding="utf-8"))["sets"].items():
+        cells = " | ".join(f"{100 * value:.1f} %" for value in row.values())
+        assert f"| {images} | {cells} |" in PAGE
