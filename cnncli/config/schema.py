@@ -21,6 +21,17 @@ from pydantic import (
 )
 
 from cnncli.config.errors import Origin, Problem, join_problems, to_problem
+from cnncli.config.field_values import (
+    auto_or_up_to,
+    expand_home,
+    read_colour,
+    read_logs,
+    read_name,
+    read_name_alone,
+    read_size,
+    read_validation,
+    refuse_no_layers,
+)
 from cnncli.config.list_entries import (
     ListEntry,
     Options,
@@ -38,66 +49,11 @@ from cnncli.config.yaml_writer import write_yaml
 from cnncli.data.dataset import SetEntry
 from cnncli.data.reading import Reading
 from cnncli.errors import ConfigError, ModelError
-from cnncli.names import user_path
 from cnncli.options import MAIN_OPTION
 from cnncli.types import MeanStd
 
-
-def _validation(value: object) -> object:
-    if (type(value) is float and 0 < value < 1) or (type(value) is int and 0 <= value <= 10**9):
-        return value
-    if value == "auto":
-        return value
-    raise ValueError
-
-
-def _size(value: object) -> object:
-    """Accept "auto", a number of pixels, or two in a list as [height, width]."""
-    if value == "auto":
-        return value
-    sides = tuple(value) if is_list(value) else (value, value)
-    if len(sides) != 2 or not all(type(side) is int and 1 <= side <= 1024 for side in sides):
-        raise ValueError
-    return sides if is_list(value) else value
-
-
-def _colour(value: object) -> object:
-    if value == "auto" or isinstance(value, bool):
-        return value
-    raise ValueError
-
-
-def _logs(value: object) -> object:
-    if is_list(value) and set(value) <= {"tensorboard"} and len(value) == len(set(value)):
-        return tuple(value)
-    raise ValueError
-
-
-def _auto_or_up_to(most: int) -> BeforeValidator:
-    def check(value: object) -> object:
-        if value == "auto" or (type(value) is int and 1 <= value <= most):
-            return value
-        raise ValueError
-
-    return BeforeValidator(check)
-
-
-def _not_empty(layers: tuple[ListEntry, ...]) -> tuple[ListEntry, ...]:
-    if not layers:
-        raise ValueError
-    return layers
-
-
-def _by_name(value: object) -> object:
-    """Read `adam` as `{name: adam}`."""
-    return {"name": value} if isinstance(value, str) else value
-
-
-def _expand_home(folder: str) -> str:
-    return str(user_path(folder)) if folder.startswith("~") else folder
-
-
 Text = Annotated[str, PlainValidator(read_text)]
+Name = Annotated[str | None, BeforeValidator(read_name)]
 OptionValue = Annotated[Any, PlainValidator(read_option)]
 Entries = tuple[Annotated[ListEntry, PlainValidator(read_entry)], ...]
 
@@ -127,14 +83,6 @@ class Named(Section):
         return self
 
 
-def _name(value: object) -> object:
-    """Accept a name, or the position of a column."""
-    return str(value) if type(value) is int else value if value is None else read_text(value)
-
-
-Name = Annotated[str | None, BeforeValidator(_name)]
-
-
 class NormalizeConfig(Section):
     """Inputs become (pixel / 255 - mean) / std."""
 
@@ -150,13 +98,13 @@ class DataConfig(Section):
     dataset: Annotated[str | tuple[SetEntry, ...], PlainValidator(read_sets)] = Field(
         default="mnist", description="the name of a data set, folder:PATH, or a list of those"
     )
-    dir: Annotated[Text, AfterValidator(_expand_home)] = Field(
+    dir: Annotated[Text, AfterValidator(expand_home)] = Field(
         default="data", description="the folder where data sets live"
     )
-    size: Annotated[int | tuple[int, int] | Literal["auto"], BeforeValidator(_size)] = Field(
+    size: Annotated[int | tuple[int, int] | Literal["auto"], BeforeValidator(read_size)] = Field(
         default="auto", description="auto, a whole number of pixels from 1 to 1024, or [height, width]"
     )
-    colour: Annotated[bool | Literal["auto"], BeforeValidator(_colour)] = Field(
+    colour: Annotated[bool | Literal["auto"], BeforeValidator(read_colour)] = Field(
         default="auto", description="auto, true or false"
     )
     images: Name = Field(default=None, description="the name of an array, column or file, or null")
@@ -164,7 +112,7 @@ class DataConfig(Section):
     transpose: bool | None = Field(default=None, description="true, false or null")
     labels_from: Name = Field(default=None, description="name, the path of a table, or null")
     invert: bool = Field(default=False, description="true or false")
-    validation: Annotated[int | float | Literal["auto"], BeforeValidator(_validation)] = Field(
+    validation: Annotated[int | float | Literal["auto"], BeforeValidator(read_validation)] = Field(
         default="auto",
         description="auto, a whole number of images (0 or more), or a fraction between 0 and 1",
     )
@@ -234,9 +182,9 @@ class SaveEvery(Section):
     )
 
 
-Optimizer = Annotated[OptimizerConfig, BeforeValidator(_by_name)]
-Schedule = Annotated[ScheduleConfig, BeforeValidator(_by_name)]
-Average = Annotated[AverageConfig | None, BeforeValidator(_by_name)]
+Optimizer = Annotated[OptimizerConfig, BeforeValidator(read_name_alone)]
+Schedule = Annotated[ScheduleConfig, BeforeValidator(read_name_alone)]
+Average = Annotated[AverageConfig | None, BeforeValidator(read_name_alone)]
 
 
 class TrainConfig(Section):
@@ -260,7 +208,7 @@ class TrainConfig(Section):
     init_from: Text | None = Field(default=None, description="the name of a run, a path, or null")
     init_partial: bool = Field(default=False, description="true or false")
     freeze: tuple[Text, ...] = Field(default=(), strict=False, description="a list of layers")
-    log: Annotated[tuple[str, ...], BeforeValidator(_logs)] = Field(
+    log: Annotated[tuple[str, ...], BeforeValidator(read_logs)] = Field(
         default=(), strict=False, description="a list of logs: [tensorboard], or []"
     )
     eval_batch_size: int = Field(default=1000, ge=1, le=65536, description="a whole number from 1 to 65536")
@@ -285,10 +233,10 @@ class EngineConfig(Section):
     """How the network is computed; this changes the speed and the rounding of sums."""
 
     kind: Literal["fast", "plain"] = Field(default="fast", description="fast or plain")
-    workers: Annotated[int | Literal["auto"], _auto_or_up_to(1024)] = Field(
+    workers: Annotated[int | Literal["auto"], auto_or_up_to(1024)] = Field(
         default="auto", description="auto, or a whole number from 1 to 1024"
     )
-    shards: Annotated[int | Literal["auto"], _auto_or_up_to(64)] = Field(
+    shards: Annotated[int | Literal["auto"], auto_or_up_to(64)] = Field(
         default="auto", description="auto, or a whole number from 1 to 64"
     )
     dtype: Literal["float32", "float64"] = Field(default="float32", description="float32 or float64")
@@ -308,7 +256,7 @@ class Config(Section):
 
     seed: int = Field(default=42, ge=0, le=MAX_INTEGER, description="a whole number from 0 to 2^63 - 1")
     data: DataConfig = Field(default=DataConfig(), description="a mapping: what is trained on")
-    model: Annotated[Entries, AfterValidator(_not_empty)] = Field(
+    model: Annotated[Entries, AfterValidator(refuse_no_layers)] = Field(
         strict=False, description="a list of layers"
     )
     train: TrainConfig = Field(default=TrainConfig(), description="a mapping: how it is trained")

@@ -41,6 +41,13 @@ def resize_whole(picture: "Image", size: tuple[int, int], *, colour: bool) -> By
     return np.asarray(converted)
 
 
+def transpose(picture: "Image") -> "Image":
+    """Return a picture with rows and columns exchanged."""
+    from PIL.Image import Transpose
+
+    return picture.transpose(Transpose.TRANSPOSE)
+
+
 def from_pixels(pixels: ByteArray) -> "Image":
     """Return an image of a data set, (H, W) or (H, W, 3) uint8, as a picture."""
     from PIL import Image

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from cnncli.errors import CnnError, UsageError
-from cnncli.pictures.whole import Form, clear_background, from_pixels, resize_whole
+from cnncli.pictures.whole import Form, clear_background, from_pixels, resize_whole, transpose
 from cnncli.training.lines import (
     DOUBTFUL,
     DigitPrediction,
@@ -201,10 +201,22 @@ class _Reader:
         if self.form == "digits":
             page, found = find_digits_on(file, number, page, self.invert)
         else:
-            found = self._take_whole(
-                page.picture, "no" if self.raw and self.invert == "auto" else self.invert, page.size
-            )
+            picture, invert = page.picture, self.invert
+            if self.raw and invert == "auto":
+                invert = "no"
+            elif not self.raw:
+                picture, invert = self._as_in_training(picture, invert)
+            found = self._take_whole(picture, invert, page.size)
         return self._predict(name, found, page.warnings, whole=self.form == "as_is", size=page.size)
+
+    def _as_in_training(self, picture: "Image", invert: Invert) -> tuple["Image", Invert]:
+        """Exchange rows and columns, and bright and dark, of a whole picture if the config of the training does."""
+        data = self.model.data_config
+        if data.get("transpose"):
+            picture = transpose(picture)
+        if data.get("invert") and invert == "auto":
+            invert = "yes"
+        return picture, invert
 
     def _take_whole(self, picture: "Image", invert: Invert, size: tuple[int, int]) -> "Preprocessed":
         """Resize the whole picture, of this width and height in its file, as in training; invert it if needed."""

@@ -38,9 +38,7 @@ def read_arff(path: Path, labels: str | None = None) -> ArrayFile:
         if start.lstrip().startswith(b"{"):
             raise DataError(f"{path} has sparse rows, which are not read", "save it as a dense table")
         rows.read(stream, start)
-    file = rows.finish()
-    file.form = "an ARFF table"
-    return file
+    return rows.finish()
 
 
 def _read_names(path: Path, stream: BinaryIO) -> tuple[list[str], int]:

@@ -187,12 +187,11 @@ def bring_to(
 
 
 def _parts(opened: list[ArrayFile], reading: Reading) -> tuple[dict[str, Part], tuple[str, ...]]:
-    """Return the arrays of each part, and the names of the classes if the files have them."""
+    """Return the arrays of each part, and the names of the classes if the files are named by them."""
     if classes_by_file(opened) and reading.images is None and reading.labels is None:
         names = tuple(file.path.name.split(".")[0].removeprefix("full_numpy_bitmap_") for file in opened)
         return {"train": _joined(opened)}, names
-    classes = next((file.classes for file in opened if file.classes), ())
-    return choose_arrays(opened, reading.images, reading.labels), classes
+    return choose_arrays(opened, reading.images, reading.labels), ()
 
 
 def _joined(opened: list[ArrayFile]) -> Part:
@@ -246,7 +245,7 @@ def _read_idx_file(path: Path) -> ArrayFile:
     array = NamedArray(
         path, "", shape, dtype, partial(read_idx, path, max_bytes=MAX_BYTES), "emnist" in path.name.lower()
     )
-    return ArrayFile(path, "an IDX file", [array])
+    return ArrayFile(path, [array])
 
 
 def _to_dataset(

@@ -56,19 +56,13 @@ class ArrayFile:
 
     Args:
         path: the file.
-        form: what it is, as in "a NumPy archive".
         arrays: in the order of the file.
-        classes: the names of the classes by label, if the file has them.
         notes: sentences on how it was read.
-        left_out: how many of its rows were not read, for each reason.
     """
 
     path: Path
-    form: str
     arrays: list[NamedArray]
-    classes: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
-    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def check_size(path: Path, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:

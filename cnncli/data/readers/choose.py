@@ -43,8 +43,6 @@ ROLES: dict[str, Role] = {
 }
 """Words that name the images or the labels."""
 
-_WORD = re.compile(r"[a-z]+|t10k", re.IGNORECASE)
-
 
 def words_of(name: str) -> list[str]:
     """Return the words of a name in lower case, as in ["x", "train"] for "X_train.npy"."""

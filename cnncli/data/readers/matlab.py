@@ -12,12 +12,15 @@ import numpy as np
 
 from cnncli.data.readers.arrays import Array, ArrayFile, NamedArray, check_size, in_memory
 from cnncli.data.readers.mat5 import read_mat5
-from cnncli.errors import DataError, UsageError
+from cnncli.data.readers.streams import refuse_damage
+from cnncli.errors import DataError
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MAT_5, MAT_73 = b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file"
 
 MAX_ARRAYS = 4096
+
+_DAMAGED = (OSError, RuntimeError, ValueError, KeyError, TypeError)
 
 
 def read_mat(path: Path) -> ArrayFile:
@@ -26,7 +29,7 @@ def read_mat(path: Path) -> ArrayFile:
     Raises:
         DataError: it cannot be read, or is damaged or too large.
     """
-    file = ArrayFile(path, "a MATLAB file", [])
+    file = ArrayFile(path, [])
     for name, array in read_mat5(path).items():
         # MATLAB's flat images are written column by column: those of EMNIST
         transposed = name.startswith("dataset.") and array.ndim == 2
@@ -38,14 +41,13 @@ def read_hdf5(path: Path) -> ArrayFile:
     """Return the arrays of an HDF5 file, among them .mat files of version 7.3.
 
     Raises:
-        UsageError: h5py is not installed.
-        DataError: it cannot be read, or is damaged or too large.
+        DataError: h5py is not installed, or the file cannot be read, or is damaged or too large.
     """
     try:
         import h5py
     except ImportError as error:
         raise _missing(path, "an HDF5 file", "h5py") from error
-    file = ArrayFile(path, "an HDF5 file", [])
+    file = ArrayFile(path, [])
 
     def visit(name: str, node: object) -> None:
         if not isinstance(node, h5py.Dataset) or name.startswith("#refs#") or node.dtype.kind not in "biufSU":
@@ -62,7 +64,7 @@ def read_hdf5(path: Path) -> ArrayFile:
             NamedArray(path, name, shape, node.dtype, _hdf5_loader(path, name, reverse=reverse))
         )
 
-    with _Guard(path), h5py.File(path, "r") as opened:
+    with refuse_damage(path, "HDF5 file", _DAMAGED), h5py.File(path, "r") as opened:
         opened.visititems(visit)
     return file
 
@@ -71,29 +73,14 @@ def _hdf5_loader(path: Path, name: str, *, reverse: bool) -> Callable[[], Array]
     def load() -> Array:
         import h5py
 
-        with _Guard(path), h5py.File(path, "r") as opened:
+        with refuse_damage(path, "HDF5 file", _DAMAGED), h5py.File(path, "r") as opened:
             array = np.asarray(opened[name][()])
         return array.T if reverse else array
 
     return load
 
 
-def _missing(path: Path, what: str, package: str) -> UsageError:
-    return UsageError(
+def _missing(path: Path, what: str, package: str) -> DataError:
+    return DataError(
         f"{path} is {what}, and {package} is not installed", 'install the extra: pip install "cnncli[mat]"'
     )
-
-
-class _Guard:
-    """Turns what h5py raises for a damaged file into a DataError."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError | RuntimeError | ValueError | KeyError | TypeError | MemoryError):
-            text = str(error).split("\n")[0]
-            raise DataError(f"{self.path} is a damaged HDF5 file: {text or 'it cannot be read'}") from error

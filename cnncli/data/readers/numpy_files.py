@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from cnncli.data.readers.arrays import Array, ArrayFile, NamedArray, check_size
+from cnncli.data.readers.streams import refuse_damage
 from cnncli.errors import DataError
 from cnncli.types import Shape
 
@@ -45,12 +46,12 @@ def read_npy(path: Path) -> ArrayFile:
     Raises:
         DataError: it cannot be read, is damaged, too large, or holds Python objects.
     """
-    with _Guard(path):
+    with refuse_damage(path, "file of NumPy", _DAMAGED):
         with open(path, "rb") as stream:
             shape, dtype = _header(stream)
         _check(path, "", shape, dtype)
     array = NamedArray(path, "", shape, dtype, _loader(path, lambda: open(path, "rb")))
-    return ArrayFile(path, "a NumPy array", [array])
+    return ArrayFile(path, [array])
 
 
 def read_npz(path: Path) -> ArrayFile:
@@ -59,8 +60,8 @@ def read_npz(path: Path) -> ArrayFile:
     Raises:
         DataError: it cannot be read, is damaged, too large, or holds Python objects.
     """
-    file = ArrayFile(path, "a NumPy archive", [])
-    with _Guard(path), zipfile.ZipFile(path) as archive:
+    file = ArrayFile(path, [])
+    with refuse_damage(path, "file of NumPy", _DAMAGED), zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if len(names) > MAX_MEMBERS:
             raise DataError(f"{path} holds {len(names):,} arrays, more than {MAX_MEMBERS:,}")
@@ -119,26 +120,7 @@ def _check(path: Path, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
 
 def _loader(path: Path, opened: Callable[[], IO[bytes]]) -> Callable[[], Array]:
     def load() -> Array:
-        with _Guard(path), opened() as stream:
+        with refuse_damage(path, "file of NumPy", _DAMAGED), opened() as stream:
             return npy.read_array(stream, allow_pickle=False)
 
     return load
-
-
-class _Guard:
-    """Turns what NumPy and zipfile raise for a damaged file into a DataError."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, MemoryError):
-            raise DataError(f"{self.path} needs more memory than there is") from error
-        if isinstance(error, OSError) and error.strerror:
-            raise DataError(f"{self.path} cannot be read: {error.strerror}") from error
-        if isinstance(error, _DAMAGED):
-            first = str(error).split("\n")[0]
-            raise DataError(f"{self.path} is a damaged file of NumPy: {first or 'it is cut off'}") from error

@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cnncli.data.readers.choose import PARTS, part_of, role_of
+from cnncli.data.readers.choose import PARTS, ROLES, part_of, role_of, words_of
 from cnncli.data.readers.kinds import ARRAYS, PICTURES, FileKind, kind_of_file
 from cnncli.data.readers.table import has_labels, has_pixels
 from cnncli.data.readers.unread import refuse_file
@@ -124,6 +124,4 @@ def _labels_beside(path: Path, kind: FileKind) -> list[Path]:
 
 
 def _without_role(name: str) -> str:
-    from cnncli.data.readers.choose import ROLES, words_of
-
     return " ".join(word for word in words_of(name.split(".")[0]) if word not in ROLES and word != "idx")

@@ -42,8 +42,8 @@ def load_own_set(
         size, colour, prepare, reading, draw_test: as for `load_dataset`.
 
     Raises:
-        DataError: a file is broken, or what it holds is not clear.
-        UsageError: a key of `reading` is for another form, or a package is missing.
+        DataError: a file is broken, what it holds is not clear, or a package is missing.
+        UsageError: a key of `reading` is for another form.
     """
     if (
         path.is_dir()
@@ -55,6 +55,11 @@ def load_own_set(
             size = "auto"  # which earlier versions recorded for IDX files of any size
         return _adapted(idx_set.load_own(name, found, draw_test=draw_test, reading=reading), size, colour)
     files = find_files(path, reading.labels)
+    if prepare == "digits" and (reading.invert or reading.transpose):
+        raise UsageError(
+            "digits that are found in pictures are always upright and bright on black",
+            "leave out `data.invert` and `data.transpose`, or set `data.prepare=as_is`",
+        )
     if files is not None:
         from cnncli.data.readers.cache import cached
 

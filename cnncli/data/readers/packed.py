@@ -14,14 +14,16 @@ import numpy as np
 from cnncli.data.dataset import MAX_CLASSES
 from cnncli.data.readers.arrays import ArrayFile, check_size, in_memory
 from cnncli.data.readers.layout import MAX_PICTURES, SPLIT_FOLDERS, Listing, Packed, Pictures
-from cnncli.data.readers.streams import open_stream
+from cnncli.data.readers.streams import open_stream, refuse_damage
 from cnncli.data.readers.table import LABEL_NAMES, SMALLEST
-from cnncli.errors import DataError, UsageError
+from cnncli.errors import DataError
 from cnncli.pictures.formats import reads_suffix
 
 MAX_PICTURE_BYTES = 128 << 20
 MAX_BYTES = 2 << 30
 """The most bytes of all pictures of a set, still encoded."""
+
+_DAMAGED = (OSError, ValueError, KeyError, NotImplementedError, TypeError)  # what pyarrow raises
 
 _LABEL_SUFFIXES = (".cls", ".json", ".txt")
 
@@ -61,14 +63,13 @@ def list_parquet(paths: Mapping[Path, str | None], labels: str | None, images: s
         images: the name of the column of pictures; None to find it.
 
     Raises:
-        UsageError: pyarrow is not installed.
-        DataError: one cannot be read, or its columns are not clear.
+        DataError: pyarrow is not installed, or one cannot be read, or its columns are not clear.
     """
     pq = import_parquet(next(iter(paths)))
     labeled: list[_Labeled] = []
     classes: tuple[str, ...] = ()
     for path, part in paths.items():
-        with ParquetGuard(path):
+        with refuse_damage(path, "Parquet table", _DAMAGED):
             table = pq.ParquetFile(path)
             columns = {field.name: str(field.type) for field in table.schema_arrow}
             image = images or next((n for n, t in columns.items() if "binary" in t), None)
@@ -102,11 +103,10 @@ def read_parquet_table(path: Path, labels: str | None = None) -> ArrayFile:
     """Return the arrays of a Parquet table with one column for each pixel.
 
     Raises:
-        UsageError: pyarrow is not installed.
-        DataError: it cannot be read, or has no columns of numbers.
+        DataError: pyarrow is not installed, or the file cannot be read, or has no columns of numbers.
     """
     pq = import_parquet(path)
-    with ParquetGuard(path):
+    with refuse_damage(path, "Parquet table", _DAMAGED):
         table = pq.ParquetFile(path)
         schema = table.schema_arrow
         names = [field.name for field in schema]
@@ -123,7 +123,7 @@ def read_parquet_table(path: Path, labels: str | None = None) -> ArrayFile:
             )
         columns = table.read(columns=pixels)
         images = np.stack([column.to_numpy() for column in columns.columns], axis=1)
-        file = ArrayFile(path, "a Parquet table", [in_memory(path, "images", images)])
+        file = ArrayFile(path, [in_memory(path, "images", images)])
         if label is not None:
             texts = table.read(columns=[label]).column(0).to_numpy()
             found = texts.astype(str) if texts.dtype == object else texts
@@ -135,31 +135,16 @@ def import_parquet(path: Path) -> Any:
     """Return the module that reads Parquet.
 
     Raises:
-        UsageError: pyarrow is not installed.
+        DataError: pyarrow is not installed.
     """
     try:
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise UsageError(
+        raise DataError(
             f"{path} is a Parquet table, and pyarrow is not installed",
             'install the extra: pip install "cnncli[parquet]"',
         ) from error
     return pq
-
-
-class ParquetGuard:
-    """Turns what pyarrow raises for a damaged file into a DataError."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError | ValueError | KeyError | MemoryError | NotImplementedError | TypeError):
-            text = str(error).split("\n")[0]
-            raise DataError(f"{self.path} is a damaged Parquet table: {text[:200]}") from error
 
 
 def _rows(table: Any, image: str, label: str) -> Iterator[tuple[Any, Any]]:

@@ -55,10 +55,24 @@ def read_start(path: Path, count: int = 1024) -> bytes:
         return b""
 
 
-def is_compressed(path: Path) -> bool:
-    """Return whether a file is a .gz, .bz2 or .xz file, by its first bytes."""
+@contextmanager
+def refuse_damage(path: Path, what: str, errors: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Turn what a library raises for a damaged file into a DataError.
+
+    Args:
+        path: of the file.
+        what: it should be, as in "HDF5 file".
+        errors: all that the library raises for it.
+
+    Raises:
+        DataError: one of the errors came out of the block; also for a file that cannot be opened or is too large.
+    """
     try:
-        with open(path, "rb") as file:
-            return file.read(6).startswith((GZIP, BZIP2, XZ))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        yield
+    except MemoryError as error:
+        raise DataError(f"{path} needs more memory than there is") from error
+    except errors as error:
+        if isinstance(error, OSError) and error.strerror and error.errno is not None:
+            raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        text = str(error).split("\n")[0][:200]
+        raise DataError(f"{path} is a damaged {what}: {text or 'it is cut off'}") from error

@@ -84,9 +84,7 @@ def read_svmlight(path: Path) -> ArrayFile:
             images[at, index - first] = value
         return images
 
-    file = ArrayFile(
-        path, "a file of LIBSVM", [NamedArray(path, "images", shape, np.dtype(np.float32), load)]
-    )
+    file = ArrayFile(path, [NamedArray(path, "images", shape, np.dtype(np.float32), load)])
     file.arrays.append(in_memory(path, "labels", np.concatenate(labels)))
     return file
 

@@ -284,7 +284,7 @@ class Rows:
         """Return all rows as arrays."""
         if not self.count:
             raise DataError(f"{self.path} has no rows")
-        file = ArrayFile(self.path, "a table (CSV)", [], notes=self.notes)
+        file = ArrayFile(self.path, [], notes=self.notes)
         file.arrays.append(in_memory(self.path, "images", _joined(self.images)))
         if self.label is not None:
             name = self.head.names[self.label] if self.head.names else f"column {self.label}"

@@ -12,7 +12,7 @@ import numpy as np
 from cnncli.data.dataset import MAX_CLASSES, Split
 from cnncli.data.readers.arrays import Array, NamedArray
 from cnncli.errors import DataError
-from cnncli.types import ByteArray, IntArray, Shape
+from cnncli.types import ByteArray, IntArray
 
 _SAMPLE = 200
 _CHUNK = 1000  # images converted at once
@@ -81,13 +81,6 @@ def to_images(
         images = np.ascontiguousarray(images.swapaxes(1, 2))
         seen.note(f"{name}: rows and columns are exchanged (data.transpose)")
     return images
-
-
-def image_form(shape: Shape, size: tuple[int, int] | None) -> str:
-    """Return a sentence on the size of images of a shape without the first axis, for errors."""
-    return (
-        "x".join(map(str, shape)) if size is None else f"{'x'.join(map(str, shape))}, not {size[0]}x{size[1]}"
-    )
 
 
 def _unflatten(array: Array, name: str, size: tuple[int, int] | None, seen: Understanding) -> Array:
