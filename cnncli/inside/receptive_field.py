@@ -1,0 +1,128 @@
+"""Says which pixels of the input one position of a layer depends on.
+
+Derivation: docs/backward-passes.md#the-receptive-field.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cnncli.nn.layers.windows import check_padding, pads_of
+from cnncli.nn.network import Network
+from cnncli.options import Pair
+from cnncli.types import IntArray
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the windows of a layer lie in the input; each attribute is a pair (vertical, horizontal), in pixels.
+
+    The window of position p begins at `start + p · jump`. It may reach beyond the border, where padding was.
+
+    Attributes:
+        window: the size of the part of the input that one position depends on.
+        jump: the distance of the windows of two neighboring positions.
+        start: where the window of position 0 begins; negative where there is padding.
+    """
+
+    window: Pair
+    jump: Pair
+    start: Pair
+
+    def center(self, position: Pair) -> tuple[float, float]:
+        """Return the center of the window of a position (row, column), in pixels; 0 is the center of the first pixel.
+
+        Example:
+            >>> Geometry((4, 4), (2, 2), (-1, -1)).center((0, 3))
+            (0.5, 6.5)
+        """
+        row, column = (
+            self.start[axis] + position[axis] * self.jump[axis] + (self.window[axis] - 1) / 2
+            for axis in (0, 1)
+        )
+        return row, column
+
+
+def geometry(network: Network) -> dict[str, Geometry | None]:
+    """Return the geometry of each layer by its name.
+
+    It is None for a layer whose positions depend on the whole input, such as a linear one.
+
+    Example:
+        >>> from cnncli.nn.layers import Conv2D, MaxPool2D
+        >>> geometry(Network([Conv2D(1, 2, 3, padding=1), MaxPool2D(2)], (1, 8, 8)))["maxpool1"]
+        Geometry(window=(4, 4), jump=(2, 2), start=(-1, -1))
+    """
+    found: dict[str, Geometry | None] = {}
+    now = Geometry((1, 1), (1, 1), (0, 0)) if len(network.input_shape) == 3 else None
+    shape = network.input_shape
+    for name, layer, output in zip(network.names, network.layers, network.shapes, strict=True):
+        window = layer.window()
+        if now is None or window is None or len(output) != 3:
+            now = None
+        else:
+            pads = pads_of(check_padding(window.padding), shape, window.kernel, window.stride)
+            sizes, jumps, starts = (
+                tuple(
+                    (
+                        now.window[axis] + (window.kernel[axis] - 1) * now.jump[axis],
+                        now.jump[axis] * window.stride[axis],
+                        now.start[axis] - pads[axis][0] * now.jump[axis],
+                    )[which]
+                    for axis in (0, 1)
+                )
+                for which in range(3)
+            )
+            now = Geometry((sizes[0], sizes[1]), (jumps[0], jumps[1]), (starts[0], starts[1]))
+        found[name] = now
+        shape = output
+    return found
+
+
+def receptive_fields(
+    network: Network, layer: str, rows: npt.ArrayLike = 0, columns: npt.ArrayLike = 0
+) -> IntArray:
+    """Return the smallest box that holds every pixel of the input that positions of a layer depend on.
+
+    It is followed back through the layers and clipped in each, so that no padding is in it. Where a stride skips
+    pixels, the box also holds the skipped ones.
+
+    Args:
+        network: takes images, (C, H, W).
+        layer: its name, such as "conv2". One that has no maps has one position, and reads all of the maps before it.
+        rows, columns: of the positions, from 0; numbers or arrays of one shape S.
+
+    Returns:
+        (*S, 4): left, top, right, bottom in pixels; right and bottom are the first pixels behind the box. A window
+        that lies in the padding has an empty box.
+
+    Example:
+        >>> from cnncli.nn.layers import Conv2D, MaxPool2D
+        >>> network = Network([Conv2D(1, 2, 3, padding=1), MaxPool2D(2)], (1, 8, 8))
+        >>> receptive_fields(network, "maxpool1", 0, 2).tolist()
+        [3, 0, 7, 3]
+    """
+    index = network.names.index(layer)
+    spans = []
+    for axis, places in ((0, rows), (1, columns)):
+        first = np.asarray(places, np.int64)
+        span = first, first + 1  # from and to the first behind, in positions of the layer
+        for step in range(index, -1, -1):
+            before = network.shapes[step - 1] if step else network.input_shape
+            window = network.layers[step].window()
+            if len(before) != 3:
+                continue
+            size = before[1 + axis]
+            if window is None or len(network.shapes[step]) != 3:
+                span = np.zeros_like(first), np.full_like(first, size)
+                continue
+            padding = pads_of(check_padding(window.padding), before, window.kernel, window.stride)[axis][0]
+            empty = span[1] <= span[0]
+            start = span[0] * window.stride[axis] - padding
+            end = (span[1] - 1) * window.stride[axis] - padding + window.kernel[axis]
+            start = np.clip(start, 0, size)
+            span = start, np.where(empty, start, np.clip(end, start, size))
+        spans.append(span)
+    (top, bottom), (left, right) = spans
+    return np.stack(np.broadcast_arrays(left, top, right, bottom), axis=-1)
