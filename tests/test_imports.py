@@ -60,7 +60,8 @@ BELOW: dict[str, set[str]] = {
 }
 """What each folder of the package may import of the others, beside itself and the modules above."""
 
-BELOW["export"] = {*BELOW["training"], "training"}
+BELOW["web"] = {*BELOW["training"], "training"}
+BELOW["export"] = {*BELOW["web"], "web"}
 BELOW["cli"] = {*BELOW["export"], "export"}
 
 ENGINE: dict[str, set[str]] = {

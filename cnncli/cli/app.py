@@ -21,6 +21,7 @@ COMMANDS = {
     "train": "Train a network into a run folder.",
     "eval": "Evaluate a run on labeled images.",
     "predict": "Read pictures of your own.",
+    "draw": "Draw to a network in the browser, and watch it answer.",
     "inspect": "Show a config, a run, a checkpoint, a data set or a picture.",
     "export": "Write a trained network for other programs.",
 }
@@ -40,6 +41,9 @@ ELSEWHERE = {
     "classify": "did you mean 'predict'?",
     "infer": "did you mean 'predict'?",
     "fit": "did you mean 'train'?",
+    "paint": "did you mean 'draw'?",
+    "serve": "did you mean 'draw'?",
+    "web": "did you mean 'draw'?",
     "resume": "cnn train --resume RUN",
     "convert": "did you mean 'export'?",
     "save": "did you mean 'export'?",

@@ -21,6 +21,7 @@ OPTIONS = {
     "invert='no'": "--invert no",
     "unknown='warn'": "--unknown warn",
     "invert='yes'": "--invert yes",
+    "port=0": "--port 0",
     "prepare='as_is'": "--prepare as_is",
     "prepare='digits'": "--prepare digits",
     "raw=True": "--raw",

@@ -283,6 +283,7 @@ class _Reader:
             text=text_of(digits) if found.table is None else table_text_of(digits, found.table),
             warnings=(*warnings, *found.warnings, *doubts),
             table=found.table,
+            size=size,
         )
 
     def _classify(self, digits: "Sequence[Digit]") -> Iterator[DigitPrediction]:

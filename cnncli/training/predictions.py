@@ -23,6 +23,7 @@ class PicturePrediction:
         hint: what to do about the error, or None.
         label: the true class of an image of a data set; None for a picture.
         table: number of rows and columns of the table that was read; None for other pictures.
+        size: width and height of the picture, in the pixels of the boxes; None for a picture that was not read.
     """
 
     path: str
@@ -33,6 +34,7 @@ class PicturePrediction:
     hint: str | None = None
     label: str | None = None
     table: tuple[int, int] | None = None
+    size: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         if self.error is not None:

@@ -10,7 +10,7 @@ import cnncli
 import cnncli.cli.app as app_module
 from cnncli.cli.app import app
 
-COMMANDS = ["download", "train", "eval", "predict", "inspect", "export"]
+COMMANDS = ["download", "train", "eval", "predict", "draw", "inspect", "export"]
 
 OPTIONS = {
     "download": "--data-dir --from --verify --force --list",
@@ -18,6 +18,7 @@ OPTIONS = {
     " --print-config --dry-run --json --quiet -q --init-from --init-partial",
     "eval": "--split --dataset --prepare --checkpoint --min-accuracy --json --runs-dir",
     "predict": "--run --top --invert --prepare --raw --save-input --save-scale --csv --json --runs-dir",
+    "draw": "--port --no-open --runs-dir",
     "inspect": "--json --save --save-scale --runs-dir",
     "export": "--to --output -o --checkpoint --input --data-dir --runs-dir --json",
 }

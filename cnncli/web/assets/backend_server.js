@@ -1,0 +1,65 @@
+// Asks the server of `cnn draw` for answers.
+//
+// Defines window.cnnBackend, as docs/draw.md describes it.
+
+'use strict';
+
+(function () {
+  const model = JSON.parse(document.getElementById('model').textContent);
+
+  // The server takes larger bodies for no picture.
+  const MAX_BYTES = 64 << 20;
+
+  // Send a file, and return the answer to it.
+  async function answer(body) {
+    if (body.size > MAX_BYTES) {
+      throw new Error(`The file is too large: more than ${MAX_BYTES >> 20} MiB.`);
+    }
+    const start = performance.now();
+    let response;
+    let content;
+    try {
+      response = await fetch('answer', {method: 'POST', body});
+      content = await response.arrayBuffer();
+    } catch {
+      throw new Error('The server does not answer. Start it again in a terminal: cnn draw');
+    }
+    const isAnswer = response.headers.get('Content-Type') === 'application/octet-stream';
+    const found = isAnswer ? unpack(content) : JSON.parse(new TextDecoder().decode(content));
+    if (found.error) throw new Error(found.error);
+    return {...found, milliseconds: performance.now() - start};
+  }
+
+  // Read an answer: the length of a JSON text, the text, and then the numbers that it speaks of.
+  function unpack(content) {
+    const length = new DataView(content).getUint32(0, true);
+    const found = JSON.parse(new TextDecoder().decode(new Uint8Array(content, 4, length)));
+    let offset = 4 + length;
+    const floats = (count) => {
+      const values = new Float32Array(content, offset, count);
+      offset += values.byteLength;
+      return values;
+    };
+    if (found.blank) return {...found, probabilities: null, maps: []};
+    found.probabilities = floats(model.classes.length);
+    for (const map of found.maps) map.values = floats(map.channels * map.height * map.width);
+    const {height, width, channels} = found.seen;
+    found.seen.pixels = new Uint8Array(content, offset, height * width * channels);
+    return found;
+  }
+
+  window.cnnBackend = {
+    model,
+
+    // A drawing is sent as a picture file, dark ink on white paper, in the form that is easiest to write: PGM.
+    answerDrawing(coverage, width, height) {
+      const head = new TextEncoder().encode(`P5 ${width} ${height} 255\n`);
+      const pixels = Uint8Array.from(coverage, (ink) => Math.round(255 * (1 - ink)));
+      return answer(new Blob([head, pixels], {type: 'image/x-portable-graymap'}));
+    },
+
+    answerPicture(blob) {
+      return answer(new Blob([blob], {type: 'application/octet-stream'}));
+    },
+  };
+})();
