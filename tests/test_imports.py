@@ -60,7 +60,7 @@ BELOW: dict[str, set[str]] = {
 }
 """What each folder of the package may import of the others, beside itself and the modules above."""
 
-BELOW["web"] = {*BELOW["training"], "training"}
+BELOW["web"] = {*BELOW["training"], "training", "inside"}
 BELOW["export"] = {*BELOW["web"], "web"}
 BELOW["cli"] = {*BELOW["export"], "export"}
 
@@ -84,7 +84,9 @@ HOME: dict[str, str | tuple[str, ...]] = {
     "onnx": "cnncli/export/",
     "safetensors": "cnncli/export/",
     "torch": "cnncli/export/",
-    "PIL": ("cnncli/pictures/", "cnncli/data/", "cnncli/cli/drawing.py"),
+    "PIL": ("cnncli/pictures/", "cnncli/data/", "cnncli/cli/drawing.py", "cnncli/web/report/pictures.py"),
+    "jinja2": "cnncli/web/",
+    "markupsafe": "cnncli/web/",
 }
 """The only place where each of these may be imported."""
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "predict": "Read pictures of your own.",
     "draw": "Draw to a network in the browser, and watch it answer.",
     "inspect": "Show a config, a run, a checkpoint, a data set or a picture.",
+    "report": "Write everything about a run into one HTML file.",
     "export": "Write a trained network for other programs.",
 }
 """The commands in the order in which a newcomer needs them.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnncli.report.accuracy_scale import accuracy_axis, from_error_scale, to_error_scale
 from cnncli.report.figures import FAINT, INK, TRAIN, VALIDATION, add_axes, new_figure, own_style, quiet_axes
 from cnncli.types import FloatArray
 
@@ -17,35 +18,6 @@ _MARKERS_UP_TO = 30
 
 _LOG_LOSS_FROM = 100
 """A loss that falls by more than this factor gets a log axis."""
-
-_ERROR_SCALE_FROM = 90.0
-"""The accuracy axis has a log scale of the error where the best accuracy reaches this, in percent."""
-
-_ROUND = (0, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 100)
-_FINE = (
-    0,
-    20,
-    40,
-    50,
-    60,
-    70,
-    80,
-    85,
-    90,
-    93,
-    95,
-    97,
-    98,
-    98.5,
-    99,
-    99.3,
-    99.5,
-    99.7,
-    99.8,
-    99.9,
-    99.95,
-    100,
-)
 
 
 @own_style()
@@ -148,33 +120,10 @@ def _short(value: float) -> str:
 
 def _scale_accuracy(axes: "Axes", values: FloatArray) -> None:
     """Choose a log scale of the error for a good accuracy, else a linear one; ticks are at round percentages."""
-    low, high = (values.min(), values.max()) if len(values) else (0.0, 100.0)
-    if high < _ERROR_SCALE_FROM:
-        room = max(0.08 * (high - low), 2.0)
-        axes.set_ylim(max(low - room, 0.0), min(high + room, 100.0))
-        axes.set_ylabel("accuracy, %", color=INK)
-        return
-    bottom, top = _to_error_scale(np.array([low, high])).tolist()
-    # At least a halving and a doubling of the error around the values.
-    room = max(0.06 * (top - bottom), np.log(2) - 0.5 * (top - bottom))
-    bottom, top = _from_error_scale(np.array([bottom - room, top + room])).clip(0, 100).tolist()
-    ticks = [tick for tick in _ROUND if bottom <= tick <= top]
-    if len(ticks) < 4:
-        ticks = [tick for tick in _FINE if bottom <= tick <= top]
-    if len(ticks) < 2:  # near 100 %
-        ticks = [99, 99.5, 99.8, 99.9, 100]
-        bottom = 99.0
-    axes.set_yscale("function", functions=(_to_error_scale, _from_error_scale))
-    axes.set_ylim(bottom, top)
-    axes.set_yticks(ticks, [f"{tick:.4g}" for tick in ticks])
-    axes.set_ylabel("accuracy, % (log scale of the error)", color=INK)
-
-
-def _to_error_scale(percent: FloatArray) -> FloatArray:
-    height: FloatArray = -np.log(np.maximum(100.02 - percent, 0.02))  # 0.02 keeps 100 % at a finite height
-    return height
-
-
-def _from_error_scale(height: FloatArray) -> FloatArray:
-    percent: FloatArray = 100.02 - np.exp(-height)
-    return percent
+    axis = accuracy_axis(values)
+    if axis.of_error:
+        axes.set_yscale("function", functions=(to_error_scale, from_error_scale))
+    axes.set_ylim(axis.bottom, axis.top)
+    if axis.ticks is not None:
+        axes.set_yticks(axis.ticks, [f"{tick:.4g}" for tick in axis.ticks])
+    axes.set_ylabel("accuracy, % (log scale of the error)" if axis.of_error else "accuracy, %", color=INK)

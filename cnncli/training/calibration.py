@@ -13,7 +13,7 @@ Axis letters: N images, K classes.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -140,11 +140,54 @@ def calibration_error(probabilities: FloatArray, labels: IntArray) -> float:
         >>> round(calibration_error(np.array([[0.9, 0.1]] * 4), np.array([0, 0, 0, 1])), 2)
         0.15
     """
+    count, right, confidence = _binned(probabilities, labels)
+    return float(np.abs(right - confidence).sum() / count.sum())
+
+
+class ReliabilityBin(NamedTuple):
+    """The predictions whose probability is in one of 15 bins.
+
+    Attributes:
+        low: the lower end of the bin.
+        confidence: their mean probability.
+        accuracy: the share of them that is right.
+        size: how many they are.
+    """
+
+    low: float
+    confidence: float
+    accuracy: float
+    size: int
+
+
+def reliability(probabilities: FloatArray, labels: IntArray) -> list[ReliabilityBin]:
+    """Return the bins of a reliability diagram, as `calibration_error` sorts the predictions into them.
+
+    Source: Guo et al., section 2.
+
+    Args:
+        probabilities: (N, K).
+        labels: (N,).
+
+    Example:
+        >>> reliability(np.array([[0.9, 0.1]] * 4), np.array([0, 0, 0, 1]))[13]
+        ReliabilityBin(low=0.8666666666666667, confidence=0.9, accuracy=0.75, size=4)
+    """
+    count, right, confidence = (each.tolist() for each in _binned(probabilities, labels))
+    return [
+        ReliabilityBin(number / BINS, c / n if n else 0.0, r / n if n else 0.0, int(n))
+        for number, (n, r, c) in enumerate(zip(count, right, confidence, strict=True))
+    ]
+
+
+def _binned(probabilities: FloatArray, labels: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return for each bin the number of predictions, of those that are right, and the sum of their probabilities."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = np.bincount(bins, right - confidence, BINS)
-    return float(np.abs(gaps).sum() / len(labels))
+    ones = np.ones_like(confidence)
+    count, hits, sums = (np.bincount(bins, each, BINS).astype(float) for each in (ones, right, confidence))
+    return count, hits, sums
 
 
 def read_calibration(meta: Mapping[str, Any]) -> Calibration:

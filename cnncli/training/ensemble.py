@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from cnncli.data.load import is_own, own_folder
 from cnncli.engine import compile
 from cnncli.errors import CheckpointError, DataError, UsageError
 from cnncli.runs import Run
-from cnncli.training.evaluate import Evaluation, evaluate
+from cnncli.training.evaluate import Evaluation, Forward, evaluate
 from cnncli.training.lookup import run_or_file
 from cnncli.training.measured_set import WARNING, differences, find_sets, is_same_set, load_measured_set
 from cnncli.training.members import joined_name, refuse_twice
@@ -27,6 +27,8 @@ SplitName = Literal["test", "val", "train"]
 EvaluatedSplit = Literal["test", "val", "train", "all"]
 
 BATCH = 1000
+
+OpenExecutor = Callable[[Model], AbstractContextManager[Forward]]
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def measure_runs(
     data_dir: str | Path | None = None,
     on_batch: Callable[[int, int], None] | None = None,
     notify: Callable[[str], None] = lambda text: None,
+    open_executor: OpenExecutor = lambda model: compile(model.network, batch_size=BATCH),
 ) -> Measured:
     """Measure a run, or several of which the probabilities are averaged.
 
@@ -115,6 +118,8 @@ def measure_runs(
         on_batch: called with (images done, images in all) before the first batch and after each.
         notify: called with what is worth knowing about another set. A likely mistake starts with "warning: ". It is
             also in the document: classes or pixels unlike those of the training.
+        open_executor: returns what runs the network of a model, for batches of at most BATCH images; it is closed at
+            the end.
 
     Raises:
         UsageError: a run is named twice, or the runs do not agree on the images to be measured on.
@@ -149,7 +154,7 @@ def measure_runs(
         notes += _describe_parts(whole)
     for text in notes:
         notify(text)
-    evaluation = _evaluate(models, images, on_batch)
+    evaluation = _evaluate(models, images, on_batch, open_executor)
     checkpoints = "+".join(dict.fromkeys(model.checkpoint for model in models))
     document = evaluation_document(
         evaluation,
@@ -172,10 +177,13 @@ def measure_runs(
 
 
 def _evaluate(
-    models: Sequence[Model], images: Split, on_batch: Callable[[int, int], None] | None
+    models: Sequence[Model],
+    images: Split,
+    on_batch: Callable[[int, int], None] | None,
+    open_executor: OpenExecutor,
 ) -> Evaluation:
     with ExitStack() as stack:
-        executors = [stack.enter_context(compile(model.network, batch_size=BATCH)) for model in models]
+        executors = [stack.enter_context(open_executor(model)) for model in models]
         return evaluate(
             executors,
             images.images,

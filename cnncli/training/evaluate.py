@@ -5,7 +5,7 @@ Axis letters: N images, K classes.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,20 @@ from cnncli.training.metrics import ClassMetrics, confusion_matrix, per_class
 from cnncli.types import ByteArray, FloatArray, IntArray, MeanStd
 
 if TYPE_CHECKING:
-    from cnncli.engine import Executor
+    from cnncli.nn.network import Network
 
 _TINY = np.finfo(np.float32).tiny
+
+
+class Forward(Protocol):
+    """What an evaluation needs of an executor: the network, and its forward pass."""
+
+    @property
+    def network(self) -> "Network":
+        """The network whose logits `forward` returns."""
+
+    def forward(self, x: FloatArray) -> FloatArray:
+        """Return the logits (N, K) of x (N, C, H, W) in evaluation mode."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ class Evaluation:
 
 
 def evaluate(
-    executors: "Executor | Sequence[Executor]",
+    executors: Forward | Sequence[Forward],
     images: ByteArray,
     labels: IntArray,
     *,
@@ -155,7 +166,7 @@ def evaluate(
     )
 
 
-def _number_of_classes(members: "list[Executor]", labels: IntArray) -> int:
+def _number_of_classes(members: list[Forward], labels: IntArray) -> int:
     sizes = {member.network.output_shape[0] for member in members}
     if len(sizes) != 1:
         raise DataError(f"an ensemble needs members with the same classes, found {sorted(sizes)} outputs")

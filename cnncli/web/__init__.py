@@ -1,1 +1,1 @@
-"""Pages for a browser: one to draw on, and the files that pages share."""
+"""Pages for a browser: one to draw on, the report on a run, and the files that pages share."""

@@ -1,0 +1,7 @@
+"""The page of `cnn report`: everything about a training run in one file, without any script."""
+
+from cnncli.web.report.collect import Findings, collect
+from cnncli.web.report.page import make_page
+from cnncli.web.report.write import Report, report_on
+
+__all__ = ["Findings", "Report", "collect", "make_page", "report_on"]
