@@ -1,8 +1,15 @@
 """What the examples in the docstrings find: a working folder with a picture, `digit.png`, a table of
 images, `test.csv`, and a run, `runs/run-3`."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # the tests run beside each other, one a core: further threads of BLAS would only be in each other's way. It reads
+    # these when NumPy is imported, so they come first.
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 import numpy as np
 import pytest

@@ -50,25 +50,21 @@ def facts(found: Findings) -> Iterator[tuple[str, str]]:
         yield "SHA-256 of the weights", str(sha)
 
 
-def repeat(found: Findings) -> str:
-    """Return the commands that train and measure again."""
+def repeat(found: Findings) -> dict[str, str]:
+    """Return the names that the commands to repeat a run need, as a shell takes them; empty where there is no run.
+
+    `name` is that of the run or the checkpoint file, `config` its config in its folder, `file` a name for a copy of
+    that config, and `arguments` are those that it was trained with.
+    """
     if found.run is None:
-        return (
-            f"cnn eval {shlex.quote(found.model.name if found.model.is_bundled else found.model.path.name)}"
-        )
-    folder = Path("runs") / found.run.name
-    command = [PurePath(part).name if index == 0 else part for index, part in enumerate(_command(found))]
-    lines = [
-        f"# save the config below as {found.run.name}.yaml, then",
-        f"cnn train --config {shlex.quote(found.run.name + '.yaml')}",
-        "",
-        "# on the machine where the run is",
-        f"cnn train --config {shlex.quote(str(folder / 'config.yaml'))}",
-        f"cnn eval {shlex.quote(found.run.name)}",
-    ]
-    if command:
-        lines += ["", "# it was trained with", shlex.join(["cnn", *command[1:]])]
-    return "\n".join(lines)
+        name = found.model.name if found.model.is_bundled else found.model.path.name
+        return {"name": shlex.quote(name), "config": "", "file": "", "arguments": ""}
+    return {
+        "name": shlex.quote(found.run.name),
+        "config": shlex.quote(str(Path("runs") / found.run.name / "config.yaml")),
+        "file": shlex.quote(f"{found.run.name}.yaml"),
+        "arguments": shlex.join(_command(found)[1:]),
+    }
 
 
 def _command(found: Findings) -> Sequence[str]:
