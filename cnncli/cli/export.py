@@ -21,6 +21,7 @@ EXAMPLES = """
   cnn export bundled --to onnx --to npz      the model that ships with cnn, into this folder
   cnn export runs/run-3/checkpoints/last.npz --to npz
   cnn export run-3 --to c --dtype int8       a C file and a header for a microcontroller
+  cnn export run-3 --to html                 a page to draw on, as one file
 """
 
 
@@ -39,7 +40,7 @@ def export(
         typer.Option(
             "--to",
             metavar="FORMAT",
-            help="onnx, safetensors, torch, keras, npz, c. May be repeated.",
+            help="onnx, safetensors, torch, keras, npz, c, html. May be repeated.",
             show_default=False,
         ),
     ],
@@ -70,7 +71,8 @@ def export(
         typer.Option(
             "--dtype",
             metavar="float32|int8",
-            help="The type of the weights and of the numbers between the layers. int8 is for microcontrollers.",
+            help="The type of the weights, in c also of the numbers between the layers."
+            " int8 is a quarter of the size.",
         ),
     ] = "float32",
     data_dir: DataDir = None,

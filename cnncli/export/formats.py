@@ -11,6 +11,7 @@ from cnncli.errors import CnnError, UsageError
 from cnncli.export import keras_file, npz, onnx_file, safetensors_file
 from cnncli.export.c import write as c
 from cnncli.export.c.compile import compiler_missing
+from cnncli.export.html import write as html
 from cnncli.export.images import Images
 from cnncli.export.subject import ExportOptions, Subject
 from cnncli.names import did_you_mean
@@ -128,6 +129,17 @@ FORMATS: dict[str, Format] = {
         tolerance=c.SAME,
         rounds=lambda options: options.dtype == "int8",
         facts=c.memory_needed,
+    ),
+    "html": Format(
+        "HTML",
+        (".html",),
+        html.write,
+        html.answers,
+        "Node.js",
+        html.node_missing,
+        options=frozenset({"dtype"}),
+        tolerance=html.SAME,
+        rounds=lambda options: options.dtype == "int8",
     ),
 }
 """Each format by its name on the command line."""

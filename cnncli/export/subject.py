@@ -21,7 +21,7 @@ class ExportOptions:
 
     Attributes:
         input: the type of the pixels that the file's network takes, 0 to 255 in either case.
-        dtype: the type of the weights and of the numbers between the layers.
+        dtype: the type of the weights; in C also that of the numbers between the layers.
     """
 
     input: InputType = "float32"

@@ -1,11 +1,10 @@
 """The files of the page that `cnn draw` serves, all in memory: no request reaches the disk."""
 
-import json
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
 from cnncli.training.model import Model
+from cnncli.web.single_file import json_in_html, read_asset
 
 TYPES = {
     "css": "text/css; charset=utf-8",
@@ -17,11 +16,6 @@ SCRIPTS = ("pen.js", "show.js", "backend_server.js", "draw.js")
 
 File = tuple[str, bytes]
 """The type of the content, and the content."""
-
-
-def read_asset(name: str) -> str:
-    """Return the text of a file of the pages."""
-    return files("cnncli.web").joinpath("assets", name).read_text("utf-8")
 
 
 def describe_model(model: Model) -> dict[str, Any]:
@@ -39,10 +33,8 @@ def describe_model(model: Model) -> dict[str, Any]:
 
 def with_model(page: str, description: Mapping[str, Any]) -> str:
     """Return the page with the description of a model before its first script."""
-    # the end of the element must not be in its text
-    text = json.dumps(description).replace("<", "\\u003c")
     before, first, after = page.partition("<script ")
-    return f'{before}<script type="application/json" id="model">{text}</script>\n{first}{after}'
+    return f"{before}{json_in_html('model', description)}\n{first}{after}"
 
 
 def page_files(model: Model) -> dict[str, File]:

@@ -1,0 +1,1 @@
+"""The format `html` of `cnn export`: one page that runs the network by itself."""
