@@ -41,7 +41,7 @@ def picture(pixels: ByteArray, console: "Console") -> list["Text"]:
     height = len(pixels)
     padded = np.zeros((height + height % 2, *pixels.shape[1:]), np.uint8)
     padded[:height] = pixels
-    in_color = unicode_ok(console.file) and console.color_system is not None and not console.no_color
+    in_color = has_colors(console)
     if pixels.ndim == 3 and not in_color:
         padded = np.rint(padded @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)  # brightness
     upper, lower = padded[::2], padded[1::2]  # each (H / 2, W) or (H / 2, W, 3)
@@ -61,6 +61,11 @@ def picture(pixels: ByteArray, console: "Console") -> list["Text"]:
             line.append("▀", style=f"rgb({r},{g},{b}) on rgb({r2},{g2},{b2})")
         lines.append(line)
     return lines
+
+
+def has_colors(console: "Console") -> bool:
+    """Return whether pictures can be drawn in color on a console."""
+    return unicode_ok(console.file) and console.color_system is not None and not console.no_color
 
 
 def _levels(upper: ByteArray, lower: ByteArray, characters: str) -> list["Text"]:

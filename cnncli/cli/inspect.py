@@ -1,7 +1,7 @@
 """`cnn inspect`: shows what is in a config, a run, a checkpoint, a data set or a picture, without training anything."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,13 +9,18 @@ from cnncli.cli.hints import refuse_addresses
 from cnncli.cli.options import DataDir, Json, RunsDir, SaveScale, complete_config
 from cnncli.errors import UsageError
 
+if TYPE_CHECKING:
+    from cnncli.training.lookup import Kind
+
 EXAMPLES = """
 [bold]Examples[/]
   cnn inspect                            the reference network, layer by layer
   cnn inspect mnist.yaml                 the network of a config
   cnn inspect mnist.yaml --plan          how the engine runs it, and where the time goes
   cnn inspect mnist.yaml --plan --calls  the same, with every recorded NumPy call
-  cnn inspect run-3                      how a training run went
+  cnn inspect run-3                      how a training run went, its filters and what excites them
+  cnn inspect run-3 digit.png            what the network saw, the maps of every layer, and where it looked
+  cnn inspect bundled digit.png --at 'conv1[3,14,10]'    which numbers made that value
   cnn inspect runs                       the training runs in a folder
   cnn inspect best.npz                   a checkpoint
   cnn inspect bundled                    the model that ships with cnn
@@ -23,6 +28,10 @@ EXAMPLES = """
   cnn inspect digit.png                  what the network would see
   cnn inspect mnist:2462                 a test image of a data set
 """
+
+
+TRAINED = ("run", "model", "checkpoint")
+"""The kinds of targets that have a trained network."""
 
 
 def inspect(
@@ -35,12 +44,46 @@ def inspect(
             autocompletion=complete_config,
         ),
     ] = None,
+    image: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="IMAGE",
+            help="A picture to look at with the network of a run, a checkpoint or `bundled`: a file, - for stdin, or"
+            " SET:INDEX.",
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="LAYER[...]",
+            help="Explain one value for IMAGE: conv1[channel,row,column] or linear1[number], from 0.",
+        ),
+    ] = None,
+    digit: Annotated[
+        int | None,
+        typer.Option(
+            "--digit",
+            metavar="N",
+            min=1,
+            help="Which digit of IMAGE to look at. [dim]\\[default: the first][/]",
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="NAME",
+            help="Show what speaks for this class. [dim]\\[default: the answer][/]",
+        ),
+    ] = None,
     save: Annotated[
         Path | None,
         typer.Option(
             "--save",
             metavar="FILE",
-            help="Write a PNG with samples of a data set, or with the images that a picture becomes.",
+            help="Write a PNG: filters and patches of a network, what it does with IMAGE, samples of a data set, or"
+            " the images that a picture becomes.",
         ),
     ] = None,
     save_scale: SaveScale = None,
@@ -64,22 +107,19 @@ def inspect(
 
     Shows the network of a config layer by layer, how a training run went, the classes and images of a data set, or
     what the network would see of a picture.
+
+    Of a trained network it draws the filters of the first layer, and the parts of the data that excite those of the
+    others most. With IMAGE it shows the maps of every layer, and where the network looked.
     """
     from cnncli.training.choose import REFERENCE
     from cnncli.training.lookup import is_image_of_set, kind_of
 
     name = target or REFERENCE
-    refuse_addresses([name])
+    refuse_addresses([name, *([] if image is None else [image])])
     kind = kind_of(name, runs_dir)
-    if save is not None and kind not in ("dataset", "picture"):
-        raise UsageError(f"--save draws a data set or a picture, and {name} is {_a(kind)}")
+    _refuse_without_picture(name, kind, image, at, digit, label)
     if save is not None:
-        from cnncli.data.load import files_of
-        from cnncli.storage import refuse_to_overwrite
-
-        refuse_to_overwrite(
-            save, [Path(name)] if kind == "picture" else files_of(name, data_dir or Path("data"))
-        )
+        _refuse_to_save(name, kind, image, save, data_dir, runs_dir)
     if plan and kind != "config":
         raise UsageError(f"--plan shows the plan of a config, and {name} is {_a(kind)}")
     if calls and not plan:
@@ -88,6 +128,16 @@ def inspect(
         from cnncli.cli.inspect_plan import show_plan
 
         show_plan(name, data_dir, calls=calls, as_json=json)
+    elif image is not None:
+        from cnncli.cli.inspect_inside import find_look, show_look, show_value
+
+        if at is not None and save is not None:
+            raise UsageError("--at prints one value, and --save draws all of them", "leave one out")
+        look = find_look(name, image, runs_dir, data_dir, digit, label)
+        if at is not None:
+            show_value(look, at, as_json=json)
+        else:
+            show_look(look, save, as_json=json)
     elif kind == "config":
         from cnncli.cli.inspect_network import show_config
 
@@ -95,7 +145,7 @@ def inspect(
     elif kind == "run":
         from cnncli.cli.inspect_network import show_run
 
-        show_run(name, runs_dir, as_json=json)
+        show_run(name, runs_dir, data_dir, save, as_json=json)
     elif kind == "runs":
         from cnncli.cli.inspect_network import show_runs
 
@@ -103,11 +153,11 @@ def inspect(
     elif kind == "checkpoint":
         from cnncli.cli.inspect_network import show_checkpoint
 
-        show_checkpoint(Path(name), as_json=json)
+        show_checkpoint(Path(name), data_dir, save, as_json=json)
     elif kind == "model":
         from cnncli.cli.inspect_network import show_model
 
-        show_model(name, runs_dir, as_json=json)
+        show_model(name, runs_dir, data_dir, save, as_json=json)
     elif kind == "dataset":
         from cnncli.cli.inspect_images import show_dataset
 
@@ -120,6 +170,53 @@ def inspect(
         from cnncli.cli.inspect_images import show_picture
 
         show_picture(name, save, save_scale, as_json=json)
+
+
+def _refuse_without_picture(
+    name: str, kind: "Kind", image: str | None, at: str | None, digit: int | None, label: str | None
+) -> None:
+    """Refuse a picture without a trained network, and options that need a picture.
+
+    Raises:
+        UsageError: says what is missing.
+    """
+    options = [("--at", at), ("--digit", digit), ("--class", label)]
+    given = [option for option, value in options if value is not None]
+    if image is None and given:
+        raise UsageError(
+            f"{given[0]} is about a picture that a network looks at",
+            f"name both: cnn inspect RUN IMAGE {given[0]} ...",
+        )
+    if image is not None and kind not in TRAINED:
+        swapped = kind == "picture"
+        raise UsageError(
+            f"a picture is looked at with a trained network, and {name} is {_a(kind)}",
+            f"the network comes first: cnn inspect {image} {name}" if swapped else "cnn inspect RUN IMAGE",
+        )
+
+
+def _refuse_to_save(
+    name: str, kind: "Kind", image: str | None, save: Path, data_dir: Path | None, runs_dir: Path
+) -> None:
+    """Refuse to draw what has no picture, and to write over what is read.
+
+    Raises:
+        UsageError: nothing is written.
+    """
+    from cnncli.storage import refuse_to_overwrite
+
+    if kind not in ("dataset", "picture", *TRAINED):
+        raise UsageError(f"--save draws a data set, a picture or a trained network, and {name} is {_a(kind)}")
+    if kind in TRAINED:
+        from cnncli.training.lookup import run_or_file
+
+        read = [] if image is None else [Path(image)]
+        found = run_or_file(name, runs_dir) if kind != "run" else None
+        refuse_to_overwrite(save, [*read, *([found] if isinstance(found, Path) else [])])
+        return
+    from cnncli.data.load import files_of
+
+    refuse_to_overwrite(save, [Path(name)] if kind == "picture" else files_of(name, data_dir or Path("data")))
 
 
 def _a(kind: str) -> str:

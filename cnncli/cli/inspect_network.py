@@ -15,6 +15,7 @@ from cnncli.cli.console import (
     print_text,
     speed_text,
 )
+from cnncli.cli.inspect_inside import find_insides, print_insides
 from cnncli.cli.layer_table import layer_table, layers_json, memory
 from cnncli.cli.options import data_dir_override
 from cnncli.cli.tables import Column, fitted_table
@@ -46,15 +47,27 @@ def show_config(name: str, data_dir: Path | None, *, as_json: bool) -> None:
     print_text(console, f"train it: cnn train --config {name}")
 
 
-def show_run(name: str, runs_dir: Path, *, as_json: bool) -> None:
-    """Print how a run went: its status, its best epoch, its epochs, and the files in its folder."""
+def show_run(
+    name: str, runs_dir: Path, data_dir: Path | None = None, save: Path | None = None, *, as_json: bool
+) -> None:
+    """Print how a run went: its status, its best epoch, its epochs, the files in its folder, and what it has learned.
+
+    Args:
+        name: of the run.
+        runs_dir: where names are looked up.
+        data_dir: where data sets are; None for where they were in training.
+        save: a PNG for its filters and patches, or None.
+        as_json: print one JSON document instead.
+    """
     run = find_run(name, runs_dir, needs=["config.yaml"])
     info, status, rows = run.read_info(), run.status(), run.read_metrics()
     network = build_untrained(load_config(run.config_path))
     files = sorted(path for path in run.path.rglob("*") if path.is_file() and path.name[0] != ".")
+    insides = find_insides(name, runs_dir, data_dir, save)
     if as_json:
         document = {"kind": "run", "run": run.name, "path": run.path, **info, "status": status}
-        print_json({**document, "history": rows, "files": files, **layers_json(network)})
+        inner = insides.to_json() if insides else {}
+        print_json({**document, "history": rows, "files": files, **layers_json(network), **inner})
         return
     console = out()
     print_facts(_run_lines(run, info, status), 14)
@@ -66,6 +79,8 @@ def show_run(name: str, runs_dir: Path, *, as_json: bool) -> None:
     console.print()
     for path in files:
         print_text(console, f"{path}  {memory(path.stat().st_size)}")
+    if insides:
+        print_insides(insides)
 
 
 def show_runs(folder: Path, *, as_json: bool) -> None:
@@ -101,9 +116,15 @@ def show_runs(folder: Path, *, as_json: bool) -> None:
     print_text(console, f"look at one: cnn inspect {shlex.quote(str(runs[-1][0].path))}")
 
 
-def show_checkpoint(path: Path, *, as_json: bool) -> None:
-    """Print what a checkpoint file holds: when it was saved, its network, and the run that it belongs to."""
+def show_checkpoint(
+    path: Path, data_dir: Path | None = None, save: Path | None = None, *, as_json: bool
+) -> None:
+    """Print what a checkpoint file holds: when it was saved, its network, and the run that it belongs to.
+
+    `data_dir` and `save` are as for `show_run`.
+    """
     model = load_model(path)
+    insides = find_insides(str(path), path.parent, data_dir, save)
     meta, size, run = model.meta, path.stat().st_size, Run(path.parent.parent)
     in_run = path.parent == run.checkpoints and not run.missing(["run.json"])
     if as_json:
@@ -120,7 +141,8 @@ def show_checkpoint(path: Path, *, as_json: bool) -> None:
         )
         facts = {key: meta.get(key) for key in kept}
         document = {"kind": "checkpoint", "run": model.name if in_run else None, "path": path, "bytes": size}
-        print_json({**document, **facts, **layers_json(model.network)})
+        inner = insides.to_json() if insides else {}
+        print_json({**document, **facts, **layers_json(model.network), **inner})
         return
     names = ", ".join(model.classes[:10]) + (", ..." if len(model.classes) > 10 else "")
     lines = [
@@ -140,11 +162,19 @@ def show_checkpoint(path: Path, *, as_json: bool) -> None:
     console = out()
     console.print()
     console.print(layer_table(model.network, console, details=True))
+    if insides:
+        print_insides(insides)
 
 
-def show_model(name: str, runs_dir: Path, *, as_json: bool) -> None:
-    """Print the network of the bundled model, how it was made, and what was measured then."""
+def show_model(
+    name: str, runs_dir: Path, data_dir: Path | None = None, save: Path | None = None, *, as_json: bool
+) -> None:
+    """Print the network of the bundled model, how it was made, what was measured then, and what it has learned.
+
+    `data_dir` and `save` are as for `show_run`.
+    """
     model = find_model(name, runs_dir)
+    insides = find_insides(name, runs_dir, data_dir, save)
     build, size = model.meta["build"], model.path.stat().st_size
     if as_json:
         kept = ("build", "calibration", "preparation", "normalize", "classes", "sha256", "config")
@@ -157,6 +187,7 @@ def show_model(name: str, runs_dir: Path, *, as_json: bool) -> None:
                 "bytes": size,
                 **facts,
                 **layers_json(model.network),
+                **(insides.to_json() if insides else {}),
             }
         )
         return
@@ -180,6 +211,8 @@ def show_model(name: str, runs_dir: Path, *, as_json: bool) -> None:
     print_facts(lines, 14)
     console.print()
     console.print(layer_table(model.network, console, details=True))
+    if insides:
+        print_insides(insides)
 
 
 def _run_lines(run: Run, info: dict[str, Any], status: str) -> Iterator[tuple[str, str]]:

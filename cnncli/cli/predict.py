@@ -131,7 +131,7 @@ def predict(
     if form != "table":
         raise UsageError("--format kaggle is for a file of many images, such as test.csv")
     find_set = partial(load_set_for, models[0], prepare="as_is" if raw else prepare, data_dir=data_dir)
-    sources = find_pictures(images, _read_stdin, find_set, note)
+    sources = find_pictures(images, read_stdin, find_set, note)
     files = [Path(source) for source in sources if isinstance(source, str | Path)]
     inputs = [*(model.path for model in models), *files]
     if csv is not None and not table_only:
@@ -247,7 +247,12 @@ def _say_who_reads(models: "Sequence[Model]", why: str) -> None:
         note(f"the probabilities of these {len(models)} models are averaged")
 
 
-def _read_stdin() -> bytes:
+def read_stdin() -> bytes:
+    """Return the content of a picture from stdin.
+
+    Raises:
+        PictureError: there is none, or it is too large for one.
+    """
     content = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
     if len(content) > MAX_STDIN_BYTES:
         raise PictureError(

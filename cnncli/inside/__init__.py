@@ -9,7 +9,7 @@ from .filters import Filters, filter_pictures, first_filters
 from .integrated_gradients import Integrated, integrated_gradients
 from .occlusion import Occlusion, occlusion_map
 from .one_value import OneValue, explain_value
-from .patches import Patches, cut_patch, exciting_patches
+from .patches import Patches, cut_patch, exciting_patches, patch_tile
 from .position import Position, read_position
 from .receptive_field import Geometry, geometry, receptive_fields
 
@@ -36,6 +36,7 @@ __all__ = [
     "integrated_gradients",
     "layer_outputs",
     "occlusion_map",
+    "patch_tile",
     "penultimate_features",
     "read_position",
     "receptive_fields",

@@ -35,8 +35,10 @@ class Patches:
         images: (F, K), the number of the image, from 0; −1 where an answer is not a number.
         positions: (F, K, 2), row and column in the map of the filter.
         boxes: (F, K, 4), the patch in the image: left, top, right, bottom in pixels.
-        window: height and width of a patch that no border cuts, in pixels.
+        corners: (F, K, 2), row and column where the window of the patch begins; negative where a border cuts it.
+        window: height and width of a patch that no border cuts, in pixels; at most those of the image.
         silent: (F,), whether the ReLU behind it lets nothing of the filter through, for any of the images.
+        is_last: whether the output of the layer is that of the network, the logits.
     """
 
     layer: str
@@ -45,8 +47,10 @@ class Patches:
     images: IntArray
     positions: IntArray
     boxes: IntArray
+    corners: IntArray
     window: Pair
     silent: BoolArray
+    is_last: bool
 
     def __repr__(self) -> str:
         filters, count = self.values.shape
@@ -175,6 +179,12 @@ def _patches(network: Network, place: _Place) -> Patches:
     missing = np.isneginf(place.values)
     next_layer = network.layers[place.index + 1 : place.index + 2]
     is_relu = bool(next_layer) and next_layer[0].kind == "relu"
+    window, corners = (H, W), np.zeros((*rows.shape, 2), np.int64)
+    if field is not None:
+        window = min(field.window[0], H), min(field.window[1], W)
+        for axis, (places, size) in enumerate(((rows, H), (columns, W))):
+            if field.window[axis] < size:  # a larger one begins where the image does
+                corners[..., axis] = field.start[axis] + places * field.jump[axis]
     return Patches(
         place.layer,
         network.names[place.index],
@@ -182,6 +192,28 @@ def _patches(network: Network, place: _Place) -> Patches:
         np.where(missing, -1, place.images),
         np.stack([rows, columns], axis=-1),
         receptive_fields(network, network.names[place.index], rows, columns),
-        (H, W) if field is None else (min(field.window[0], H), min(field.window[1], W)),
+        corners,
+        window,
         np.logical_and((place.values <= 0).all(axis=1), is_relu),
+        place.index == len(network.layers) - 1,
     )
+
+
+def patch_tile(image: ByteArray, patches: Patches, filter_index: int, rank: int, fill: int) -> ByteArray:
+    """Return a patch at the size of the whole window: what lies beyond the border is filled.
+
+    Args:
+        image: (H, W) or (H, W, 3), uint8; the one that `images` names.
+        patches: from `exciting_patches`.
+        filter_index: which filter, from 0.
+        rank: which of its patches, from 0.
+        fill: the gray beyond the border, 0 to 255.
+
+    Returns:
+        (*window, [3]), uint8.
+    """
+    tile = np.full((*patches.window, *image.shape[2:]), fill, np.uint8)
+    left, top, right, bottom = patches.boxes[filter_index, rank].tolist()
+    row, column = patches.corners[filter_index, rank].tolist()
+    tile[top - row : bottom - row, left - column : right - column] = image[top:bottom, left:right]
+    return tile

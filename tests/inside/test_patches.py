@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnncli.errors import ModelError
-from cnncli.inside import cut_patch, exciting_patches, layer_outputs, receptive_fields
+from cnncli.inside import cut_patch, exciting_patches, layer_outputs, patch_tile, receptive_fields
 from cnncli.nn import Network
 from cnncli.nn.layers import Conv2D, Linear, ReLU
 from tests.inside.networks import SPECS, images_of, network_of
@@ -93,3 +93,24 @@ def test_a_patch_is_cut_by_the_border() -> None:
 def test_a_network_without_images_has_no_patches() -> None:
     with pytest.raises(ModelError, match="patches are parts of images"):
         exciting_patches(Network([Linear(4, 2)], (4,)), [])
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_tile_has_the_patch_where_it_is_in_the_window(name: str) -> None:
+    network = network_of(name)
+    x = images_of(network, 6)
+    C, H, W = network.input_shape
+    images = np.random.default_rng(2).integers(0, 255, (6, H, W, C) if C == 3 else (6, H, W), np.uint8)
+    for patches in exciting_patches(
+        network, [x], top=3, layers=[n for n in network.names if n[:4] in ("conv", "line")]
+    ).values():
+        for f, k in np.ndindex(*patches.values.shape):
+            image = images[patches.images[f, k]]
+            tile = patch_tile(image, patches, f, k, 255)
+            assert tile.shape[:2] == patches.window
+            cut = cut_patch(image, patches.boxes[f, k])
+            inside = (tile != 255).reshape(*tile.shape[:2], -1).any(axis=2)
+            rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+            if cut.size:
+                found = tile[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+                assert np.array_equal(found, cut)
