@@ -1,6 +1,7 @@
 """Estimates the brightness of the paper at each pixel of a picture, in spite of ink, shadows and uneven light."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -76,9 +77,7 @@ def _paper_of_medians(plane: FloatArray) -> FloatArray:
 
 def _paper_of_border(plane: FloatArray, ring: BoolArray) -> FloatArray:
     """Fit a quadratic surface to the border of a plane without its outliers; return the surface (H, W)."""
-    height, width = plane.shape
-    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)  # (H, W, 6)
+    terms = _quadratic_terms(*plane.shape)
     inputs, values = terms[ring], plane[ring].astype(np.float64)
     fits = np.abs(values - np.median(values)) <= 40
     for _ in range(4):
@@ -89,6 +88,15 @@ def _paper_of_border(plane: FloatArray, ring: BoolArray) -> FloatArray:
         fits = residual <= max(3 * 1.4826 * float(np.median(residual[fits])), 2)
     surface: FloatArray = (terms @ weights).clip(plane.min(), plane.max()).astype(np.float32)
     return surface
+
+
+@lru_cache(maxsize=4)
+def _quadratic_terms(height: int, width: int) -> FloatArray:
+    """Return 1, x, y, x², xy and y² at each pixel, (H, W, 6), with x and y from -1 to 1."""
+    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    terms: FloatArray = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+    terms.setflags(write=False)
+    return terms
 
 
 def _shrink(plane: FloatArray, longest: int) -> FloatArray:

@@ -41,6 +41,8 @@ def find_rows(boxes: IntArray) -> IntArray:
 
 def _slope(boxes: IntArray) -> float:
     """Return by how much the rows fall per pixel to the right: the slope at which they are most distinct."""
+    if len(boxes) == 1:
+        return 0.0
     left, top, right, bottom = boxes.T.astype(np.float64)
     x = (left + right) / 2
     height = float(np.median(bottom - top))

@@ -54,7 +54,8 @@
     // A drawing is sent as a picture file, dark ink on white paper, in the form that is easiest to write: PGM.
     answerDrawing(coverage, width, height) {
       const head = new TextEncoder().encode(`P5 ${width} ${height} 255\n`);
-      const pixels = Uint8Array.from(coverage, (ink) => Math.round(255 * (1 - ink)));
+      const pixels = new Uint8Array(coverage.length);
+      for (let index = 0; index < pixels.length; index++) pixels[index] = Math.round(255 * (1 - coverage[index]));
       return answer(new Blob([head, pixels], {type: 'image/x-portable-graymap'}));
     },
 

@@ -46,7 +46,9 @@
 
     // Return the ink as numbers from 0 to 1, whole multiples of 1/255.
     coverage() {
-      return Float32Array.from(this.ink, (value) => value / 255);
+      const coverage = new Float32Array(this.ink.length);
+      for (let index = 0; index < coverage.length; index++) coverage[index] = this.ink[index] / 255;
+      return coverage;
     }
 
     // Return the rectangle that has changed since the last call, {left, top, right, bottom}, or null.
