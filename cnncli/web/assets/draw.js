@@ -433,4 +433,7 @@
   showTools();
   showThickness();
   answers.showNothing();
+
+  // for the console of the browser, and for tests
+  window.cnnPage = {drawing, isAsking: () => isAsking, isPainting: () => isPainting};
 })();
