@@ -1,5 +1,6 @@
 """A page is checked in Node.js before it appears, and weights in int8 take a quarter of the place."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from cnncli.errors import CnnError, UsageError
 from cnncli.export.html.weights import Packed, network_document, quantized
-from cnncli.export.html.write import answers, write
+from cnncli.export.html.write import answers, node_missing, write
 from cnncli.export.subject import ExportOptions, Subject
 from cnncli.export.write import export_model
 from cnncli.training.bundled import BUNDLED_PATH
@@ -75,10 +76,23 @@ def test_without_node_the_page_is_written_unchecked(tmp_path: Path, monkeypatch)
     assert exported.comparison is None and exported.not_compared == "node is not on the PATH (Node.js)"
 
 
-needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not on the PATH")
+@pytest.mark.skipif(os.name == "nt", reason="the program is a shell script")
+def test_an_old_node_is_said_to_be_too_old(tmp_path: Path, monkeypatch) -> None:
+    program = tmp_path / "node"
+    program.write_text("#!/bin/sh\necho v16.20.2\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert node_missing() == "node is older than version 18"
 
 
-@needs_node
+@pytest.fixture
+def node() -> None:
+    """Skip where Node.js cannot run what is written."""
+    if (missing := node_missing()) is not None:
+        pytest.skip(missing)
+
+
+@pytest.mark.usefixtures("node")
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 def test_node_runs_what_is_written(tmp_path: Path, dtype) -> None:
     subject = Subject(make_subject(EVERY_LAYER).model, "net", ExportOptions(dtype=dtype))
@@ -89,7 +103,7 @@ def test_node_runs_what_is_written(tmp_path: Path, dtype) -> None:
     assert exported.equal_answers > 0.9 and (exported.largest_difference < 1e-4) == (dtype == "float32")
 
 
-@needs_node
+@pytest.mark.usefixtures("node")
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 def test_a_page_with_other_weights_or_a_broken_script_is_noticed(tmp_path: Path, dtype) -> None:
     subject = Subject(make_subject(EVERY_LAYER).model, "net", ExportOptions(dtype=dtype))

@@ -1,5 +1,6 @@
 """The format `html` of `cnn export`: a page to draw on, and how it is checked without a browser."""
 
+import re
 import shutil
 import subprocess
 from math import prod
@@ -38,6 +39,9 @@ SCRIPTS = {
 SAME = 1e-5
 """The largest difference of a logit that rounding may make, relative to the largest logit if that is above 1."""
 
+OLDEST = 18
+"""The first version of Node.js that has what the scripts need of a browser."""
+
 PATIENCE = 600
 """Seconds that Node.js may take."""
 
@@ -54,8 +58,17 @@ def write(subject: Subject) -> dict[str, bytes]:
 
 
 def node_missing() -> str | None:
-    """Return why the script of a page cannot be run; None if it can."""
-    return None if shutil.which("node") else "node is not on the PATH (Node.js)"
+    """Return why the scripts of a page cannot be run; None if they can."""
+    if shutil.which("node") is None:
+        return "node is not on the PATH (Node.js)"
+    try:
+        done = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=PATIENCE)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"node cannot be run: {error}"
+    found = re.match(r"v(\d+)\.", done.stdout)
+    if found is None or int(found[1]) < OLDEST:
+        return f"node is older than version {OLDEST}"
+    return None
 
 
 def answers(path: Path, subject: Subject, images: Images) -> FloatArray:

@@ -28,8 +28,7 @@ const cnnInk = (() => {
   function findInk(picture, invert) {
     const {channel, dark} = look(picture, invert);
     const {plane, scale} = workingCopy(planeOf(picture, channel));
-    const values = new Float32Array(plane.values.length);
-    for (let n = 0; n < values.length; n++) values[n] = dark ? plane.values[n] : 255 - plane.values[n];
+    const values = Float32Array.from(dark ? plane.values : plane.values.map((v) => 255 - v));
     return separateFromShadows({height: plane.height, width: plane.width, values}, scale);
   }
 
@@ -165,13 +164,15 @@ const cnnInk = (() => {
       if (toNoise > 10) break;
     }
     if (best === null || best.contrast < MIN_CONTRAST || best.toNoise < MIN_CONTRAST_TO_NOISE) return null;
+    const {level, contrast} = best;
+    const chosen = best.blurred.values;
     const values = new Float32Array(size);
     const mask = new Uint8Array(size);
     for (let n = 0; n < size; n++) {
-      values[n] = (best.blurred.values[n] - best.level) / best.contrast;
+      values[n] = (chosen[n] - level) / contrast;
       mask[n] = values[n] > 0.5 ? 1 : 0;
     }
-    return {darkness: {...darkness, values}, mask, contrast: best.contrast, scale};
+    return {darkness: {...darkness, values}, mask, contrast, scale};
   }
 
   function meanAbove(values, threshold) {

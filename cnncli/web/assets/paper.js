@@ -19,10 +19,14 @@ const cnnPaper = (() => {
     const closed = slidingMinimum(slidingMaximum(small, window), window);
     const smooth = slidingMean(closed, 5);
     for (let n = 0; n < smooth.values.length; n++) smooth.values[n] = Math.max(smooth.values[n], 16);
-    const paper = resize(smooth, [grey.height, grey.width], 'bilinear');
-    const values = new Float32Array(grey.values.length);
+    const level = smooth.values[0];
+    // a drawing has the same paper everywhere
+    const even = smooth.values.every((v) => v === level);
+    const paper = even ? null : resize(smooth, [grey.height, grey.width], 'bilinear').values;
+    const before = grey.values;
+    const values = new Float32Array(before.length);
     for (let n = 0; n < values.length; n++) {
-      const darker = 1 - Math.fround(grey.values[n] / paper.values[n]);
+      const darker = 1 - Math.fround(before[n] / (even ? level : paper[n]));
       values[n] = darker < 0 ? 0 : darker; // grey is not below 0
     }
     return {height: grey.height, width: grey.width, values};
@@ -234,7 +238,7 @@ const cnnPaper = (() => {
 
   // Returns the number that a share of all are below, linear between two of them.
   function quantile(values, share) {
-    const found = Float64Array.from(values);
+    const found = ArrayBuffer.isView(values) ? values.slice() : Float64Array.from(values);
     const place = share * (found.length - 1);
     const low = Math.floor(place);
     select(found, low);

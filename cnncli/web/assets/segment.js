@@ -7,7 +7,7 @@
 'use strict';
 
 const cnnSegment = (() => {
-  const {find, around, select, paint, cutOut, strokeWidth} = cnnPieces;
+  const {find, around, select, cutOut, strokeWidth} = cnnPieces;
   const {joinPieces, joinBars, boxesAround, findRows} = cnnJoin;
   const {median, quantile} = cnnPaper;
 
@@ -42,7 +42,7 @@ const cnnSegment = (() => {
       const largest = new Set(order.slice(0, MOST));
       pieces = select(pieces, pieces.areas.map((_, n) => largest.has(n)));
     }
-    const whole = {height, width, values: paint(pieces, pieces.areas.map(() => true))};
+    const whole = cutOut(pieces, pieces.areas.map(() => 0), 0, around(pieces.boxes));
     let groups = joinPieces(pieces.boxes, strokeWidth(whole));
     const areas = boxesAround(pieces.boxes, groups).map(() => 0);
     groups.forEach((group, n) => { areas[group] += pieces.areas[n]; });
