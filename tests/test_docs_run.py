@@ -64,7 +64,7 @@ def test_the_tutorial_runs_from_top_to_bottom(few_digits: None, place: Path, mon
             assert done.exit_code == 0, f"{line}\n{done.stdout}{done.stderr}"
             assert max(map(len, done.stdout.splitlines()), default=0) <= 80, line
             commands += 1
-    assert commands == 9
+    assert commands == 10
     runs = sorted(path.name for path in (place / "runs").iterdir())
     assert runs == ["first", "turned", "wider"]
     assert len((place / "runs/first/metrics.csv").read_text().splitlines()) == 1 + 3

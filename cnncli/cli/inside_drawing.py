@@ -28,8 +28,11 @@ MAP = 14
 MOST_LINES = 96
 """About the most lines that all patches take."""
 
-MOST_ROWS = 2
-"""The most rows of filters."""
+MOST_FILTERS, MOST_CHOSEN = 3, 16
+"""The most filters of a later layer whose patches are drawn: of each, and of one that was asked for."""
+
+MOST_ROWS, MOST_ROWS_CHOSEN = 2, 16
+"""The most rows of filters, and of maps of a layer that was asked for."""
 
 LEAST_HEAT = 24
 """The least width of a picture with heat over it, in characters."""
@@ -61,7 +64,13 @@ def filter_lines(filters: Filters, console: "Console", width: int) -> list[Text]
 
 
 def patch_lines(
-    found: Sequence[Patches], sample: "Sample", names: Sequence[str], console: "Console", width: int
+    found: Sequence[Patches],
+    sample: "Sample",
+    names: Sequence[str],
+    console: "Console",
+    width: int,
+    *,
+    chosen: bool = False,
 ) -> list[Text]:
     """Return the most exciting patches of the first filters of each layer, one line of patches for each filter.
 
@@ -71,6 +80,7 @@ def patch_lines(
         names: the classes, which the units of the last layer stand for.
         console: where they will be printed.
         width: of a line, in characters.
+        chosen: whether these layers were asked for, so that more filters of each are shown.
     """
     lines: list[Text] = []
     for patches in found:
@@ -78,7 +88,7 @@ def patch_lines(
         tile_w = min(patches.window[1], TILE, max(width - 8, 4))
         tile_h = -(-patches.window[0] * tile_w // patches.window[1])
         each = (tile_h + 1) // 2 + 1
-        rows = min(max(MOST_LINES // (len(found) * each), 1), 3, count)
+        rows = min(max(MOST_LINES // (len(found) * each), 1), MOST_CHOSEN if chosen else MOST_FILTERS, count)
         labels = [middle_cut(name, MOST_NAME, "~") for name in unit_names(patches, names)[:rows]]
         label = max(map(cell_len, labels))
         columns = max((width - label - 1) // (tile_w + 1), 1)
@@ -102,7 +112,12 @@ def patch_lines(
 
 
 def map_lines(
-    output: LayerOutput, classes: Sequence[str] | None, console: "Console", width: int
+    output: LayerOutput,
+    classes: Sequence[str] | None,
+    console: "Console",
+    width: int,
+    *,
+    chosen: bool = False,
 ) -> list[Text]:
     """Return one layer's output for one image: a heading with its range, and its first maps on one scale.
 
@@ -111,6 +126,7 @@ def map_lines(
         classes: the names of its numbers if it is the last layer, else None.
         console: where they will be printed.
         width: of the console, in characters.
+        chosen: whether this layer was asked for, so that more than one row of maps is shown.
     """
     values = output.values[0]
     shape = "x".join(map(str, values.shape))
@@ -134,7 +150,8 @@ def map_lines(
         return [*heading(title, width), *(line for row in rows for line in picture(row, console))]
     scale = max(1, MAP // values.shape[2])
     tile = min(values.shape[2] * scale, max(MAP, scale), width)
-    shown = min(max((width + 2) // (tile + 2), 1), len(values))
+    rows_of_maps = MOST_ROWS_CHOSEN if chosen else 1
+    shown = min(max((width + 2) // (tile + 2), 1) * rows_of_maps, len(values))
     count = "1 map" if len(values) == 1 else f"{len(values):,} maps"
     title.append(
         f": {count} of {shape.split('x', 1)[1]}, {span}{_first(shown, len(values))}", style="not bold"
@@ -144,7 +161,7 @@ def map_lines(
     for each in values[:shown]:
         pixels = signed_picture(each, largest, has_colors(console))
         blocks.append(picture(thumbnail(pixels.repeat(scale, axis=0).repeat(scale, axis=1), tile), console))
-    return [*heading(title, width), *side_by_side(blocks)]
+    return [*heading(title, width), *in_rows([[*block, *[Text()] * chosen] for block in blocks], width)]
 
 
 def signed_picture(values: FloatArray, largest: float, in_color: bool) -> ByteArray:
@@ -156,12 +173,16 @@ def signed_picture(values: FloatArray, largest: float, in_color: bool) -> ByteAr
         values: (H, W).
         largest: what has the full color.
         in_color: whether blue can be told from white.
+
+    Returns:
+        (H, W) or (H, W, 3), uint8.
     """
     share = np.nan_to_num(values / largest if largest else values * 0)
     positive, negative = np.clip(share, 0, 1), np.clip(-share, 0, 1)
     if not in_color or not negative.any():
         gray: ByteArray = np.rint(255 * positive).astype(np.uint8)
-        return gray
+        # three channels are drawn in levels where there are no colors
+        return gray if in_color else np.repeat(gray[..., np.newaxis], 3, axis=2)
     mixed = positive[..., np.newaxis] * 255 + negative[..., np.newaxis] * np.array(AGAINST)
     return np.asarray(np.rint(mixed), np.uint8)
 
@@ -186,8 +207,7 @@ def looked_lines(
         if has_colors(console):
             pixels = with_heat(seen, heat)
         else:
-            levels = signed_picture(heat, float(np.abs(heat).max(initial=0.0)), False)
-            pixels = np.repeat(levels[..., np.newaxis], 3, axis=2)  # three channels are drawn in levels
+            pixels = signed_picture(heat, float(np.abs(heat).max(initial=0.0)), False)
         drawn = picture(thumbnail(pixels, tile), console)
         blocks.append([*drawn, Text(name), Text()])
     return in_rows(blocks, width)

@@ -1,5 +1,6 @@
 """Brings what is inside a network into the form that the figures of a report take."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,10 +44,26 @@ def insides_figure(model: Model, insides: Insides) -> "Figure":
     return draw_insides(filters, heading, rows, title)
 
 
-def look_figure(model: Model, prediction: "PicturePrediction", looked: Looked, x: FloatArray) -> "Figure":
-    """Return the figure of `cnn inspect RUN IMAGE --save`."""
+def look_figure(
+    model: Model,
+    prediction: "PicturePrediction",
+    looked: Looked,
+    x: FloatArray,
+    names: Sequence[str] = (),
+) -> "Figure":
+    """Return the figure of `cnn inspect RUN IMAGE --save`.
+
+    Args:
+        model: the network.
+        prediction: what it read, with one digit.
+        looked: where it looked.
+        x: (C, H, W), what the network got.
+        names: of the layers to show; none for all.
+    """
     layers = []
     for output in layer_outputs(model.network, x[np.newaxis]):
+        if names and output.name not in names:
+            continue
         values = output.values[0]
         shape = "x".join(map(str, values.shape))
         if output.kind in ("dropout", "flatten"):

@@ -20,6 +20,7 @@ EXAMPLES = """
   cnn inspect mnist.yaml --plan --calls  the same, with every recorded NumPy call
   cnn inspect run-3                      how a training run went, its filters and what excites them
   cnn inspect run-3 digit.png            what the network saw, the maps of every layer, and where it looked
+  cnn inspect run-3 --layer conv2        more of one layer
   cnn inspect bundled digit.png --at 'conv1[3,14,10]'    which numbers made that value
   cnn inspect runs                       the training runs in a folder
   cnn inspect best.npz                   a checkpoint
@@ -67,6 +68,14 @@ def inspect(
             metavar="N",
             min=1,
             help="Which digit of IMAGE to look at. [dim]\\[default: the first][/]",
+        ),
+    ] = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layer",
+            metavar="NAME",
+            help="Show this layer of a trained network only, and more of it; may be repeated.",
         ),
     ] = None,
     label: Annotated[
@@ -118,6 +127,8 @@ def inspect(
     refuse_addresses([name, *([] if image is None else [image])])
     kind = kind_of(name, runs_dir)
     _refuse_without_picture(name, kind, image, at, digit, label)
+    if layers and kind not in TRAINED:
+        raise UsageError(f"--layer is about a trained network, and {name} is {_a(kind)}")
     if save is not None:
         _refuse_to_save(name, kind, image, save, data_dir, runs_dir)
     if plan and kind != "config":
@@ -137,7 +148,7 @@ def inspect(
         if at is not None:
             show_value(look, at, as_json=json)
         else:
-            show_look(look, save, as_json=json)
+            show_look(look, save, layers or (), as_json=json)
     elif kind == "config":
         from cnncli.cli.inspect_network import show_config
 
@@ -145,7 +156,7 @@ def inspect(
     elif kind == "run":
         from cnncli.cli.inspect_network import show_run
 
-        show_run(name, runs_dir, data_dir, save, as_json=json)
+        show_run(name, runs_dir, data_dir, save, layers or (), as_json=json)
     elif kind == "runs":
         from cnncli.cli.inspect_network import show_runs
 
@@ -153,11 +164,11 @@ def inspect(
     elif kind == "checkpoint":
         from cnncli.cli.inspect_network import show_checkpoint
 
-        show_checkpoint(Path(name), data_dir, save, as_json=json)
+        show_checkpoint(Path(name), data_dir, save, layers or (), as_json=json)
     elif kind == "model":
         from cnncli.cli.inspect_network import show_model
 
-        show_model(name, runs_dir, data_dir, save, as_json=json)
+        show_model(name, runs_dir, data_dir, save, layers or (), as_json=json)
     elif kind == "dataset":
         from cnncli.cli.inspect_images import show_dataset
 

@@ -1,6 +1,6 @@
 """Prints what `cnn inspect` shows of the inside of a trained network: of its own, or for a picture."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,9 @@ PIPE_WIDTH = 80
 """Columns of what is drawn if it is not printed on a terminal."""
 
 
-def find_insides(name: str, runs_dir: Path, data_dir: Path | None, save: Path | None) -> Insides | None:
+def find_insides(
+    name: str, runs_dir: Path, data_dir: Path | None, save: Path | None, layers: Sequence[str] = ()
+) -> Insides | None:
     """Return the filters of a trained network with what excites them, and draw them into `save`.
 
     Args:
@@ -43,12 +45,14 @@ def find_insides(name: str, runs_dir: Path, data_dir: Path | None, save: Path | 
         runs_dir: where names of runs are looked up.
         data_dir: where data sets are; None for where they were in training.
         save: a PNG, or None.
+        layers: names of the layers to look at; none for all.
 
     Returns:
         None, with a note, for a run without a checkpoint.
 
     Raises:
         RunError: there is no checkpoint, and `save` wants one.
+        UsageError: there is no such layer, or nothing to show of it.
     """
     try:
         model = find_model(name, runs_dir)
@@ -57,7 +61,8 @@ def find_insides(name: str, runs_dir: Path, data_dir: Path | None, save: Path | 
             raise
         note(f"its filters are not shown: {error.message}")
         return None
-    insides = insides_of(model, data_dir, note)
+    _check_layers(model, layers)
+    insides = insides_of(model, data_dir, note, layers)
     if save is not None:
         from cnncli.cli.inside_figures import insides_figure
         from cnncli.report import save_png
@@ -67,8 +72,20 @@ def find_insides(name: str, runs_dir: Path, data_dir: Path | None, save: Path | 
     return insides
 
 
-def print_insides(insides: Insides) -> None:
-    """Print the filters and the patches of a network on stdout."""
+def _check_layers(model: Model, layers: Sequence[str]) -> None:
+    """Raise a UsageError if a network has no layer of a name."""
+    names = model.network.names
+    if wrong := [layer for layer in layers if layer not in names]:
+        raise UsageError(f"the network has no layer {wrong[0]!r}", did_you_mean(wrong[0], names))
+
+
+def print_insides(insides: Insides, *, chosen: bool = False) -> None:
+    """Print the filters and the patches of a network on stdout.
+
+    Args:
+        insides: from `find_insides`.
+        chosen: whether its layers were asked for, so that more of each is shown.
+    """
     console = out()
     width = drawing_width(console)
     filters, sample = insides.filters, insides.sample
@@ -82,7 +99,7 @@ def print_insides(insides: Insides) -> None:
     for line in heading(Text(title), width):
         console.print(line)
     console.print()
-    for line in patch_lines(insides.patches, sample, insides.classes, console, width):
+    for line in patch_lines(insides.patches, sample, insides.classes, console, width, chosen=chosen):
         console.print(line, no_wrap=True, overflow="crop")
 
 
@@ -183,17 +200,28 @@ def show_value(look: Look, at: str, *, as_json: bool) -> None:
         console.print(line, soft_wrap=True)
 
 
-def show_look(look: Look, save: Path | None, *, as_json: bool) -> None:
-    """Print what a network saw in a picture, its answer, the maps of every layer, and where it looked."""
+def show_look(look: Look, save: Path | None, layers: Sequence[str] = (), *, as_json: bool) -> None:
+    """Print what a network saw in a picture, its answer, the maps of every layer, and where it looked.
+
+    Args:
+        look: from `find_look`.
+        save: a PNG for all of it, or None.
+        layers: names of the layers to show; none for all.
+        as_json: print one JSON document instead.
+
+    Raises:
+        UsageError: there is no such layer.
+    """
+    _check_layers(look.model, layers)
     looked = where_it_looked(look.model, look.digit.pixels, look.label)
     if save is not None:
         from cnncli.cli.inside_figures import look_figure
         from cnncli.report import save_png
 
-        save_png(look_figure(look.model, look.prediction, looked, look.x), save)
+        save_png(look_figure(look.model, look.prediction, looked, look.x, layers), save)
         note(f"wrote {save}")
     if as_json:
-        print_json(_document(look, looked))
+        print_json(_document(look, looked, layers))
         return
     console = out()
     width = drawing_width(console)
@@ -201,8 +229,10 @@ def show_look(look: Look, save: Path | None, *, as_json: bool) -> None:
     console.print()
     last = look.model.network.names[-1]
     for output in layer_outputs(look.model.network, look.x[np.newaxis]):
+        if layers and output.name not in layers:
+            continue
         classes = look.model.classes if output.name == last else None
-        for line in map_lines(output, classes, console, width):
+        for line in map_lines(output, classes, console, width, chosen=bool(layers)):
             console.print(line, no_wrap=True, overflow="crop")
     console.print()
     for sentence in _sentences(look, looked):
@@ -227,11 +257,13 @@ def _sentences(look: Look, looked: Looked) -> Iterator[str]:
     )
 
 
-def _document(look: Look, looked: Looked) -> dict[str, Any]:
+def _document(look: Look, looked: Looked, names: Sequence[str]) -> dict[str, Any]:
     """Return the document of `cnn inspect RUN IMAGE --json`."""
     layers = []
     for output in layer_outputs(look.model.network, look.x[np.newaxis]):
         values = output.values[0]
+        if names and output.name not in names:
+            continue
         layers.append(
             {
                 "name": output.name,

@@ -48,7 +48,13 @@ def show_config(name: str, data_dir: Path | None, *, as_json: bool) -> None:
 
 
 def show_run(
-    name: str, runs_dir: Path, data_dir: Path | None = None, save: Path | None = None, *, as_json: bool
+    name: str,
+    runs_dir: Path,
+    data_dir: Path | None = None,
+    save: Path | None = None,
+    layers: Sequence[str] = (),
+    *,
+    as_json: bool,
 ) -> None:
     """Print how a run went: its status, its best epoch, its epochs, the files in its folder, and what it has learned.
 
@@ -57,13 +63,14 @@ def show_run(
         runs_dir: where names are looked up.
         data_dir: where data sets are; None for where they were in training.
         save: a PNG for its filters and patches, or None.
+        layers: names of the layers to look at; none for all.
         as_json: print one JSON document instead.
     """
     run = find_run(name, runs_dir, needs=["config.yaml"])
     info, status, rows = run.read_info(), run.status(), run.read_metrics()
     network = build_untrained(load_config(run.config_path))
     files = sorted(path for path in run.path.rglob("*") if path.is_file() and path.name[0] != ".")
-    insides = find_insides(name, runs_dir, data_dir, save)
+    insides = find_insides(name, runs_dir, data_dir, save, layers)
     if as_json:
         document = {"kind": "run", "run": run.name, "path": run.path, **info, "status": status}
         inner = insides.to_json() if insides else {}
@@ -80,7 +87,7 @@ def show_run(
     for path in files:
         print_text(console, f"{path}  {memory(path.stat().st_size)}")
     if insides:
-        print_insides(insides)
+        print_insides(insides, chosen=bool(layers))
 
 
 def show_runs(folder: Path, *, as_json: bool) -> None:
@@ -117,14 +124,19 @@ def show_runs(folder: Path, *, as_json: bool) -> None:
 
 
 def show_checkpoint(
-    path: Path, data_dir: Path | None = None, save: Path | None = None, *, as_json: bool
+    path: Path,
+    data_dir: Path | None = None,
+    save: Path | None = None,
+    layers: Sequence[str] = (),
+    *,
+    as_json: bool,
 ) -> None:
     """Print what a checkpoint file holds: when it was saved, its network, and the run that it belongs to.
 
-    `data_dir` and `save` are as for `show_run`.
+    `data_dir`, `save` and `layers` are as for `show_run`.
     """
     model = load_model(path)
-    insides = find_insides(str(path), path.parent, data_dir, save)
+    insides = find_insides(str(path), path.parent, data_dir, save, layers)
     meta, size, run = model.meta, path.stat().st_size, Run(path.parent.parent)
     in_run = path.parent == run.checkpoints and not run.missing(["run.json"])
     if as_json:
@@ -163,18 +175,24 @@ def show_checkpoint(
     console.print()
     console.print(layer_table(model.network, console, details=True))
     if insides:
-        print_insides(insides)
+        print_insides(insides, chosen=bool(layers))
 
 
 def show_model(
-    name: str, runs_dir: Path, data_dir: Path | None = None, save: Path | None = None, *, as_json: bool
+    name: str,
+    runs_dir: Path,
+    data_dir: Path | None = None,
+    save: Path | None = None,
+    layers: Sequence[str] = (),
+    *,
+    as_json: bool,
 ) -> None:
     """Print the network of the bundled model, how it was made, what was measured then, and what it has learned.
 
-    `data_dir` and `save` are as for `show_run`.
+    `data_dir`, `save` and `layers` are as for `show_run`.
     """
     model = find_model(name, runs_dir)
-    insides = find_insides(name, runs_dir, data_dir, save)
+    insides = find_insides(name, runs_dir, data_dir, save, layers)
     build, size = model.meta["build"], model.path.stat().st_size
     if as_json:
         kept = ("build", "calibration", "preparation", "normalize", "classes", "sha256", "config")
@@ -212,7 +230,7 @@ def show_model(
     console.print()
     console.print(layer_table(model.network, console, details=True))
     if insides:
-        print_insides(insides)
+        print_insides(insides, chosen=bool(layers))
 
 
 def _run_lines(run: Run, info: dict[str, Any], status: str) -> Iterator[tuple[str, str]]:

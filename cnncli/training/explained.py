@@ -75,7 +75,10 @@ class Insides:
 
 
 def insides_of(
-    model: Model, data_dir: str | Path | None = None, notify: Callable[[str], None] = lambda line: None
+    model: Model,
+    data_dir: str | Path | None = None,
+    notify: Callable[[str], None] = lambda line: None,
+    layers: Sequence[str] = (),
 ) -> Insides:
     """Return the filters of a model, and the patches of its own data that excite the later ones.
 
@@ -83,13 +86,24 @@ def insides_of(
         model: from `load_model`.
         data_dir: where data sets are; None for where they were in training.
         notify: called with a sentence for each set that is not here.
+        layers: convolutions and linear layers to look at; none for all.
+
+    Raises:
+        ModelError: a layer is neither.
     """
+    filters = first_filters(model.network)
+    wanted = list(layers) or None
+    if filters is not None and wanted is not None:
+        if filters.layer in wanted:
+            wanted.remove(filters.layer)
+        else:
+            filters = None
     sample = sample_of_data(model, data_dir, notify)
     patches: tuple[Patches, ...] = ()
     if sample is not None:
-        found = exciting_patches(model.network, input_batches(model, sample.images), top=TOP)
+        found = exciting_patches(model.network, input_batches(model, sample.images), top=TOP, layers=wanted)
         patches = tuple(found.values())
-    return Insides(model.classes, first_filters(model.network), sample, patches)
+    return Insides(model.classes, filters, sample, patches)
 
 
 def unit_names(patches: Patches, classes: Sequence[str]) -> list[str]:

@@ -351,3 +351,40 @@ def test_a_run_is_looked_at_by_its_name() -> None:
     run.best_path.parent.mkdir(exist_ok=True)
     run.best_path.write_bytes(BUNDLED_PATH.read_bytes())
     assert cnn("first", "digit.png").stdout.startswith("digit.png: 7")
+
+
+def test_a_layer_that_is_asked_for_is_shown_alone_and_with_more_of_it() -> None:
+    photographs()
+    save_network("pets.npz", COLORFUL, (3, 12, 16))
+    result = cnn("pets.npz", "--layer", "conv2")
+    drawn = result.stdout.splitlines()
+    assert "conv2: 20 filters, each sees 8x8 pixels; the first 16" in drawn
+    assert not any(line.startswith(("conv1:", "linear1:")) for line in drawn)
+    assert "conv1: 3 filters of 3x3 in color; gray is 0" in cnn("pets.npz", "--layer", "conv1").stdout
+    result = cnn("pets.npz", "pets/cat/1.png", "--layer", "batchnorm1", "--layer", "relu1")
+    headings = [line for line in result.stdout.splitlines() if re.match(r"[a-z]+[0-9]:", line)]
+    assert [line.split(",")[0] for line in headings] == [
+        "relu1: 3 maps of 12x16",
+        "batchnorm1: 20 maps of 4x6",
+    ]
+    assert "first" not in headings[1]
+    found = document("pets.npz", "pets/cat/1.png", "--layer", "conv2")
+    assert [layer["name"] for layer in found["layers"]] == ["conv2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (["bundled", "--layer", "conv9"], "the network has no layer 'conv9'", "did you mean"),
+        (["bundled", "digit.png", "--layer", "conv9"], "the network has no layer 'conv9'", "did you mean"),
+        (["bundled", "--layer", "relu1"], "relu1 is no convolution or linear layer", "known: conv1, conv2"),
+        (
+            ["digit.png", "--layer", "conv1"],
+            "--layer is about a trained network, and digit.png is a picture",
+            "",
+        ),
+    ],
+)
+def test_a_layer_that_is_not_there_is_said(arguments: list[str], message: str, hint: str) -> None:
+    result = cnn(*arguments, "--data-dir", "nowhere")
+    assert result.exit_code == 2 and message in result.stderr and hint in result.stderr
