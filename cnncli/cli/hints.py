@@ -20,6 +20,7 @@ OPTIONS = {
     "name": "--name",
     "invert='no'": "--invert no",
     "unknown='warn'": "--unknown warn",
+    "most_bytes=None": "--layer NAME or --save FILE",
     "invert='yes'": "--invert yes",
     "port=0": "--port 0",
     "prepare='as_is'": "--prepare as_is",

@@ -18,8 +18,8 @@ EXAMPLES = """
   cnn inspect mnist.yaml                 the network of a config
   cnn inspect mnist.yaml --plan          how the engine runs it, and where the time goes
   cnn inspect mnist.yaml --plan --calls  the same, with every recorded NumPy call
-  cnn inspect run-3                      how a training run went, its filters and what excites them
-  cnn inspect run-3 digit.png            what the network saw, the maps of every layer, and where it looked
+  cnn inspect run-3                      how a training run went, and what excites its filters
+  cnn inspect run-3 digit.png            the maps of every layer, and where the network looked
   cnn inspect run-3 --layer conv2        more of one layer
   cnn inspect bundled digit.png --at 'conv1[3,14,10]'    which numbers made that value
   cnn inspect runs                       the training runs in a folder
@@ -58,7 +58,7 @@ def inspect(
         typer.Option(
             "--at",
             metavar="LAYER[...]",
-            help="Explain one value for IMAGE: conv1[channel,row,column] or linear1[number], from 0.",
+            help="Explain one value for IMAGE: conv1\\[channel,row,column] or linear1\\[number], from 0.",
         ),
     ] = None,
     digit: Annotated[

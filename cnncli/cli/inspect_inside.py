@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 80
 """Columns of what is drawn if it is not printed on a terminal."""
 
+QUICK_BYTES = 32 << 20
+"""A larger folder of pictures is read only if it is asked for."""
+
 
 def find_insides(
     name: str, runs_dir: Path, data_dir: Path | None, save: Path | None, layers: Sequence[str] = ()
@@ -62,7 +65,14 @@ def find_insides(
         note(f"its filters are not shown: {error.message}")
         return None
     _check_layers(model, layers)
-    insides = insides_of(model, data_dir, note, layers)
+    asked_for = bool(layers) or save is not None
+    insides = insides_of(
+        model,
+        data_dir,
+        lambda line: note(option_hint(line)),
+        layers,
+        most_bytes=None if asked_for else QUICK_BYTES,
+    )
     if save is not None:
         from cnncli.cli.inside_figures import insides_figure
         from cnncli.report import save_png

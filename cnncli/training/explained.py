@@ -79,6 +79,8 @@ def insides_of(
     data_dir: str | Path | None = None,
     notify: Callable[[str], None] = lambda line: None,
     layers: Sequence[str] = (),
+    *,
+    most_bytes: int | None = None,
 ) -> Insides:
     """Return the filters of a model, and the patches of its own data that excite the later ones.
 
@@ -87,6 +89,7 @@ def insides_of(
         data_dir: where data sets are; None for where they were in training.
         notify: called with a sentence for each set that is not here.
         layers: convolutions and linear layers to look at; none for all.
+        most_bytes: as for `sample_of_data`.
 
     Raises:
         ModelError: a layer is neither.
@@ -98,7 +101,7 @@ def insides_of(
             wanted.remove(filters.layer)
         else:
             filters = None
-    sample = sample_of_data(model, data_dir, notify)
+    sample = sample_of_data(model, data_dir, notify, most_bytes=most_bytes)
     patches: tuple[Patches, ...] = ()
     if sample is not None:
         found = exciting_patches(model.network, input_batches(model, sample.images), top=TOP, layers=wanted)

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from cnncli.batches.batches import to_input
+from cnncli.data.load import files_of, has_pictures
 from cnncli.errors import CnnError
 from cnncli.inside import images_at_once
 from cnncli.nn.summary import summarize, totals
 from cnncli.training.lookup import PartName, load_set_for
+from cnncli.training.measured_set import find_sets
 from cnncli.training.model import Model
 from cnncli.types import ByteArray, FloatArray, IntArray
 
@@ -54,7 +56,11 @@ class Sample:
 
 
 def sample_of_data(
-    model: Model, data_dir: str | Path | None = None, notify: Callable[[str], None] = lambda line: None
+    model: Model,
+    data_dir: str | Path | None = None,
+    notify: Callable[[str], None] = lambda line: None,
+    *,
+    most_bytes: int | None = None,
 ) -> Sample | None:
     """Return images of the first set that a model was trained on and that is here; nothing is downloaded.
 
@@ -63,7 +69,9 @@ def sample_of_data(
     Args:
         model: from `load_model`.
         data_dir: where data sets are; None for where they were in training.
-        notify: called with a sentence for each set that is not here.
+        notify: called with a sentence for each set that is not looked at.
+        most_bytes: leave out a folder whose pictures are larger in all, because decoding them takes long; None for
+            any size.
 
     Returns:
         None if none of them is here, or if the network takes no images.
@@ -71,6 +79,13 @@ def sample_of_data(
     shape = model.network.input_shape
     for entry in model.sets if len(shape) == 3 else ():
         try:
+            size = 0 if most_bytes is None else _bytes_of_pictures(model, entry.name, data_dir)
+            if most_bytes is not None and size > most_bytes:
+                notify(
+                    f"{entry.name} is not looked at: to read {size / 1e6:,.0f} MB of pictures takes long; "
+                    "`most_bytes=None` takes the time"
+                )
+                continue
             dataset = load_set_for(model, entry.name, "test", data_dir=data_dir)
             part: PartName = "test"
             if not len(dataset.test):
@@ -91,6 +106,14 @@ def sample_of_data(
             f"{entry.name} is not looked at: its images are {dataset.input_shape}, and the network takes {shape}"
         )
     return None
+
+
+def _bytes_of_pictures(model: Model, name: str, data_dir: str | Path | None) -> int:
+    """Return the size of all pictures of a set; 0 for a set that is not made of picture files."""
+    name, folder = find_sets(model, name, joined=False, data_dir=data_dir).found[0]
+    if not has_pictures(name):
+        return 0
+    return sum(file.stat().st_size for file in files_of(name, folder) if file.is_file())
 
 
 def images_to_look_at(model: Model) -> int:

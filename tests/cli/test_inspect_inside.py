@@ -388,3 +388,14 @@ def test_a_layer_that_is_asked_for_is_shown_alone_and_with_more_of_it() -> None:
 def test_a_layer_that_is_not_there_is_said(arguments: list[str], message: str, hint: str) -> None:
     result = cnn(*arguments, "--data-dir", "nowhere")
     assert result.exit_code == 2 and message in result.stderr and hint in result.stderr
+
+
+def test_a_large_folder_of_pictures_is_read_only_if_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    photographs()
+    save_network("pets.npz", COLORFUL, (3, 12, 16))
+    monkeypatch.setattr(inspect_inside, "QUICK_BYTES", 5000)
+    result = cnn("pets.npz")
+    assert result.exit_code == 0 and "excites" not in result.stdout
+    assert "folder:pets is not looked at: to read 0 MB of pictures takes long" in result.stderr
+    assert "--layer NAME or --save FILE takes the time" in result.stderr
+    assert "conv2: 20 filters" in cnn("pets.npz", "--layer", "conv2").stdout
