@@ -19,7 +19,7 @@ from cnncli.cli.predict_output import Problems, print_prediction
 from cnncli.errors import PictureError, RunError, UsageError
 from cnncli.inside import explain_value, layer_outputs, read_position
 from cnncli.names import did_you_mean
-from cnncli.training.explained import Insides, Looked, insides_of, where_it_looked
+from cnncli.training.explained import Insides, Looked, insides_of, is_large, where_it_looked
 from cnncli.training.lookup import find_model, find_pictures, load_set_for
 from cnncli.training.model import Model
 from cnncli.training.predict import predict_pictures
@@ -223,6 +223,8 @@ def show_look(look: Look, save: Path | None, layers: Sequence[str] = (), *, as_j
         UsageError: there is no such layer.
     """
     _check_layers(look.model, layers)
+    if is_large(look.model):
+        note("the network is large: to see where it looked takes a hundred passes or more")
     looked = where_it_looked(look.model, look.digit.pixels, look.label)
     if save is not None:
         from cnncli.cli.inside_figures import look_figure

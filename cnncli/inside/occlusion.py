@@ -43,6 +43,12 @@ class Occlusion:
     stride: Pair
 
 
+def usual_window(height: int, width: int) -> Pair:
+    """Return the window for an image of this size: square, with a fifth of its shorter side."""
+    side = max(round(min(height, width) / WINDOWS), 1)
+    return side, side
+
+
 def occlusion_map(
     network: Network,
     x: FloatArray,
@@ -73,8 +79,7 @@ def occlusion_map(
     """
     x = as_batch(network, x[np.newaxis])[0]
     _, H, W = x.shape
-    side = max(round(min(H, W) / WINDOWS), 1)
-    KH, KW = window or (side, side)
+    KH, KW = window or usual_window(H, W)
     SH, SW = stride or (max(round(KH / OVERLAP), 1), max(round(KW / OVERLAP), 1))
     hidden = np.broadcast_to(np.asarray(fill, network.dtype), x.shape)
     logits = network.forward(x[np.newaxis])[0]

@@ -185,7 +185,9 @@ def draw_look(
 
 
 def with_heat(seen: ByteArray, heat: FloatArray) -> ByteArray:
-    """Return a picture with heat over it: orange is for a class, blue against it; the strongest has the full color.
+    """Return a picture with heat over it: orange is for a class, blue against it.
+
+    The strongest hundredth of what is not 0 has the full color, so that no single pixel makes the others pale.
 
     Args:
         seen: (H, W) or (H, W, 3), uint8.
@@ -199,7 +201,8 @@ def with_heat(seen: ByteArray, heat: FloatArray) -> ByteArray:
         [[[255, 140, 0], [128, 128, 128]]]
     """
     heat = np.nan_to_num(heat.astype(np.float64), posinf=0.0, neginf=0.0)
-    share = (heat / (np.abs(heat).max(initial=0.0) or 1.0))[..., np.newaxis]
+    strengths = np.abs(heat[heat != 0])
+    share = (heat / np.percentile(strengths, 99) if strengths.size else heat).clip(-1, 1)[..., np.newaxis]
     gray = seen if seen.ndim == 2 else seen @ np.array([0.299, 0.587, 0.114])
     below = 0.5 * gray[..., np.newaxis].astype(np.float64)
     mixed = below * (1 - np.abs(share)) + np.clip(share, 0, 1) * HEAT + np.clip(-share, 0, 1) * AGAINST

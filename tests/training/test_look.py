@@ -10,7 +10,7 @@ import pytest
 from cnncli.batches.batches import to_input
 from cnncli.nn import Network, build_network
 from cnncli.nn.layers import Flatten, Linear
-from cnncli.training import look
+from cnncli.training import explained, look
 from cnncli.training.explained import insides_of, patches_title, unit_names, where_it_looked
 from cnncli.training.model import Model, load_model
 
@@ -95,6 +95,15 @@ def test_the_units_of_the_last_layer_are_the_classes(mnist_dir: Path) -> None:
     assert insides.sample is not None
     labels = insides.sample.labels[last.images[:, 0]]
     assert labels.tolist() == list(range(10))  # what excites the unit of a class most is of that class
+
+
+def test_the_windows_of_a_large_network_do_not_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_with(preparation=PREPARATION)
+    pixels = np.full((28, 28), 90, np.uint8)
+    assert where_it_looked(model, pixels, 3).occlusion.stride == (2, 2)
+    monkeypatch.setattr(explained, "LARGE", 100)
+    found = where_it_looked(model, pixels, 3).occlusion
+    assert found.stride == found.window == (6, 6)
 
 
 def test_where_it_looked_is_where_the_digit_is(mnist_dir: Path) -> None:
