@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from cnncli.data.synthetic.draw import draw_digits
 from cnncli.export.subject import Subject
@@ -126,7 +126,16 @@ def test_colored_and_transparent_pictures_are_read_as_predict_reads_them(page, m
     blue_on_yellow = ((1 - ink) * [250, 240, 180] + ink * [30, 40, 200]).astype(np.uint8)
     strokes = np.concatenate([np.zeros((SIDE, SIDE, 3)), 255 * ink], axis=2).astype(np.uint8)
     bright = np.concatenate([np.full((SIDE, SIDE, 3), 255), 255 * ink], axis=2).astype(np.uint8)
-    for pixels in (blue_on_yellow, strokes, bright):
+    white = Image.fromarray((ink[..., 0] > 0.5).astype(np.uint8) * 255)
+    # a program has made the black around it transparent
+    dark_edge = np.stack(
+        [np.asarray(white)] * 3 + [np.asarray(white.filter(ImageFilter.MaxFilter(3)))], axis=2
+    )
+    sheet = np.concatenate([np.repeat(255 - 255 * ink, 3, axis=2), np.full_like(ink, 255)], axis=2).astype(
+        np.uint8
+    )
+    sheet[:20, :, 3] = 0
+    for pixels in (blue_on_yellow, strokes, bright, dark_edge, sheet):
         content = as_file(pixels)
         assert_same(answer_picture(page, content), predict_pictures([("picture", content)], model)[0])
     # two decoders of JPEG may differ by a little

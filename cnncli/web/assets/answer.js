@@ -22,7 +22,7 @@ const cnnAnswer = (() => {
   const UNSURE = 0.5; // below this probability an answer is unsure
   const WIDE = 1.2; // what is wider than its height by this factor may be two digits
 
-  const MOST_DIGITS = 100; // so many are classified
+  const MOST = 30; // digits that are read
 
   // Returns all that was read in a picture: {digits, warnings}, line by line. A digit has pixels, box, label (the index
   // of a class), probability, unknown, and found: what `cnnNetwork.classify` returns.
@@ -33,7 +33,8 @@ const cnnAnswer = (() => {
     const prepared = whole ? takeWhole(picture, network) : findDigits(picture, invert);
     const {digits: few, alternatives, warnings} = prepared;
     const classify = (digit) => classified(network, digit);
-    const readings = few.slice(0, MOST_DIGITS).map(classify);
+    if (few.length > MOST) warnings.push(`only the first ${MOST} of ${few.length} digits are read on this page`);
+    const readings = few.slice(0, MOST).map(classify);
     const others = alternatives
       .filter(({first, count}) => first + count <= readings.length)
       .map((other) => ({...other, parts: other.parts.map(classify)}));

@@ -98,20 +98,15 @@ window.cnnBackend = (() => {
     return onPaper(context.getImageData(0, 0, wide, high));
   }
 
-  // Puts transparent pixels on white, or on black if all that is visible is bright.
-  function onPaper({data, width: wide, height: high}) {
-    let visible = 0;
-    let dark = 0;
-    let grey = true;
-    for (let n = 0; n < data.length; n += 4) {
-      const [red, green, blue, alpha] = [data[n], data[n + 1], data[n + 2], data[n + 3]];
-      visible += alpha > 127;
-      dark += alpha > 127 && red + green + blue < 3 * 128;
-      grey &&= red === green && green === blue;
+  // Puts transparent pixels on white, or on black if the ink is bright (pictures/plain.py).
+  function onPaper(image) {
+    const {data, width: wide, height: high} = image;
+    const paper = hasBrightInk(image) ? 0 : 255;
+    let isGrey = true;
+    for (let n = 0; n < data.length && isGrey; n += 4) {
+      isGrey = data[n + 3] === 0 || (data[n] === data[n + 1] && data[n] === data[n + 2]);
     }
-    const transparent = visible < data.length / 4;
-    const paper = transparent && visible > 0 && dark <= 0.005 * visible ? 0 : 255;
-    const channels = grey ? 1 : 3;
+    const channels = isGrey ? 1 : 3;
     const values = new Uint8Array(wide * high * channels);
     for (let n = 0; n < wide * high; n++) {
       const alpha = data[4 * n + 3] / 255;
@@ -120,6 +115,43 @@ window.cnnBackend = (() => {
       }
     }
     return {height: high, width: wide, channels, values};
+  }
+
+  // Returns whether the visible part is bright strokes, and not a bright sheet with dark writing.
+  //
+  // A sheet is bright up to its edge and has dark pixels inside. Bright strokes have none, or they are dark along their
+  // edge, because a program has made a black background transparent.
+  function hasBrightInk({data, width: wide, height: high}) {
+    const isVisible = (n) => data[4 * n + 3] > 127;
+    // nearly all pictures are opaque, and large ones are many pixels
+    if (isOpaque(data)) return false;
+    const visible = [];
+    for (let n = 0; n < wide * high; n++) if (isVisible(n)) visible.push(n);
+    if (visible.length === 0 || visible.length === wide * high) return false;
+    const {values: grey} = cnnInk.planeOf({height: high, width: wide, channels: 3, values: withoutAlpha(data)}, 3);
+    const isAtEdge = (n) => {
+      for (let a = Math.max(Math.floor(n / wide) - 1, 0); a <= Math.min(Math.floor(n / wide) + 1, high - 1); a++) {
+        for (let b = Math.max((n % wide) - 1, 0); b <= Math.min((n % wide) + 1, wide - 1); b++) {
+          if (!isVisible(a * wide + b)) return true;
+        }
+      }
+      return false;
+    };
+    const greyOf = (some) => Uint8Array.from(some, (n) => grey[n]);
+    if (cnnPaper.median(greyOf(visible)) <= 127) return false;
+    if (cnnPaper.median(greyOf(visible.filter(isAtEdge))) <= 127) return true;
+    return visible.filter((n) => grey[n] < 128).length <= 0.005 * visible.length;
+  }
+
+  function isOpaque(data) {
+    for (let n = 3; n < data.length; n += 4) if (data[n] < 255) return false;
+    return true;
+  }
+
+  function withoutAlpha(data) {
+    const values = new Uint8Array((3 * data.length) / 4);
+    for (let n = 0; n < values.length; n++) values[n] = data[4 * Math.floor(n / 3) + (n % 3)];
+    return values;
   }
 
   return {model, answerDrawing, answerPicture};
