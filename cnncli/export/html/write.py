@@ -62,7 +62,7 @@ def node_missing() -> str | None:
     if shutil.which("node") is None:
         return "node is not on the PATH (Node.js)"
     try:
-        done = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=PATIENCE)
+        done = subprocess.run(["node", "-v"], capture_output=True, text=True, timeout=PATIENCE)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"node cannot be run: {error}"
     found = re.match(r"v(\d+)\.", done.stdout)
