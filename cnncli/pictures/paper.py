@@ -58,7 +58,7 @@ def darkness_of(grey: FloatArray, share: float) -> FloatArray:
     """
     small = _shrink(grey, 96)
     window = max(3, round(share * min(small.shape))) | 1
-    closed = _sliding(_sliding(small, window, np.max), window, np.min)
+    closed = _sliding_extreme(_sliding_extreme(small, window, np.maximum), window, np.minimum)
     paper = enlarge(_sliding(closed, 5, np.mean).clip(16), grey.shape)
     darker = np.divide(grey, paper)  # large arrays: one at a time
     del paper
@@ -77,8 +77,11 @@ def _paper_of_medians(plane: FloatArray) -> FloatArray:
 
 def _paper_of_border(plane: FloatArray, ring: BoolArray) -> FloatArray:
     """Fit a quadratic surface to the border of a plane without its outliers; return the surface (H, W)."""
+    values = plane[ring].astype(np.float64)
+    if np.ptp(values) == 0:  # the surface is flat, as in a drawing
+        return np.full_like(plane, values[0])
     terms = _quadratic_terms(*plane.shape)
-    inputs, values = terms[ring], plane[ring].astype(np.float64)
+    inputs = terms[ring]
     fits = np.abs(values - np.median(values)) <= 40
     for _ in range(4):
         if fits.sum() < 24:
@@ -120,4 +123,21 @@ def _sliding(plane: FloatArray, window: int, function: Callable[..., FloatArray]
         pad[axis] = (window // 2, window // 2)
         views = np.lib.stride_tricks.sliding_window_view(np.pad(plane, pad, mode="edge"), window, axis=axis)
         plane = function(views, axis=-1)
+    return plane
+
+
+def _sliding_extreme(plane: FloatArray, window: int, extreme: np.ufunc) -> FloatArray:
+    """Apply np.maximum or np.minimum to a window around each pixel, first along columns, then along rows.
+
+    A window of 2n pixels is two of n, so the work grows with the logarithm of the window.
+    """
+    for axis in (0, 1):
+        pad = [(0, 0), (0, 0)]
+        pad[axis] = (window // 2, window // 2)
+        count = plane.shape[axis]
+        # along the first axis; each entry covers `width` pixels from its place on
+        covering, width = np.pad(plane, pad, mode="edge").swapaxes(0, axis), 1
+        while 2 * width <= window:
+            covering, width = extreme(covering[:-width], covering[width:]), 2 * width
+        plane = extreme(covering[:count], covering[window - width :]).swapaxes(0, axis)
     return plane

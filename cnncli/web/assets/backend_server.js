@@ -11,7 +11,7 @@
   const MAX_BYTES = 64 << 20;
 
   // Send a file, and return the answer to it.
-  async function answer(body) {
+  async function answer(body, type) {
     if (body.size > MAX_BYTES) {
       throw new Error(`The file is too large: more than ${MAX_BYTES >> 20} MiB.`);
     }
@@ -19,7 +19,7 @@
     let response;
     let content;
     try {
-      response = await fetch('answer', {method: 'POST', body});
+      response = await fetch('answer', {method: 'POST', body, headers: {'Content-Type': type}});
       content = await response.arrayBuffer();
     } catch {
       throw new Error('The server does not answer. Start it again in a terminal: cnn draw');
@@ -54,13 +54,16 @@
     // A drawing is sent as a picture file, dark ink on white paper, in the form that is easiest to write: PGM.
     answerDrawing(coverage, width, height) {
       const head = new TextEncoder().encode(`P5 ${width} ${height} 255\n`);
-      const pixels = new Uint8Array(coverage.length);
-      for (let index = 0; index < pixels.length; index++) pixels[index] = Math.round(255 * (1 - coverage[index]));
-      return answer(new Blob([head, pixels], {type: 'image/x-portable-graymap'}));
+      const file = new Uint8Array(head.length + coverage.length);
+      file.set(head);
+      for (let index = 0; index < coverage.length; index++) {
+        file[head.length + index] = Math.round(255 * (1 - coverage[index]));
+      }
+      return answer(file, 'image/x-portable-graymap');
     },
 
     answerPicture(blob) {
-      return answer(new Blob([blob], {type: 'application/octet-stream'}));
+      return answer(blob, 'application/octet-stream');
     },
   };
 })();

@@ -21,6 +21,9 @@
   const SMALL_SCREEN = 600;
   const GAP = 4;
 
+  // The canvases are written pixel by pixel, which is faster where they are in the memory of the processor.
+  const CANVAS = {willReadFrequently: true};
+
   // Kinds of layers that change no number of an answer.
   const UNCHANGED = new Set(['dropout', 'flatten']);
 
@@ -61,8 +64,13 @@
       if (model.classes.length > LISTED) byId('classes-title').textContent = 'Most probable classes';
       this.showClasses(null, []);
       this.showSeen(null);
-      this.observer = new IntersectionObserver((entries) => this.onScroll(entries), {rootMargin: '300px'});
-      new ResizeObserver(() => this.repaintLayers()).observe(byId('layers'));
+      this.observer = new IntersectionObserver((entries) => this.onScroll(entries), {rootMargin: '100px'});
+      // asking for the width while the page changes would make the browser lay it out again and again
+      this.room = byId('layers').clientWidth;
+      new ResizeObserver(([entry]) => {
+        this.room = entry.contentRect.width;
+        this.repaintLayers();
+      }).observe(byId('layers'));
       window.matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
         this.colors = readColors();
         this.repaintLayers();
@@ -121,11 +129,11 @@
 
     showReading(text, said, isNone) {
       const reading = byId('reading');
-      reading.textContent = text;
+      write(reading, text);
       reading.classList.toggle('none', isNone);
       reading.classList.toggle('word', text.length > 2 && text.length <= 9);
       reading.classList.toggle('long', text.length > 9);
-      byId('said').textContent = said;
+      write(byId('said'), said);
     }
 
     showWarnings(warnings) {
@@ -141,9 +149,9 @@
       listed.slice(0, LISTED).forEach((index, place) => {
         const row = this.rows[place] || this.addRow();
         const share = probabilities === null ? 0 : probabilities[index];
-        row.name.textContent = classes[index];
+        write(row.name, classes[index]);
         row.bar.style.transform = `scaleX(${share})`;
-        row.share.textContent = probabilities === null ? '' : percent(share);
+        write(row.share, probabilities === null ? '' : percent(share));
         row.item.classList.toggle('best', index === best);
       });
     }
@@ -168,7 +176,7 @@
         canvas.width = width;
         canvas.height = height;
       }
-      const context = canvas.getContext('2d');
+      const context = canvas.getContext('2d', CANVAS);
       context.clearRect(0, 0, width, height);
       canvas.setAttribute('aria-label',
         seen ? `What the network saw: an image of ${height} by ${width} pixels` : 'What the network saw: nothing yet');
@@ -197,18 +205,18 @@
         byId('layers').replaceChildren(...this.layers.map((layer) => layer.section));
         for (const layer of this.layers) this.observer.observe(layer.section);
       }
-      shown.forEach((map, index) => this.layers[index].show(map, this.colors));
+      shown.forEach((map, index) => this.layers[index].show(map, this.room, this.colors));
     }
 
     onScroll(entries) {
       for (const entry of entries) {
         const layer = this.layers.find((each) => each.section === entry.target);
-        if (layer) layer.setVisible(entry.isIntersecting, this.colors);
+        if (layer) layer.setVisible(entry.isIntersecting, this.room, this.colors);
       }
     }
 
     repaintLayers() {
-      for (const layer of this.layers) layer.repaint(this.colors);
+      for (const layer of this.layers) layer.repaint(this.room, this.colors);
     }
 
     // Let a screen reader say a text if it is still true after a moment.
@@ -261,29 +269,30 @@
         mine.width === map.width;
     }
 
-    show(map, colors) {
+    // room: the width of the page for it, in CSS pixels. colors: from readColors.
+    show(map, room, colors) {
       this.map = map;
-      this.repaint(colors);
+      this.repaint(room, colors);
     }
 
-    setVisible(isVisible, colors) {
+    setVisible(isVisible, room, colors) {
       this.isVisible = isVisible;
-      if (isVisible && this.isStale) this.repaint(colors);
+      if (isVisible && this.isStale) this.repaint(room, colors);
     }
 
     // Draw the channels. A layer that is not on the screen is drawn when it comes there.
-    repaint(colors) {
+    repaint(room, colors) {
       const {map, canvas} = this;
       const {height, width} = map;
       const count = Math.min(map.channels, CHANNELS);
-      const grid = this.layOut(count);
+      const grid = this.layOut(count, room);
       this.isStale = !this.isVisible;
       if (this.isStale) return;
       const used = map.values.subarray(0, count * height * width);
       const [lowest, highest] = extremes(used);
       const largest = Math.max(-lowest, highest) || 1;
-      this.range.textContent = `${number(lowest)} to ${number(highest)}`;
-      const context = canvas.getContext('2d');
+      write(this.range, `${number(lowest)} to ${number(highest)}`);
+      const context = canvas.getContext('2d', CANVAS);
       const image = context.createImageData(grid.width, grid.height);
       const pixels = new Uint32Array(image.data.buffer);
       for (let channel = 0; channel < count; channel++) {
@@ -307,14 +316,14 @@
     }
 
     // Choose how large a number is drawn and how many maps stand in a row, in pixels of the screen.
-    layOut(count) {
+    layOut(count, pageWidth) {
       const {height, width} = this.map;
       const ratio = window.devicePixelRatio || 1;
       const isVector = height === 1 && width === 1;
-      const mapSide = this.section.clientWidth < SMALL_SCREEN ? SMALL_MAP_SIDE : MAP_SIDE;
+      const mapSide = pageWidth < SMALL_SCREEN ? SMALL_MAP_SIDE : MAP_SIDE;
       const cellSide = count <= SHORT_VECTOR ? LARGE_CELL_SIDE : CELL_SIDE;
       const side = isVector ? cellSide : mapSide;
-      const room = Math.max(1, Math.floor(this.section.clientWidth * ratio));
+      const room = Math.max(1, Math.floor(pageWidth * ratio));
       const largest = Math.max(1, Math.floor(room / width));
       const scale = Math.min(largest, Math.max(1, Math.round((side * ratio) / Math.max(height, width))));
       const gap = Math.round((isVector ? GAP / 2 : GAP) * ratio);
@@ -391,6 +400,11 @@
     if (className) made.className = className;
     if (text) made.textContent = text;
     return made;
+  }
+
+  // Change a text on the page only if it is another one.
+  function write(where, text) {
+    if (where.textContent !== text) where.textContent = text;
   }
 
   function number(value) {

@@ -138,10 +138,16 @@ class DrawServer:
     def run(self, on_ready: Callable[[], None] = lambda: None) -> int:
         """Serve until a signal asks to stop, and return its number.
 
+        Meanwhile BLAS has one thread in this process. For one small image more are of no use. On a busy machine they
+        make an answer take three times as long, because they wait for each other, and the browser needs the other core.
+
         Args:
             on_ready: called once connections are accepted.
         """
-        return asyncio.run(self._run_until_signal(on_ready))
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1, "blas"):
+            return asyncio.run(self._run_until_signal(on_ready))
 
     async def _run_until_signal(self, on_ready: Callable[[], None]) -> int:
         stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
