@@ -92,7 +92,7 @@
     // Show why there is no answer.
     showFailure(message) {
       this.showNothing();
-      this.showReading('–', message, true);
+      this.showReading('–', sentence(message), true);
       this.announce(message);
     }
 
@@ -113,7 +113,7 @@
       let said = `${percent(probability)} sure`;
       if (answer.unknown) said = `${none}. The nearest class is ${name}, ${percent(probability)}.`;
       if (pieces.length > 1) {
-        const things = this.isDigits ? 'digits' : 'pieces';
+        const things = this.isDigits && pieces.some((piece) => !piece.unknown) ? 'digits' : 'pieces';
         const which = answer.unknown ? `is ${none.toLowerCase()}` : `is ${name}, ${percent(probability)} sure`;
         said = `${pieces.length} ${things}. Below is the largest, which ${which}.`;
       }
@@ -249,9 +249,9 @@
         : `${total} ${total === 1 ? 'map' : 'maps'} of ${height} × ${width}`;
       const drawn = Math.min(channels, CHANNELS);
       const notes = [what, ...(drawn < total ? [`the first ${drawn}`] : []), ...(map.full ? ['shrunk'] : [])];
-      facts.append(element('span', '', notes.join(', ')));
+      facts.append(element('span', '', notes.join(', ')), this.range);
       if (MEANINGS[map.kind]) facts.append(element('span', '', MEANINGS[map.kind]));
-      facts.append(this.range, this.value);
+      facts.append(this.value);
       this.canvas.setAttribute('role', 'img');
       this.canvas.setAttribute('aria-label', `${map.name}: ${what}`);
       this.canvas.addEventListener('pointermove', (event) => this.readOut(event));
