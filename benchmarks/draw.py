@@ -32,7 +32,7 @@ SIZE = 336
 """Pixels of a side of the page's drawing."""
 
 PEN = 26
-POINTS = 20
+POINTS = 12
 
 Stroke = list[tuple[float, float]]
 
