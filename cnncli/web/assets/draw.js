@@ -439,5 +439,5 @@
   answers.showNothing();
 
   // for the console of the browser, and for tests
-  window.cnnPage = {drawing, isAsking: () => isAsking, isPainting: () => isPainting};
+  window.cnnPage = {drawing, answers, isAsking: () => isAsking, isPainting: () => isPainting};
 })();
