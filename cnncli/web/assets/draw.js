@@ -25,9 +25,13 @@
   const answers = new window.cnnShow.Answers(backend.model);
 
   const paper = byId('paper');
-  const picture = byId('picture');
+  const picture = document.createElement('img');
   const thickness = byId('thickness');
   const context = paper.getContext('2d', {willReadFrequently: true});
+  picture.id = 'picture';
+  picture.alt = 'The opened picture';
+  picture.hidden = true;
+  byId('sheet').insertBefore(picture, byId('picture-name'));
   paper.width = SIZE;
   paper.height = SIZE;
 
@@ -124,7 +128,6 @@
     const svg = byId('boxes');
     const pieces = (answer && answer.digits) || [];
     const isUseful = pieces.length > 1 || (drawing.picture !== null && pieces.length > 0);
-    svg.toggleAttribute('hidden', !isUseful);
     svg.replaceChildren();
     if (!isUseful) return;
     const [width, height] = answer.size;
@@ -133,9 +136,10 @@
     for (const piece of pieces) {
       const [left, top, right, bottom] = piece.box;
       const group = svgElement('g', {class: piece.unknown ? 'unknown' : ''});
-      group.append(svgElement('rect', {x: left, y: top, width: right - left, height: bottom - top, rx: font / 6}));
+      group.append(svgElement('rect', {x: left, y: top, width: right - left, height: bottom - top, rx: font / 6,
+        'vector-effect': 'non-scaling-stroke'}));
       const label = svgElement('text', {x: left, y: top > font ? top - font / 4 : bottom + font,
-        'font-size': font, 'stroke-width': font / 5});
+        'font-size': font, 'stroke-width': font / 5, 'paint-order': 'stroke'});
       label.textContent = piece.unknown ? '?' : piece.label;
       group.append(label);
       svg.append(group);
