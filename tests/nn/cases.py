@@ -5,6 +5,8 @@ its shapes, dtypes and options, and through save and load. Shapes are those of a
 (N, features), and small, because the oracles are slow.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import cycle, product
 from typing import Any, NamedTuple
 
@@ -46,6 +48,16 @@ class Case(NamedTuple):
     def dy(self, y: np.ndarray) -> np.ndarray:
         """Return a gradient for the output y."""
         return np.random.default_rng(2).uniform(-1, 1, y.shape).astype(y.dtype)
+
+
+@contextmanager
+def named(case: Case) -> Iterator[None]:
+    """Say which case it was when an assertion fails: a test goes through all cases of a kind."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(str(case))
+        raise
 
 
 # batch 1, one channel, one pixel, one row, one column, wide and tall
@@ -158,6 +170,5 @@ CASES: dict[str, list[Case]] = {
     "dropout": elementwise("dropout", {"_": 0.5}, {"rate": 0.1}, {"rate": 0}, {"rate": 0.9}),
 }
 
-ALL_CASES = [case for cases in CASES.values() for case in cases]
 FIRST_CASES = [case for cases in CASES.values() for case in (cases[5], cases[-1])]
 """Two of each kind, for what does not depend on the shape."""

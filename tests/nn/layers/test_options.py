@@ -193,19 +193,21 @@ ANYTHING = st.recursive(
 NAMES = st.sampled_from([*{name for kind in LAYERS.values() for name in kind.option_names}, "_", "x", ""])
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    st.sampled_from(list(LAYERS)),
-    st.dictionaries(NAMES, ANYTHING, max_size=4),
-    st.sampled_from([IMAGE, (6,)]),
-)
-def test_any_options_give_a_layer_or_a_model_error(
-    kind: str, options: dict[str, Any], shape: tuple[int, ...]
-) -> None:
-    try:
-        layer = LAYERS[kind].from_options(options, shape, rng=np.random.default_rng(0))
-        layer.output_shape(shape)
-    except ModelError as error:
-        assert error.message
-    else:
-        assert LAYERS[kind].from_options(layer.options(), shape, rng=np.random.default_rng(0))
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.slow)])
+def test_any_options_give_a_layer_or_a_model_error(count: int) -> None:
+    @settings(deadline=None, max_examples=count, suppress_health_check=[HealthCheck.too_slow])
+    @given(
+        st.sampled_from(list(LAYERS)),
+        st.dictionaries(NAMES, ANYTHING, max_size=4),
+        st.sampled_from([IMAGE, (6,)]),
+    )
+    def check(kind: str, options: dict[str, Any], shape: tuple[int, ...]) -> None:
+        try:
+            layer = LAYERS[kind].from_options(options, shape, rng=np.random.default_rng(0))
+            layer.output_shape(shape)
+        except ModelError as error:
+            assert error.message
+        else:
+            assert LAYERS[kind].from_options(layer.options(), shape, rng=np.random.default_rng(0))
+
+    check()
