@@ -24,8 +24,15 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for proce
 
 
 def test_training_runs_that_are_killed_and_stopped() -> None:
-    told = campaign(0.01, "kill_points", "signals", "second_signals", "many_starts", "evaluations_meanwhile")
-    assert told.count("| nothing |") == 5
+    told = campaign(0.005, "kill_points", "second_signals", "evaluations_meanwhile")
+    assert told.count("| nothing |") == 3
+
+
+@pytest.mark.slow
+def test_training_runs_that_are_signaled_and_started_at_once() -> None:
+    """The fast ones are those of tests/cli/test_train.py and tests/runs/test_folder.py."""
+    told = campaign(0.05, "kill_points", "signals", "many_starts")
+    assert told.count("| nothing |") == 3
 
 
 def test_damaged_inputs() -> None:

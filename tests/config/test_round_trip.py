@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,11 +69,15 @@ CONFIGS = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(CONFIGS)
-def test_every_config_reads_back_as_itself(data: dict[str, Any]) -> None:
-    config = Config.model_validate(data)
-    text = config.to_yaml()
-    again = Config.from_data(read_yaml(text, str)[0], Origin())
-    assert again == config
-    assert again.to_yaml() == text
+@pytest.mark.parametrize("count", [50, pytest.param(500, marks=pytest.mark.slow)])
+def test_every_config_reads_back_as_itself(count: int) -> None:
+    @settings(max_examples=count, deadline=None, derandomize=True)
+    @given(CONFIGS)
+    def check(data: dict[str, Any]) -> None:
+        config = Config.model_validate(data)
+        text = config.to_yaml()
+        again = Config.from_data(read_yaml(text, str)[0], Origin())
+        assert again == config
+        assert again.to_yaml() == text
+
+    check()

@@ -206,9 +206,13 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
-@given(st.dictionaries(KEYS, VALUES, min_size=1, max_size=4))
-def test_what_is_written_reads_back_as_the_same(document: dict[str, object]) -> None:
-    value = value_of(write_yaml(document))
-    assert value == document
-    assert repr(value) == repr(document)  # 1 stays 1 and 1.0 stays 1.0
+@pytest.mark.parametrize("count", [70, pytest.param(700, marks=pytest.mark.slow)])
+def test_what_is_written_reads_back_as_the_same(count: int) -> None:
+    @settings(max_examples=count, deadline=None, derandomize=True)
+    @given(st.dictionaries(KEYS, VALUES, min_size=1, max_size=4))
+    def check(document: dict[str, object]) -> None:
+        value = value_of(write_yaml(document))
+        assert value == document
+        assert repr(value) == repr(document)  # 1 stays 1 and 1.0 stays 1.0
+
+    check()
