@@ -65,12 +65,18 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize(
     "environment",
     [
-        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
-        {"MPLBACKEND": "nonsense"},
+        {"MPLBACKEND": "nonsense", "MATPLOTLIBRC": "settings"},
         {"MPLCONFIGDIR": "/proc/none", "HOME": "/proc/none"},
-        {"MATPLOTLIBRC": "settings"},
+        *(
+            pytest.param(environment, marks=pytest.mark.slow)
+            for environment in (
+                {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+                {"MPLBACKEND": "nonsense"},
+                {"MATPLOTLIBRC": "settings"},
+            )
+        ),
     ],
-    ids=lambda environment: next(iter(environment)),
+    ids=" ".join,
 )
 def test_the_environment_changes_nothing(usual: str, tmp_path: Path, environment: dict[str, str]) -> None:
     (tmp_path / "settings").write_text(SETTINGS)
