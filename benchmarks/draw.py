@@ -34,6 +34,23 @@ SIZE = 336
 PEN = 26
 POINTS = 12
 
+WATCH = """() => {
+  const times = [];
+  const take = (entries) => entries.forEach((entry) => entry.name === 'answer' && times.push(entry.duration));
+  const observer = new PerformanceObserver((list) => take(list.getEntries()));
+  observer.observe({type: 'measure'});
+  // Return the time of the answer that is on its way; or forget all times once no answer is on its way.
+  window.nextAnswer = (isWanted) => new Promise((done) => {
+    const look = () => {
+      take(observer.takeRecords());
+      if (cnnPage.isAsking() || (isWanted && times.length === 0)) setTimeout(look, 5);
+      else done(times.splice(0)[0]);
+    };
+    look();
+  });
+}"""
+"""Runs in the page. Playwright's own way to wait looks at every picture of the screen, and so makes it draw more."""
+
 Stroke = list[tuple[float, float]]
 
 
@@ -128,11 +145,7 @@ def in_browser(address: str, digits: Sequence[Digit], forward: Forward) -> tuple
         browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(address)
-        page.evaluate("""() => {
-          window.times = [];
-          new PerformanceObserver((list) => list.getEntriesByName('answer')
-            .forEach((entry) => times.push(entry.duration))).observe({type: 'measure'});
-        }""")
+        page.evaluate(WATCH)
         box = page.locator("#paper").bounding_box()
         assert box is not None
         for digit in digits:
@@ -143,14 +156,11 @@ def in_browser(address: str, digits: Sequence[Digit], forward: Forward) -> tuple
                 for place in places[1:]:
                     page.mouse.move(*place)
                 # the answer to the stroke as it is now is the one that counts
-                page.wait_for_function("() => !cnnPage.isAsking()")
-                page.evaluate("() => { times.length = 0; }")
+                page.evaluate("() => nextAnswer(false)")
                 page.mouse.up()
-                page.wait_for_function("() => times.length > 0 && !cnnPage.isAsking()")
-                times.append(page.evaluate("() => times[0]"))
+                times.append(page.evaluate("() => nextAnswer(true)"))
             right += page.locator("#reading").text_content() == digit.label
             page.locator("#clear").click()
-            page.wait_for_function("() => !cnnPage.isAsking()")
             forward.measure()
         browser.close()
     return times, right

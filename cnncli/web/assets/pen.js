@@ -30,10 +30,17 @@
       this.done = [];
       this.undone = [];
       this.dirty = this.everything();
+      // null if it is not known since the last change
+      this.hasInk = null;
     }
 
     get isBlank() {
-      return this.picture === null && this.ink.every((value) => value === 0);
+      if (this.hasInk === null) {
+        let index = 0;
+        while (index < this.ink.length && this.ink[index] === 0) index++;
+        this.hasInk = index < this.ink.length;
+      }
+      return this.picture === null && !this.hasInk;
     }
 
     get canUndo() {
@@ -223,6 +230,7 @@
 
     touch(box) {
       const now = this.dirty;
+      this.hasInk = null;
       this.dirty = now === null ? {...box} : {
         left: Math.min(now.left, box.left),
         top: Math.min(now.top, box.top),

@@ -54,6 +54,7 @@
       this.isDigits = model.classes.length === 10 && digits.every((digit, index) => digit === model.classes[index]);
       this.rows = [];
       this.layers = [];
+      this.nextMaps = null;
       this.colors = readColors();
       this.announced = '';
       this.timer = 0;
@@ -193,8 +194,16 @@
       context.putImageData(image, 0, 0);
     }
 
-    // Show the maps of each layer. The elements of the last answer are used again if the layers are the same.
+    // Show the maps of each layer with the next picture of the screen: the answer does not wait for them.
     showMaps(maps) {
+      if (this.nextMaps === null) window.requestAnimationFrame(() => this.showNextMaps());
+      this.nextMaps = maps;
+    }
+
+    // The elements of the last answer are used again if the layers are the same.
+    showNextMaps() {
+      const maps = this.nextMaps;
+      this.nextMaps = null;
       const shown = maps.filter((map) => !UNCHANGED.has(map.kind));
       byId('layers-empty').hidden = shown.length > 0;
       const same = shown.length === this.layers.length &&
