@@ -137,11 +137,14 @@ def _things(count: int, rng: np.random.Generator) -> ByteArray:
     rows, columns = np.mgrid[0:BOX, 0:BOX] + 0.5
     y, x = rows / BOX, np.abs(columns / BOX - 0.5) * 2  # 0 at the middle, 1 at both sides
     ink = np.zeros((count, BOX, BOX))
+    # trousers, coats and dresses are narrow
+    x /= rng.uniform(0.35, 0.8) if rng.random() < 0.5 else 1
+    legs = rng.random() < 0.4
     for _ in range(rng.integers(2, 5)):
         top = rng.uniform(0, 0.7, (count, 1, 1))
         bottom = top + rng.uniform(0.15, 1, (count, 1, 1))
         upper, lower = rng.uniform(0.1, 1, (2, count, 1, 1))
-        gap = rng.uniform(0, 0.3, (count, 1, 1)) * (rng.random() < 0.3)
+        gap = rng.uniform(0, 0.3, (count, 1, 1)) * (legs or rng.random() < 0.15)
         along = ((y - top) / (bottom - top)).clip(0, 1)
         wide = upper + (lower - upper) * along
         inside = (y >= top) & (y <= bottom) & (x <= wide) & (x >= gap)
@@ -150,7 +153,7 @@ def _things(count: int, rng: np.random.Generator) -> ByteArray:
         # seen from the side: nothing is equal on both sides
         ink = ink[:, :, : BOX // 2].repeat(2, axis=2)
     if rng.random() < 0.7:
-        ink *= 0.5 + 0.5 * _noise(count, rng)
+        ink *= 1 - rng.choice([0.3, 0.5, 0.7]) * _noise(count, rng)
     return _boxed(ink)
 
 
@@ -197,10 +200,10 @@ def _boxed(ink: FloatArray) -> ByteArray:
 
 
 _KINDS: tuple[tuple[Callable[[int, np.random.Generator], ByteArray], float], ...] = (
-    (_signs, 0.4),
+    (_signs, 0.37),
     (_scribbles, 0.2),
-    (_several_digits, 0.12),
+    (_several_digits, 0.1),
     (_blots, 0.1),
-    (_things, 0.08),
+    (_things, 0.13),
     (_textures, 0.1),
 )
