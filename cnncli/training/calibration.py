@@ -21,7 +21,7 @@ from cnncli.errors import CheckpointError
 from cnncli.nn.losses import softmax
 from cnncli.types import FloatArray, IntArray
 
-FLAGGED = 0.01
+FLAGGED = 0.015
 """The share of the validation images that the threshold takes for no class."""
 
 LEAST_IMAGES = 200

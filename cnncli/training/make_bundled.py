@@ -27,7 +27,8 @@ MAX_BYTES = 400_000
 
 
 PLACES = ("data-dir", "runs-dir")
-"""Options with the name of a folder of one machine; they are left out of the command that is kept."""
+"""Options with the name of a folder of one machine; they are left out of the command that is kept. The config is a file
+in configs/, so that its name is enough."""
 
 
 def make_bundled(
@@ -68,7 +69,7 @@ def make_bundled(
         if word.startswith("-") and option in PLACES:
             next(words if not equals else iter(()), None)
         else:
-            command.append(word)
+            command.append(Path(word).name if Path(word).is_absolute() else word)
     meta |= {
         "run": BUNDLED,
         "history": [],
