@@ -38,12 +38,11 @@ TRAIN = ("train", "--config", "synthetic.yaml", "--epochs", "5", "--name", "digi
 WIDTH = 800
 """The width of the screen as SVG, in units of its text."""
 
-SVG = """<svg x="0" y="0" viewBox="0 0 {width} {height}">
+SVG = """{width} {height}
 <style>{styles}</style>
 <rect width="{width}" height="{height}" rx="8" fill="#16191d"/>
 {backgrounds}
 <g transform="translate(14, 10)" font-size="{char_height}" font-family="{unique_id}">{matrix}</g>
-</svg>
 """
 """The form in which rich writes a screen; its own form asks the network for a font."""
 
@@ -96,10 +95,16 @@ def to_svg(screen: pyte.Screen, command: str) -> str:
     for line in lines:
         console.print(line, no_wrap=True, overflow="crop")
     drawn = console.export_svg(title="", code_format=SVG, unique_id="screen")
-    drawn = drawn.replace('font-family="screen"', 'font-family="ui-monospace, Menlo, Consolas, monospace"')
-    width, height = map(float, re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn)[0])
-    scaled = round(height * WIDTH / width)
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {scaled}">\n{drawn}</svg>\n'
+    size, _, content = drawn.partition("\n")
+    content = content.replace(
+        'font-family="screen"', 'font-family="ui-monospace, Menlo, Consolas, monospace"'
+    )
+    width, height = map(float, size.split())
+    scale = WIDTH / width
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {round(height * scale)}">\n'
+        f'<g transform="scale({scale:.4f})">{content}</g></svg>\n'
+    )
 
 
 @own_style()
