@@ -47,7 +47,7 @@ def points_of(page: "Page", stroke: list[tuple[float, float]]) -> list[tuple[flo
     return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
 
 
-def draw_with_mouse(page: "Page", *strokes: list[tuple[float, float]], steps: int = 4) -> None:
+def draw_with_mouse(page: "Page", *strokes: list[tuple[float, float]], steps: int = 2) -> None:
     for stroke in strokes:
         first, *others = points_of(page, stroke)
         page.mouse.move(*first)
@@ -57,22 +57,32 @@ def draw_with_mouse(page: "Page", *strokes: list[tuple[float, float]], steps: in
         page.mouse.up()
 
 
+BYTES = """(read) => {
+  let text = '';
+  const bytes = read();
+  for (let start = 0; start < bytes.length; start += 32768) {
+    text += String.fromCharCode(...bytes.subarray(start, start + 32768));
+  }
+  return btoa(text);
+}"""
+
+
+def plane_of(page: "Page", read: str) -> np.ndarray:
+    """Return the bytes that a function in the page reads, (336, 336)."""
+    return np.frombuffer(base64.b64decode(page.evaluate(f"() => ({BYTES})({read})")), np.uint8).reshape(
+        336, 336
+    )
+
+
 def ink_of(page: "Page") -> np.ndarray:
     """Return the ink of the drawing, (336, 336), uint8."""
-    script = "() => btoa(Array.from(cnnPage.drawing.ink, (value) => String.fromCharCode(value)).join(''))"
-    return np.frombuffer(base64.b64decode(page.evaluate(script)), np.uint8).reshape(336, 336)
+    return plane_of(page, "() => cnnPage.drawing.ink")
 
 
 def shown_ink(page: "Page") -> np.ndarray:
     """Return what the canvas shows: how opaque each of its pixels is."""
-    script = """() => {
-      const paper = document.getElementById('paper');
-      const image = paper.getContext('2d').getImageData(0, 0, paper.width, paper.height);
-      let text = '';
-      for (let index = 3; index < image.data.length; index += 4) text += String.fromCharCode(image.data[index]);
-      return new Promise((done) => requestAnimationFrame(() => done(btoa(text))));
-    }"""
-    return np.frombuffer(base64.b64decode(page.evaluate(script)), np.uint8).reshape(336, 336)
+    read = "document.getElementById('paper').getContext('2d').getImageData(0, 0, 336, 336).data"
+    return plane_of(page, f"() => {read}.filter((value, index) => index % 4 === 3)")
 
 
 def wait_for_reading(page: "Page", text: str) -> None:
@@ -119,7 +129,7 @@ def test_a_scribble_is_no_digit_and_a_screen_reader_hears_it(page: "Page") -> No
       new MutationObserver(() => said.push(spoken.textContent)).observe(spoken, {childList: true});
     }""")
     assert page.locator("#announcement").get_attribute("aria-live") == "polite"
-    draw_with_mouse(page, [(0.2 + 37 * i % 210 / 350, 0.2 + 53 * i % 200 / 350) for i in range(16)], steps=1)
+    draw_with_mouse(page, [(0.2 + 37 * i % 210 / 350, 0.2 + 53 * i % 200 / 350) for i in range(11)], steps=1)
     wait_for_reading(page, "?")
     assert page.locator("#said").text_content().startswith("No digit. The nearest class is ")
     page.wait_for_function("() => said.at(-1) === 'No digit'")
