@@ -276,6 +276,23 @@ def test_nothing_is_wider_than_a_small_screen(
 
 
 @pytest.mark.browser
+def test_the_name_of_a_class_leaves_room_and_stays_in_view(
+    with_names: Callable[..., Findings], tmp_path: Path, open_page: "Callable[..., Page]"
+) -> None:
+    path = tmp_path / "report.html"
+    names = ("a name of many words that is far longer than any column", "onewordthatgoesonandon" * 3, "x")
+    path.write_text(make_page(with_names(names)), encoding="utf-8")
+    page = open_page(path.as_uri(), viewport={"width": 220, "height": 800})
+    name = page.locator(".confusion tbody th").first
+    before = name.bounding_box()
+    assert before is not None and before["width"] < 220 * 0.6
+    scrolled = "table => { table.parentElement.scrollLeft = 80; return table.parentElement.scrollLeft; }"
+    assert page.locator(".confusion").evaluate(scrolled) == 80
+    after = name.bounding_box()
+    assert after is not None and after["x"] == before["x"]
+
+
+@pytest.mark.browser
 def test_all_pictures_are_printed(
     findings: Findings, tmp_path: Path, open_page: "Callable[..., Page]"
 ) -> None:
