@@ -173,6 +173,8 @@ def test_a_network_for_whole_pictures_gets_them_as_in_training(
     found = answer_drawing(page, ink)
     assert_same(found, read)
     assert found["maps"] == ["conv1", "globalavgpool1"]
+    said = [warning for warning in found["warnings"] if "background" in warning]
+    assert bool(said) == (colour and background == "dark"), said
     rng = np.random.default_rng(1)
     content = as_file(rng.integers(0, 256, (50, 70, 3), np.uint8))
     assert_same(answer_picture(page, content), predict_pictures([("p", content)], subject.model)[0])

@@ -30,7 +30,7 @@ const cnnAnswer = (() => {
   // network: from `cnnNetwork.build`. invert: 'yes', 'no' or 'auto'.
   function read(network, picture, invert) {
     const whole = network.preparation.form !== 'digits';
-    const prepared = whole ? takeWhole(picture, network) : findDigits(picture, invert);
+    const prepared = whole ? takeWhole(picture, network, invert) : findDigits(picture, invert);
     const {digits: few, alternatives, warnings} = prepared;
     const classify = (digit) => classified(network, digit);
     if (few.length > MOST) warnings.push(`only the first ${MOST} of ${few.length} digits are read on this page`);

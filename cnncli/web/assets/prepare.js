@@ -94,9 +94,10 @@ const cnnPrepare = (() => {
 
   // Resizes a whole picture as in training, and inverts it if the background of the training images is the other one.
   //
-  // model: see `network_document` in export/html/weights.py.
+  // model: see `network_document` in export/html/weights.py. asked: 'yes' for dark ink on white paper, which is inverted
+  // without a warning if the training images are dark; 'auto' to look at the background.
   // Returns the same as findDigits.
-  function takeWhole(picture, model) {
+  function takeWhole(picture, model, asked) {
     const [channels, height, width] = model.inputShape;
     const {background, transpose, invert} = model.preparation;
     const planes = (channels === 3 ? [0, 1, 2] : [3]).map((c) => {
@@ -106,9 +107,10 @@ const cnnPrepare = (() => {
     let pixels = new Uint8Array(height * width * channels);
     for (let n = 0; n < pixels.length; n++) pixels[n] = planes[n % channels][Math.floor(n / channels)];
     const warnings = [];
-    let inverted = invert;
+    const known = asked === 'yes' && background === 'dark' && channels === 1;
+    let inverted = invert || known;
     const [high, wide] = transpose ? [picture.width, picture.height] : [picture.height, picture.width];
-    if (!invert && (high !== height || wide !== width)) {
+    if (!inverted && (high !== height || wide !== width)) {
       const found = clearBackground({height, width, channels, values: pixels});
       if ((found === 'dark' && background === 'bright') || (found === 'bright' && background === 'dark')) {
         const said = `its background is ${found}, and those of the training pictures are ${background}`;

@@ -36,7 +36,9 @@ def answer_drawing(model: Model, content: bytes) -> bytes:
         content: a picture file, dark ink on white paper.
     """
     # what is ink is known, also where the ink covers most of the paper
-    invert: Invert = "yes" if model.preparation.form == "digits" else "auto"
+    form = model.preparation
+    dark = form.form == "digits" or (form.background == "dark" and not form.colour)
+    invert: Invert = "yes" if dark else "auto"
     read = next(iter_predictions([("the drawing", content)], model, invert=invert, top=len(model.classes)))
     if read.error is not None:
         return pack_answer({"blank": True, "warnings": [_without_settings(read.error)]}, [])
