@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from cnncli.nn.network import Network
+
 LAST_EPOCHS = 15
 
 
@@ -68,7 +70,7 @@ def show_run(
     """
     run = find_run(name, runs_dir, needs=["config.yaml"])
     info, status, rows = run.read_info(), run.status(), run.read_metrics()
-    network = build_untrained(load_config(run.config_path))
+    network = _network_of(run)
     files = sorted(path for path in run.path.rglob("*") if path.is_file() and path.name[0] != ".")
     insides = find_insides(name, runs_dir, data_dir, save, layers)
     if as_json:
@@ -88,6 +90,13 @@ def show_run(
         print_text(console, f"{path}  {memory(path.stat().st_size)}")
     if insides:
         print_insides(insides, chosen=bool(layers))
+
+
+def _network_of(run: Run) -> "Network":
+    """Return the network of a run: of its checkpoint, which needs no data, or before the first one of its config."""
+    if run.missing(["checkpoint"]):
+        return build_untrained(load_config(run.config_path))
+    return load_model(run).network
 
 
 def show_runs(folder: Path, *, as_json: bool) -> None:

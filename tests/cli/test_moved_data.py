@@ -82,3 +82,12 @@ def test_a_project_that_moves_as_a_whole_keeps_working(
     monkeypatch.chdir(moved)
     assert cnn("eval", "r", "--no-plots").exit_code == 0
     assert cnn("train", "--resume", "r", "--epochs", "2", "--no-plots", "-q").exit_code == 0
+
+
+def test_a_run_is_inspected_without_its_data(project, elsewhere, cnn) -> None:
+    assert cnn("inspect", str(project / "runs/r")).exit_code == 0
+    shutil.rmtree(project / "tiny")
+    result = cnn("inspect", str(project / "runs/r"))
+    assert result.exit_code == 0, result.stderr
+    assert "linear1" in result.stdout and "epoch" in result.stdout
+    assert "is not looked at" in result.stderr
