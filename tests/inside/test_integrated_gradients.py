@@ -93,4 +93,4 @@ def test_a_drawn_digit_is_explained_by_the_bundled_network() -> None:
     x[:, 5:22, 13:16] = 1
     found = integrated_gradients(network, x, 0.0)
     assert found.label == 1 and found.change > 1
-    assert found.gap <= 0.01 and found.steps < 200
+    assert found.gap <= 0.01 and found.steps < 300
