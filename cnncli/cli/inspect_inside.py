@@ -1,5 +1,6 @@
 """Prints what `cnn inspect` shows of the inside of a trained network: of its own, or for a picture."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -174,11 +175,10 @@ def find_look(
     pages = predict_pictures(sources, model)
     read = [page for page in pages if page.digits]
     if not read:
-        raise PictureError(
-            pages[0].error or f"there is nothing to read in {image}",
-            pages[0].hint and option_hint(pages[0].hint),
-        )
-    page = replace(read[0], warnings=tuple(map(option_hint, read[0].warnings)))
+        error = pages[0].error or "there is nothing to read in the picture"
+        named = error if pages[0].path in error else f"{pages[0].path}: {error}"
+        raise PictureError(named, pages[0].hint and _hint_of_predict(pages[0].hint))
+    page = replace(read[0], warnings=tuple(map(_hint_of_predict, read[0].warnings)))
     if len(pages) > 1:
         note(f"{image} has {len(pages)} pages; this is {page.path}")
     Problems().print(page)
@@ -192,6 +192,16 @@ def find_look(
     seen = page.digits[chosen - 1]
     alone = replace(page, digits=(replace(seen, line=0),), text=seen.shown, table=None)
     return Look(model, alone, model.classes.index(seen.label if label is None else label))
+
+
+def _hint_of_predict(hint: str) -> str:
+    """Return a hint of `predict_pictures` with the command that has the options it names; `cnn inspect` has not.
+
+    Example:
+        >>> _hint_of_predict("`raw=True` takes a picture as it is")
+        'cnn predict --raw takes a picture as it is'
+    """
+    return re.sub("--(?=raw|invert)", "cnn predict --", option_hint(hint))
 
 
 def show_value(look: Look, at: str, *, as_json: bool) -> None:
@@ -264,7 +274,7 @@ def _sentences(look: Look, looked: Looked) -> Iterator[str]:
         yield "The network has no convolution with maps: the input gradient takes the place of Grad-CAM."
     off = f", {100 * found.gap:.2f} % off" if np.isfinite(found.gap) else ""
     yield (
-        f"The logit is {found.logit:.3f}, and {found.baseline_logit:.3f} without ink. "
+        f"The logit is {found.logit:.3f}, and {found.baseline_logit:.3f} for an empty picture. "
         f"The integrated gradients add up to {found.total:.3f} of the change of {found.change:.3f}{off}."
     )
 

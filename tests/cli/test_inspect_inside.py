@@ -316,7 +316,7 @@ def test_the_value_is_that_of_the_network() -> None:
         (["bundled", "digit.png", "--at", "conv1[0,0,0]", "--save", "x.png"], 2,
          "--at prints one value", "leave one out"),
         (["bundled", "digit.png", "--save", "digit.png"], 2, "would destroy", ""),
-        (["bundled", "blank.png"], 1, "", ""),
+        (["bundled", "blank.png"], 1, "error: blank.png: there is nothing to read", "cnn predict --raw takes"),
         (["bundled", "nowhere.png"], 1, "nowhere.png", ""),
         (["bundled", "."], 2, "stands for 3 pictures", "name one of them"),
         (["bundled", "https://example.org/7.png"], 2, "is on the web", "curl"),
