@@ -9,7 +9,7 @@ from rich.text import Text
 
 from cnncli.cli.drawing import side_by_side
 from cnncli.inside import OneValue
-from cnncli.inside.one_value import INPUT
+from cnncli.inside.position import INPUT
 from cnncli.types import FloatArray
 
 if TYPE_CHECKING:

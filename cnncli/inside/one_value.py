@@ -24,15 +24,12 @@ from cnncli.nn.network import Network
 from cnncli.types import FloatArray, Shape
 
 from .activations import LayerOutput, as_batch, layer_outputs
-from .position import Position
+from .position import INPUT, Position
 from .receptive_field import receptive_fields
 
 How = Literal["sum", "mean", "max", "scale", "function", "copy"]
 """How a value is made: of products and a bias, as a mean, as the largest, by the four numbers of a batch normalization,
 by a function of one number, or not at all."""
-
-INPUT = "input"
-"""What the first layer reads."""
 
 FLOAT32_STEP = 2.0**-24
 """The largest relative error of one rounding to float32."""

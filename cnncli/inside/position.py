@@ -11,6 +11,9 @@ from cnncli.types import Shape
 AXES = {3: ("channel", "row", "column"), 1: ("number",)}
 """What the axes of an output are called, by how many there are."""
 
+INPUT = "input"
+"""What the first layer reads."""
+
 _FORM = re.compile(r"\s*(?P<layer>[^\[\]\s]+)\s*(?:\[(?P<index>[^\[\]]*)\]\s*)?")
 
 
@@ -45,6 +48,11 @@ def read_position(network: Network, text: str) -> Position:
     if parts is None:
         raise UsageError(f"{text!r} names no value of a layer", f"write {_example(network, 0)}")
     layer = parts["layer"]
+    if layer == INPUT:
+        raise UsageError(
+            "the input is computed by no layer",
+            f"a value of the first layer shows what it reads of it: {_example(network, 0)}",
+        )
     if layer not in network.names:
         raise UsageError(f"the network has no layer {layer!r}", did_you_mean(layer, network.names))
     place = network.names.index(layer)

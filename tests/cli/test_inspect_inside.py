@@ -307,6 +307,7 @@ def test_the_value_is_that_of_the_network() -> None:
          "'conv1[99,0,0]' is outside of conv1, whose output is 16x28x28",
          "conv1 has channel 0 to 15, row 0 to 27, column 0 to 27"),
         (["bundled", "digit.png", "--at", "conv9[0,0,0]"], 2, "the network has no layer 'conv9'", "did you mean"),
+        (["bundled", "digit.png", "--at", "input[0,0,0]"], 2, "the input is computed by no layer", "conv1[8,14,14]"),
         (["bundled", "--at", "conv1[0,0,0]"], 2, "--at is about a picture that a network looks at",
          "name both: cnn inspect RUN IMAGE --at ..."),
         (["bundled", "--digit", "2"], 2, "--digit is about a picture", "name both"),
