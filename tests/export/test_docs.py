@@ -117,3 +117,14 @@ def test_the_table_has_every_format() -> None:
     assert {name: {f"`{suffix}`" for suffix in each.suffixes} for name, each in FORMATS.items()} == {
         name: set(files.split(", ")) for name, files in rows.items() if name in FORMATS
     }
+
+
+def test_the_figures_of_the_page_are_those_of_the_benchmark() -> None:
+    found = json.loads((ROOT / "benchmarks/results/html_export.json").read_text(encoding="utf-8"))
+    for dtype, size in found["bytes"].items():
+        right = found["test_images"][dtype]["percent"]
+        assert f"| {dtype} | {size / 1000:,.0f} KB | {right:.2f} % |" in SECTIONS["HTML"]
+    assert found["bytes"]["int8"] <= 700_000
+    assert found["test_images"]["int8"]["percent"] >= found["test_images"]["numpy_percent"] - 0.05
+    text = " ".join(SECTIONS["HTML"].split())
+    assert f"{found['answers']['ratio_to_predict']:.2f} times the time of `predict_pictures`" in text

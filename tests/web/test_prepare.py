@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import ExifTags, Image, ImageDraw, ImageFilter
+from PIL.PngImagePlugin import PngInfo
 
 from cnncli.data.synthetic.draw import draw_digits
 from cnncli.export.subject import Subject
@@ -141,6 +142,20 @@ def test_colored_and_transparent_pictures_are_read_as_predict_reads_them(page, m
     # two decoders of JPEG may differ by a little
     content = as_file(blue_on_yellow, "JPEG", quality=90)
     assert_same(answer_picture(page, content), predict_pictures([("photo", content)], model)[0], 4, 0.01)
+
+
+def test_a_gamma_is_ignored_and_a_turned_photo_is_upright_as_for_predict(page, model) -> None:
+    notes = PngInfo()
+    notes.add(b"gAMA", (100_000).to_bytes(4, "big"))
+    light = gray_pictures()["in uneven light"]
+    turn = Image.Exif()
+    turn[ExifTags.Base.Orientation] = 6  # it is to be turned right by a quarter
+    for content, most in (
+        (as_file(light, pnginfo=notes), 1),
+        (as_file(255 - draw_large(3), "JPEG", quality=95, exif=turn), 4),
+    ):
+        (read,) = predict_pictures([("picture", content)], model)
+        assert_same(answer_picture(page, content), read, most, 0.01)
 
 
 def test_a_file_that_is_no_picture_and_an_empty_one_are_refused(page) -> None:

@@ -8,7 +8,7 @@
 
 const cnnInk = (() => {
   const {resize, roundHalfEven} = cnnResize;
-  const {darknessOf, deviationsFromPaper, polarityOf, median, quantile} = cnnPaper;
+  const {darknessOf, deviationsFromPaper, polarityOf, quantile, quantileInPlace} = cnnPaper;
 
   const LARGE = 1600; // a picture with a longer side than this is shrunk to it, in pixels
   const SMALL = 240; // one with a shorter longer side than this is enlarged by a whole factor
@@ -155,9 +155,9 @@ const cnnInk = (() => {
       const {mean, number} = meanAbove(blurred.values, threshold);
       if (number === 0 || number === size) continue;
       const paper = valuesUpTo(blurred, threshold, step);
-      const level = median(paper);
+      const level = quantileInPlace(paper, 0.5);
       for (let n = 0; n < paper.length; n++) paper[n] = Math.abs(paper[n] - level);
-      const uneven = 1.4826 * median(paper);
+      const uneven = 1.4826 * quantileInPlace(paper, 0.5);
       const contrast = mean - level;
       const toNoise = contrast / Math.max(uneven, 1e-3);
       if (best === null || toNoise > 1.3 * best.toNoise) best = {toNoise, blurred, level, contrast};
@@ -165,11 +165,10 @@ const cnnInk = (() => {
     }
     if (best === null || best.contrast < MIN_CONTRAST || best.toNoise < MIN_CONTRAST_TO_NOISE) return null;
     const {level, contrast} = best;
-    const chosen = best.blurred.values;
-    const values = new Float32Array(size);
+    const {values} = best.blurred; // nobody needs them as they were
     const mask = new Uint8Array(size);
     for (let n = 0; n < size; n++) {
-      values[n] = (chosen[n] - level) / contrast;
+      values[n] = (values[n] - level) / contrast;
       mask[n] = values[n] > 0.5 ? 1 : 0;
     }
     return {darkness: {...darkness, values}, mask, contrast, scale};

@@ -238,7 +238,11 @@ const cnnPaper = (() => {
 
   // Returns the number that a share of all are below, linear between two of them.
   function quantile(values, share) {
-    const found = ArrayBuffer.isView(values) ? values.slice() : Float64Array.from(values);
+    return quantileInPlace(ArrayBuffer.isView(values) ? values.slice() : Float64Array.from(values), share);
+  }
+
+  // The same without a copy of the numbers, which are in another order afterwards.
+  function quantileInPlace(found, share) {
     const place = share * (found.length - 1);
     const low = Math.floor(place);
     select(found, low);
@@ -270,5 +274,5 @@ const cnnPaper = (() => {
     }
   }
 
-  return {darknessOf, deviationsFromPaper, polarityOf, median, quantile};
+  return {darknessOf, deviationsFromPaper, polarityOf, median, quantile, quantileInPlace};
 })();
