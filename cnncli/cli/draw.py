@@ -9,6 +9,7 @@ import typer
 
 from cnncli.cli.console import note, out, print_text
 from cnncli.cli.options import RunsDir, complete_run
+from cnncli.cli.signals import end_at_next
 
 if TYPE_CHECKING:
     from cnncli.training.model import Model
@@ -75,7 +76,10 @@ def draw(
         if not no_open:
             _open_browser(server.address)
 
-    return 128 + server.run(announce)
+    number = server.run(announce)
+    # a picture may still be read, and Python waits for that before it ends
+    end_at_next()
+    return 128 + number
 
 
 def _say_which(model: "Model", why: str) -> None:

@@ -79,6 +79,13 @@ class StopRequest:
         self._on_request()
 
 
+def end_at_next() -> None:
+    """Make the next Ctrl-C or SIGTERM end the process at once, for one that was asked before and is still busy."""
+    for number in REPEATABLE:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: end_at_once(number))
+
+
 def end_at_once(number: int) -> NoReturn:
     """End the process without cleaning up; only the cursor is shown again."""
     if sys.__stderr__ is not None and sys.__stderr__.isatty():

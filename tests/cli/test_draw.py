@@ -4,7 +4,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -12,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cnncli.cli.app import app
+from cnncli.cli.signals import REPEATABLE
 from cnncli.web.draw.server import DrawServer
 
 
@@ -20,7 +23,7 @@ def cnn(*args: str):
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> "SimpleQueue[str]":
+def served(monkeypatch: pytest.MonkeyPatch) -> "Iterator[SimpleQueue[str]]":
     """Let the server stop as soon as it is ready; the addresses that a browser was asked to open."""
     opened: SimpleQueue[str] = SimpleQueue()
 
@@ -35,7 +38,10 @@ def served(monkeypatch: pytest.MonkeyPatch) -> "SimpleQueue[str]":
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"):
         monkeypatch.delenv(name, raising=False)
-    return opened
+    before = {number: signal.getsignal(number) for number in REPEATABLE}
+    yield opened
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_it_runs_until_a_signal_and_answers_meanwhile(tmp_path: Path) -> None:
@@ -68,6 +74,28 @@ def test_without_a_screen_the_address_is_only_printed(
         "open the address in a browser; there is no screen here to open one on"
     )
     assert served.empty()
+
+
+def test_a_second_ctrl_c_ends_it_while_a_picture_is_read() -> None:
+    script = """
+import os, signal, threading, time
+from cnncli.cli.app import app
+from cnncli.web.draw.server import DrawServer
+
+def run(server, on_ready):
+    # a picture that takes long, and the second Ctrl-C
+    server._network.submit(time.sleep, 15)
+    threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+    return signal.SIGINT
+
+DrawServer.run = run
+app(["draw", "bundled", "--port", "0"])
+"""
+    begin = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "Traceback" not in done.stderr
+    assert time.monotonic() - begin < 14
 
 
 def test_with_a_screen_the_page_opens_by_itself(served: "SimpleQueue[str]", monkeypatch) -> None:
