@@ -121,11 +121,17 @@ def inspect(
     others most. With IMAGE it shows the maps of every layer, and where the network looked.
     """
     from cnncli.training.choose import REFERENCE
-    from cnncli.training.lookup import is_image_of_set, kind_of
+    from cnncli.training.lookup import is_image_of_set, kind_of, run_or_file
 
     name = target or REFERENCE
     refuse_addresses([name, *([] if image is None else [image])])
-    kind = kind_of(name, runs_dir)
+    try:
+        kind = kind_of(name, runs_dir)
+    except UsageError:
+        if image is not None:
+            # before a picture only a trained network can be meant, so the error lists those
+            run_or_file(name, runs_dir)
+        raise
     _refuse_without_picture(name, kind, image, at, digit, label)
     if layers and kind not in TRAINED:
         raise UsageError(f"--layer is about a trained network, and {name} is {_a(kind)}")

@@ -313,6 +313,7 @@ def test_the_value_is_that_of_the_network() -> None:
         (["bundled", "--digit", "2"], 2, "--digit is about a picture", "name both"),
         (["digit.png", "bundled"], 2, "a picture is looked at with a trained network, and digit.png is a picture",
          "the network comes first: cnn inspect bundled digit.png"),
+        (["nowhere", "digit.png"], 1, "there is no run 'nowhere'", ""),
         (["mnist.yaml", "digit.png"], 2, "and mnist.yaml is a config", "cnn inspect RUN IMAGE"),
         (["bundled", "digit.png", "--at", "conv1[0,0,0]", "--save", "x.png"], 2,
          "--at prints one value", "leave one out"),
