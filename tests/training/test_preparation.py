@@ -140,14 +140,15 @@ def test_a_photo_on_white_is_inverted_for_clothes_on_black_and_said_so(place: Pa
 
 @pytest.mark.parametrize("scale", [1, 3])
 def test_a_folder_of_black_on_white_digits_is_read_as_eval_reads_it(place: Path, scale: int) -> None:
-    digits = make_synthetic(train=900, test=100)
+    digits = make_synthetic(train=1400, test=100)
     write_pictures(place / "ink/train", 255 - digits.train.images, digits.train.labels, scale)
     write_pictures(place / "ink/test", 255 - digits.test.images, digits.test.labels, scale)
-    model = train("folder:ink", "data.normalize={mean: 0.86, std: 0.3}", "train.epochs=10")
+    changes = ("data.normalize={mean: 0.86, std: 0.3}", "train.epochs=12", "train.schedule=one_cycle")
+    model = train("folder:ink", *changes)
     entry = recorded(model)
     assert (entry["form"], entry["size"], entry["background"]) == ("as_is", [28, 28], "bright")
     paths = sorted(Path("ink/test").rglob("*.png"), key=lambda path: (int(path.parent.name), path.name))
-    assert_predict_is_eval(model, paths, least=0.6)
+    assert_predict_is_eval(model, paths, least=0.7)
 
 
 def test_the_own_form_of_a_set_is_seen_in_its_images(place: Path) -> None:

@@ -65,11 +65,11 @@ def test_strokes_are_bright_in_their_middle_and_the_corners_are_empty(digits):
 
 
 def test_the_nearest_mean_of_ten_reads_most_digits():
-    digits = make_synthetic(train=600, test=1000)
-    train, test = digits.train.images.reshape(600, -1) / 255, digits.test.images.reshape(1000, -1) / 255
+    digits = make_synthetic(train=4000, test=1000)
+    train, test = digits.train.images.reshape(4000, -1) / 255, digits.test.images.reshape(1000, -1) / 255
     means = np.stack([train[digits.train.labels == digit].mean(axis=0) for digit in range(10)])
     nearest = ((test[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
-    assert np.mean(nearest == digits.test.labels) > 0.5
+    assert np.mean(nearest == digits.test.labels) > 0.6
 
 
 def test_labels_decide_which_digit_is_drawn():
