@@ -17,7 +17,7 @@ from cnncli.data.download.fetch import DATASETS
 from tests.cli.conftest import CONFIG, write_tiny_set
 from tests.cli.test_progress import without_codes
 
-WIDTHS = [40, 80, *(pytest.param(width, marks=pytest.mark.slow) for width in (60, 120))]
+WIDTHS = [40, 60, 80, 120]
 
 TO_COPY = ("/", "cnn ")
 """What is in a line that may be too wide: a path or a command."""
