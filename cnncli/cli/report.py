@@ -67,13 +67,17 @@ def report(
     holds everything it shows and runs no script, so it can be sent by mail.
     """
     from cnncli.cli.progress import counting
-    from cnncli.web.report import report_on
+    from cnncli.web.report import collect, write_report
 
+    if output is not None and dataset is not None:
+        from cnncli.data.load import files_of
+        from cnncli.storage import refuse_to_overwrite
+
+        refuse_to_overwrite(output, files_of(dataset, data_dir or Path("data")))
     with counting("evaluating") as on_batch:
-        made = report_on(
+        found = collect(
             run,
             runs_dir,
-            output,
             split,
             dataset=dataset,
             checkpoint=checkpoint,
@@ -81,6 +85,7 @@ def report(
             on_batch=on_batch,
             notify=lambda text: note(option_hint(text)),
         )
+    made = write_report(found, output)
     if json:
         print_json(made.to_json())
         return

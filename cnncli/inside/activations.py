@@ -86,6 +86,18 @@ def images_at_once(network: Network, *, keep: bool = False) -> int:
     return min(max(MEMORY // (values * network.dtype.itemsize), 1), MOST_AT_ONCE)
 
 
+def last_linear(network: Network) -> int:
+    """Return the index of the last linear layer, which reads the features; the number of layers if there is none.
+
+    Example:
+        >>> from cnncli.nn.layers import Flatten, Linear, ReLU
+        >>> last_linear(Network([Flatten(), Linear(64, 16), ReLU(), Linear(16, 3)], (1, 8, 8)))
+        3
+    """
+    linear = [index for index, layer in enumerate(network.layers) if isinstance(layer, Linear)]
+    return linear[-1] if linear else len(network.layers)
+
+
 def penultimate_features(network: Network, batches: Iterable[FloatArray]) -> FloatArray:
     """Return what the last linear layer reads: the description of each image from which the classes are told apart.
 
@@ -102,8 +114,7 @@ def penultimate_features(network: Network, batches: Iterable[FloatArray]) -> Flo
         >>> penultimate_features(network, [np.zeros((2, 1, 8, 8)), np.zeros((1, 1, 8, 8))]).shape
         (3, 16)
     """
-    linear = [index for index, layer in enumerate(network.layers) if isinstance(layer, Linear)]
-    last = linear[-1] if linear else len(network.layers)
+    last = last_linear(network)
     found = []
     for batch in batches:
         x = as_batch(network, batch)
@@ -111,7 +122,6 @@ def penultimate_features(network: Network, batches: Iterable[FloatArray]) -> Flo
             for layer in network.layers[:last]:
                 x = layer.forward(x, INFERENCE)
         found.append(x.reshape(len(x), -1).copy())
-    width = (
-        prod(network.layers[last].parameters["weight"].shape[1:]) if linear else prod(network.output_shape)
-    )
+    is_linear = last < len(network.layers)
+    width = prod(network.layers[last].parameters["weight"].shape[1:] if is_linear else network.output_shape)
     return np.concatenate(found) if found else np.empty((0, width), network.dtype)

@@ -2,6 +2,6 @@
 
 from cnncli.web.report.collect import Findings, collect
 from cnncli.web.report.page import make_page
-from cnncli.web.report.write import Report, report_on
+from cnncli.web.report.write import Report, write_report
 
-__all__ = ["Findings", "Report", "collect", "make_page", "report_on"]
+__all__ = ["Findings", "Report", "collect", "make_page", "write_report"]

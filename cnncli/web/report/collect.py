@@ -3,7 +3,6 @@
 Axis letters: N images, K classes, F filters, D features, C channels, H W pixels.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,14 +12,13 @@ from typing import Any, Literal
 import numpy as np
 
 from cnncli.batches.batches import to_input
-from cnncli.errors import RunError
-from cnncli.inside.activations import images_at_once
 from cnncli.inside.attribution import cam_layer, grad_cam
 from cnncli.inside.filters import Filters, first_filters
 from cnncli.inside.patches import Patches, exciting_patches
 from cnncli.report.mistakes import Mistake, find_mistakes
 from cnncli.runs import Row, Run
 from cnncli.training.ensemble import BATCH, Measured, SplitName, measure_runs
+from cnncli.training.look import images_to_look_at, input_batches
 from cnncli.training.lookup import run_or_file
 from cnncli.training.model import Model, load_model
 from cnncli.types import FloatArray, IntArray
@@ -29,9 +27,6 @@ from cnncli.web.report.plane import Projection, project
 
 GALLERY = 24
 """Mistakes that are shown large, with where the network looked."""
-
-SEARCHED = 1000
-"""Images in which the patches are looked for."""
 
 FILTERS = 16
 """Filters of a later layer that are shown."""
@@ -52,12 +47,13 @@ class Findings:
         history: the rows of metrics.csv.
         measured: the evaluation and its images.
         mistakes: all of them, the most confident first.
-        heat: (at most GALLERY, H, W), where the network looked when it made the first mistakes, 0 to 1 in each.
+        heat: (at most GALLERY, H, W), where the network looked when it made the first mistakes.
         heat_layer: the layer whose maps were weighed; None if it is the gradient of the input.
         projection: the features of the images in two dimensions.
         filters: of the first layer; None if they are no pictures.
         patches: of each later convolution.
         searched: the positions of the images in which the patches were looked for.
+        asked: the set and the split that the user named.
     """
 
     model: Model
@@ -73,6 +69,7 @@ class Findings:
     filters: Filters | None
     patches: dict[str, Patches]
     searched: IntArray
+    asked: tuple[str, ...]
 
 
 def collect(
@@ -119,18 +116,15 @@ def collect(
     mistakes = find_mistakes(probabilities, images.labels, len(images))
     network = model.network
 
-    def inputs(which: IntArray) -> FloatArray:
-        return to_input(images.images[which], model.normalize, network.dtype)
-
     shown = mistakes[:GALLERY]
     heat = np.empty((0, 1, 1), network.dtype)
     if shown:
         classes = np.array([each.predicted for each in shown])
-        heat = _to_one(grad_cam(network, inputs(np.array([each.index for each in shown])), classes))
-    searched = _some(images.labels, SEARCHED, len(measured.classes))
-    at_once = images_at_once(network)
+        pixels = images.images[[each.index for each in shown]]
+        heat = grad_cam(network, to_input(pixels, model.normalize, network.dtype), classes)
+    searched = _some(images.labels, images_to_look_at(model), len(measured.classes))
     convolutions = [name for name in network.names if name.startswith("conv")][1:]
-    batches = (inputs(searched[start : start + at_once]) for start in range(0, len(searched), at_once))
+    batches = input_batches(model, images.images[searched])
     patches = exciting_patches(network, batches, top=PATCHES, layers=convolutions) if convolutions else {}
     return Findings(
         model=model,
@@ -146,6 +140,7 @@ def collect(
         filters=first_filters(network),
         patches=patches,
         searched=searched,
+        asked=tuple(part for part in (dataset, split) if part),
     )
 
 
@@ -171,15 +166,6 @@ def _some(labels: IntArray, count: int, classes: int) -> IntArray:
     return found
 
 
-def _to_one(maps: FloatArray) -> FloatArray:
-    """Return maps (N, H, W) with the largest value of each at 1; one without any stays 0."""
-    finite = np.nan_to_num(maps, posinf=0.0, neginf=0.0)
-    largest = finite.max(axis=(1, 2), keepdims=True)
-    with warnings.catch_warnings():
-        scaled: FloatArray = np.divide(finite, largest, out=np.zeros_like(finite), where=largest > 0)
-    return scaled
-
-
 def mistakes_by_cell(mistakes: Sequence[Mistake]) -> dict[tuple[int, int], list[Mistake]]:
     """Return the mistakes of each cell of the confusion matrix (true class, answer), the most confident first."""
     cells: dict[tuple[int, int], list[Mistake]] = {}
@@ -188,12 +174,7 @@ def mistakes_by_cell(mistakes: Sequence[Mistake]) -> dict[tuple[int, int], list[
     return cells
 
 
-def refuse_unfinished(run: Run | None) -> str | None:
+def unfinished(run: Run | None) -> str | None:
     """Return a sentence if a run has not ended; its weights are those so far."""
-    if run is None:
-        return None
-    try:
-        status = run.status()
-    except RunError:
-        return None
-    return None if status == "done" else f"{run.name} is not finished, its status is {status}"
+    status = "done" if run is None else run.status()
+    return None if run is None or status == "done" else f"{run.name} is not finished, its status is {status}"

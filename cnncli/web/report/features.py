@@ -6,7 +6,8 @@ from typing import Self
 import numpy as np
 
 from cnncli.engine import compile
-from cnncli.nn.layers import INFERENCE, Linear
+from cnncli.inside.activations import last_linear
+from cnncli.nn.layers import INFERENCE
 from cnncli.nn.network import Network
 from cnncli.types import FloatArray
 
@@ -19,7 +20,7 @@ class FeatureExecutor:
         batch_size: images in the largest batch.
 
     Example:
-        >>> from cnncli.nn.layers import Flatten
+        >>> from cnncli.nn.layers import Flatten, Linear
         >>> network = Network([Flatten(), Linear(64, 16), Linear(16, 3)], (1, 8, 8))
         >>> with FeatureExecutor(network, 2) as executor:
         ...     executor.forward(np.zeros((2, 1, 8, 8), np.float32)).shape, executor.features().shape
@@ -28,8 +29,7 @@ class FeatureExecutor:
 
     def __init__(self, network: Network, batch_size: int) -> None:
         self.network = network
-        linear = [index for index, layer in enumerate(network.layers) if isinstance(layer, Linear)]
-        end = linear[-1] if linear and linear[-1] > 0 else len(network.layers)
+        end = last_linear(network) or len(network.layers)
         self._rest = network.layers[end:]
         # copies: the parameters of a network are views into a vector of its own
         part = Network(deepcopy(network.layers[:end]), network.input_shape, network.dtype)

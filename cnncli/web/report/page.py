@@ -16,15 +16,16 @@ from markupsafe import Markup
 
 from cnncli._version import __version__
 from cnncli.inside.filters import filter_pictures
-from cnncli.inside.patches import Patches, cut_patch
+from cnncli.inside.patches import Patches, patch_tile
 from cnncli.nn.summary import summarize, totals
+from cnncli.report.inside import with_heat
 from cnncli.report.mistakes import Mistake
 from cnncli.training.calibration import reliability
 from cnncli.types import ByteArray
 from cnncli.web.report.charts import FEW, accuracy_chart, calibration_chart, loss_chart, map_chart
-from cnncli.web.report.collect import FILTERS, Findings, mistakes_by_cell, refuse_unfinished
+from cnncli.web.report.collect import FILTERS, Findings, mistakes_by_cell, unfinished
 from cnncli.web.report.made import duration, facts, repeat
-from cnncli.web.report.pictures import data_uri, in_a_row, overlay, small
+from cnncli.web.report.pictures import data_uri, in_a_row, small
 
 MATRIX = 64
 """With more classes than this the worst pairs are listed instead of the matrix."""
@@ -38,6 +39,9 @@ BUDGET = 1_200_000
 """Bytes of all pictures of the cells together; the most confident mistakes of every cell come first."""
 
 FIRST_FILTERS = 128
+
+BEYOND = 64
+"""The gray of what lies beyond the border of a patch."""
 
 
 class Picture(NamedTuple):
@@ -118,7 +122,7 @@ def _content(found: Findings) -> dict[str, Any]:
         "made_on": datetime.date.today().isoformat(),
         "title": f"{document['run']} on {document['dataset']}",
         "subtitle": _subtitle(found),
-        "warnings": [*document["warnings"], *filter(None, [refuse_unfinished(found.run)])],
+        "warnings": [*document["warnings"], *filter(None, [unfinished(found.run)])],
         "headline": _headline(found),
         "loss_chart": loss_chart(history, best_epoch) if history else "",
         "accuracy_chart": accuracy_chart(history, best_epoch) if history else "",
@@ -239,7 +243,7 @@ def _shown(found: Findings, mistake: Mistake, heat: Any = None) -> ShownMistake:
     true, answer = classes[mistake.label], classes[mistake.predicted]
     return ShownMistake(
         picture=_picture(pixels),
-        heat=None if heat is None else _picture(overlay(pixels, heat)),
+        heat=None if heat is None else _picture(with_heat(pixels, heat)),
         true=true,
         answer=answer,
         confidence=f"{100 * mistake.confidence:.1f} %",
@@ -257,7 +261,7 @@ def _heat_words(layer: str | None) -> str:
     if layer is None:
         return "how much each pixel changes the answer, by the gradient of its logit."
     return (
-        f"where it looked, by Grad-CAM on {layer}. The brighter a place, the more it speaks for the wrong answer. "
+        f"where it looked, by Grad-CAM on {layer}. The more orange a place, the more it speaks for the wrong answer. "
         "Each picture has a scale of its own."
     )
 
@@ -322,15 +326,17 @@ def _patch_rows(found: Findings, patches: Patches) -> dict[str, Any]:
         if patches.silent[number]:
             rows.append({"number": number, "picture": None, "alt": "silent: its ReLU lets nothing through"})
             continue
-        cut = [
-            cut_patch(images[image], box)
-            for image, box in zip(patches.images[number], patches.boxes[number], strict=True)
+        tiles = [
+            patch_tile(images[image], patches, number, rank, BEYOND)
+            for rank, image in enumerate(patches.images[number].tolist())
             if image >= 0
         ]
-        shown = in_a_row(cut, height, width) if cut else np.zeros((1, 1), np.uint8)
+        shown = in_a_row(tiles) if tiles else np.zeros((1, 1), np.uint8)
         # not made smaller: a row is wider than a picture
         picture = Picture(data_uri(shown, largest=None), shown.shape[1], shown.shape[0])
-        rows.append({"number": number, "picture": picture, "alt": f"{len(cut)} patches for filter {number}"})
+        rows.append(
+            {"number": number, "picture": picture, "alt": f"{len(tiles)} patches for filter {number}"}
+        )
     words = (
         f"For each filter the {patches.values.shape[1]} patches of {height}x{width} pixels to which it "
         f"answers most, in {len(images):,} of the images."

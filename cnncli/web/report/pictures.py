@@ -1,6 +1,6 @@
 """Turns arrays into pictures that stand in the page itself, as data URIs.
 
-N images, C channels, H W pixels.
+H W pixels.
 """
 
 import base64
@@ -10,13 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from cnncli.types import ByteArray, FloatArray
+from cnncli.types import ByteArray
 
 LARGEST = 64
 """The longer side of a picture; a larger one is made smaller."""
-
-_HEAT = np.array([[20, 20, 60], [120, 28, 109], [229, 92, 48], [252, 255, 164]], float)
-"""Colors from nothing to all, dark to bright, so that they keep their order in gray."""
 
 
 def data_uri(pixels: ByteArray, largest: int | None = LARGEST) -> str:
@@ -49,37 +46,11 @@ def small(pixels: ByteArray, largest: int = LARGEST) -> ByteArray:
     return resized
 
 
-def overlay(pixels: ByteArray, heat: FloatArray) -> ByteArray:
-    """Return a picture in gray under colors: the more heat, the more color.
-
-    Args:
-        pixels: (H, W) or (H, W, 3), uint8.
-        heat: (H, W), 0 to 1.
-
-    Returns:
-        (H, W, 3), uint8.
-    """
-    gray = pixels.astype(float) if pixels.ndim == 2 else pixels @ np.array([0.299, 0.587, 0.114])
-    at = np.clip(heat, 0, 1)[..., None] * (len(_HEAT) - 1)
-    low = np.minimum(at.astype(int), len(_HEAT) - 2)
-    color = _HEAT[low[..., 0]] * (1 - (at - low)) + _HEAT[low[..., 0] + 1] * (at - low)
-    mixed: ByteArray = np.rint(0.45 * gray[..., None] + 0.55 * color).astype(np.uint8)
-    return mixed
-
-
-def in_a_row(pictures: Sequence[ByteArray], height: int, width: int, gap: int = 1) -> ByteArray:
-    """Return pictures side by side, each at the upper left of a cell of one size, with gray gaps.
-
-    Args:
-        pictures: each at most (height, width), or (height, width, 3).
-        height: of a cell.
-        width: of a cell.
-        gap: between two cells.
-    """
-    color = any(each.ndim == 3 for each in pictures)
-    shape = (height, len(pictures) * (width + gap) - gap, *((3,) if color else ()))
-    row = np.full(shape, 128, np.uint8)
+def in_a_row(pictures: Sequence[ByteArray], gap: int = 1) -> ByteArray:
+    """Return pictures of one size, (H, W) or (H, W, 3), side by side with gray gaps."""
+    height, width, *colors = pictures[0].shape
+    row = np.full((height, len(pictures) * (width + gap) - gap, *colors), 128, np.uint8)
     for number, each in enumerate(pictures):
         left = number * (width + gap)
-        row[: each.shape[0], left : left + each.shape[1]] = each if each.ndim == row.ndim else each[..., None]
+        row[:, left : left + width] = each
     return row

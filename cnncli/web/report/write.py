@@ -1,14 +1,12 @@
-"""Makes a report on a run and writes it where it belongs."""
+"""Writes a report on a run where it belongs."""
 
 import re
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from cnncli.storage import refuse_to_overwrite, write_text_atomic
-from cnncli.training.ensemble import SplitName
-from cnncli.web.report.collect import Findings, collect
+from cnncli.storage import write_text_atomic
+from cnncli.web.report.collect import Findings
 from cnncli.web.report.page import make_page
 
 
@@ -40,44 +38,17 @@ class Report:
         return asdict(self)
 
 
-def report_on(
-    name: str,
-    runs_dir: str | Path = "runs",
-    output: Path | None = None,
-    split: SplitName | None = None,
-    *,
-    dataset: str | None = None,
-    checkpoint: Literal["best", "last"] = "best",
-    data_dir: str | Path | None = None,
-    on_batch: Callable[[int, int], None] | None = None,
-    notify: Callable[[str], None] = lambda text: None,
-) -> Report:
-    """Measure a run, look into its network, and write one HTML file about it.
+def write_report(found: Findings, output: Path | None = None) -> Report:
+    """Write one HTML file about a run.
 
     Args:
-        name: a run or a checkpoint file.
+        found: from `collect`.
         output: the file; None for report.html in the run's folder, or in the working folder if there is no run.
-        runs_dir, split, dataset, checkpoint, data_dir, on_batch, notify: as for `measure_runs`.
 
     Raises:
-        RunError, CheckpointError, DataError, UsageError: as `measure_runs` does.
         StorageError: the file cannot be written.
     """
-    if output is not None and dataset is not None:
-        from cnncli.data.load import files_of
-
-        refuse_to_overwrite(output, files_of(dataset, Path(data_dir or "data")))
-    found = collect(
-        name,
-        runs_dir,
-        split,
-        dataset=dataset,
-        checkpoint=checkpoint,
-        data_dir=data_dir,
-        on_batch=on_batch,
-        notify=notify,
-    )
-    path = output or default_path(found, [part for part in (dataset, split) if part])
+    path = output or default_path(found)
     text = make_page(found)
     write_text_atomic(path, text)
     document = found.measured.document
@@ -89,16 +60,11 @@ def report_on(
     )
 
 
-def default_path(found: Findings, parts: list[str]) -> Path:
-    """Return where a report is written if the user names no file.
-
-    Args:
-        found: what it is about.
-        parts: what it was measured on, where that is not the test set of the training.
-    """
-    if found.model.checkpoint == "last":
-        parts = [*parts, "last"]
-    name = "-".join(["report", *(re.sub(r"[^\w.-]+", "-", part).strip("-.") or "set" for part in parts)])
+def default_path(found: Findings) -> Path:
+    """Return where a report is written if the user names no file: its name has what was asked for."""
+    asked = ["last"] if found.model.checkpoint == "last" else []
+    parts = (re.sub(r"[^\w.-]+", "-", part).strip("-.") or "set" for part in [*found.asked, *asked])
+    name = "-".join(["report", *parts])
     if found.run is not None:
         return found.run.path / f"{name}.html"
     return Path(f"{found.model.name}-{name}.html")

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
-from cnncli.errors import RunError, StorageError, UsageError
+from cnncli.cli.app import app
+from cnncli.errors import RunError, StorageError
 from cnncli.runs import Run
 from cnncli.training.ensemble import measure_runs
-from cnncli.web.report import Findings, make_page, report_on
+from cnncli.web.report import Findings, collect, make_page, write_report
 from cnncli.web.report.page import MATRIX
 
 if TYPE_CHECKING:
@@ -172,25 +174,27 @@ def test_who_made_the_run_is_not_told(findings: Findings, trained: Run) -> None:
     assert str(trained.path) not in page.words
 
 
-def test_the_file_is_written_into_the_folder_of_the_run(trained: Run) -> None:
-    made = report_on(str(trained.path))
+def test_the_file_is_written_into_the_folder_of_the_run(findings: Findings, trained: Run) -> None:
+    made = write_report(findings)
     path = trained.path / "report.html"
     assert made.path == str(path) and made.bytes == path.stat().st_size
     assert Outline(path.read_text(encoding="utf-8")).words
-    assert report_on(str(trained.path), split="val").path == str(trained.path / "report-val.html")
+    made = write_report(collect(str(trained.path), split="val"))
+    assert made.path == str(trained.path / "report-val.html")
 
 
-def test_what_cannot_be_reported_on_is_refused(trained: Run, tmp_path: Path) -> None:
+def test_what_cannot_be_reported_on_is_refused(findings: Findings, trained: Run, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="nothing"):
-        report_on("nothing", tmp_path)
+        collect("nothing", tmp_path)
     with pytest.raises(StorageError, match="missing"):
-        report_on(str(trained.path), output=tmp_path / "missing" / "report.html")
-    with pytest.raises(UsageError, match="would destroy"):
-        report_on(
-            str(trained.path),
-            dataset=str(trained.path.parent.parent / "noise"),
-            output=trained.path.parent.parent / "noise" / "t10k-images-idx3-ubyte",
-        )
+        write_report(findings, tmp_path / "missing" / "report.html")
+    data = trained.path.parent.parent / "noise"
+    target = data / "t10k-images-idx3-ubyte"
+    before = target.read_bytes()
+    arguments = ["report", str(trained.path), "--dataset", str(data), "-o", str(target)]
+    done = CliRunner().invoke(app, arguments, prog_name="cnn")
+    assert done.exit_code == 2 and "would destroy" in done.stderr
+    assert target.read_bytes() == before
 
 
 def colors(block: str) -> dict[str, tuple[float, ...]]:
