@@ -159,22 +159,23 @@ def inspect(
         from cnncli.cli.inspect_network import show_config
 
         show_config(name, data_dir, as_json=json)
-    elif kind == "run":
-        from cnncli.cli.inspect_network import show_run
+    elif kind in TRAINED:
+        from cnncli.cli.inspect_inside import find_insides, print_insides
+        from cnncli.cli.inspect_network import show_checkpoint, show_model, show_run
 
-        show_run(name, runs_dir, data_dir, save, layers or (), as_json=json)
+        insides = find_insides(name, runs_dir, data_dir, save, layers or ())
+        inside = insides.to_json() if insides and json else {}
+        if kind == "checkpoint":
+            show_checkpoint(Path(name), inside, as_json=json)
+        else:
+            show = show_run if kind == "run" else show_model
+            show(name, runs_dir, inside, as_json=json)
+        if insides and not json:
+            print_insides(insides, chosen=bool(layers))
     elif kind == "runs":
         from cnncli.cli.inspect_network import show_runs
 
         show_runs(Path(name), as_json=json)
-    elif kind == "checkpoint":
-        from cnncli.cli.inspect_network import show_checkpoint
-
-        show_checkpoint(Path(name), data_dir, save, layers or (), as_json=json)
-    elif kind == "model":
-        from cnncli.cli.inspect_network import show_model
-
-        show_model(name, runs_dir, data_dir, save, layers or (), as_json=json)
     elif kind == "dataset":
         from cnncli.cli.inspect_images import show_dataset
 

@@ -1,7 +1,7 @@
 """Prints what `cnn inspect` shows of a config and a checkpoint, their network, and of runs, how their training went."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,6 @@ from cnncli.cli.console import (
     print_text,
     speed_text,
 )
-from cnncli.cli.inspect_inside import find_insides, print_insides
 from cnncli.cli.layer_table import layer_table, layers_json, memory
 from cnncli.cli.options import data_dir_override
 from cnncli.cli.tables import Column, fitted_table
@@ -49,34 +48,22 @@ def show_config(name: str, data_dir: Path | None, *, as_json: bool) -> None:
     print_text(console, f"train it: cnn train --config {name}")
 
 
-def show_run(
-    name: str,
-    runs_dir: Path,
-    data_dir: Path | None = None,
-    save: Path | None = None,
-    layers: Sequence[str] = (),
-    *,
-    as_json: bool,
-) -> None:
-    """Print how a run went: its status, its best epoch, its epochs, the files in its folder, and what it has learned.
+def show_run(name: str, runs_dir: Path, inside: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print how a run went: its status, its best epoch, its epochs, and the files in its folder.
 
     Args:
         name: of the run.
         runs_dir: where names are looked up.
-        data_dir: where data sets are; None for where they were in training.
-        save: a PNG for its filters and patches, or None.
-        layers: names of the layers to look at; none for all.
+        inside: what the JSON document has of the inside of its network.
         as_json: print one JSON document instead.
     """
     run = find_run(name, runs_dir, needs=["config.yaml"])
     info, status, rows = run.read_info(), run.status(), run.read_metrics()
     network = _network_of(run)
     files = sorted(path for path in run.path.rglob("*") if path.is_file() and path.name[0] != ".")
-    insides = find_insides(name, runs_dir, data_dir, save, layers)
     if as_json:
         document = {"kind": "run", "run": run.name, "path": run.path, **info, "status": status}
-        inner = insides.to_json() if insides else {}
-        print_json({**document, "history": rows, "files": files, **layers_json(network), **inner})
+        print_json({**document, "history": rows, "files": files, **layers_json(network), **inside})
         return
     console = out()
     print_facts(_run_lines(run, info, status), 14)
@@ -88,8 +75,6 @@ def show_run(
     console.print()
     for path in files:
         print_text(console, f"{path}  {memory(path.stat().st_size)}")
-    if insides:
-        print_insides(insides, chosen=bool(layers))
 
 
 def _network_of(run: Run) -> "Network":
@@ -132,20 +117,12 @@ def show_runs(folder: Path, *, as_json: bool) -> None:
     print_text(console, f"look at one: cnn inspect {shlex.quote(str(runs[-1][0].path))}")
 
 
-def show_checkpoint(
-    path: Path,
-    data_dir: Path | None = None,
-    save: Path | None = None,
-    layers: Sequence[str] = (),
-    *,
-    as_json: bool,
-) -> None:
+def show_checkpoint(path: Path, inside: Mapping[str, Any], *, as_json: bool) -> None:
     """Print what a checkpoint file holds: when it was saved, its network, and the run that it belongs to.
 
-    `data_dir`, `save` and `layers` are as for `show_run`.
+    `inside` is as for `show_run`.
     """
     model = load_model(path)
-    insides = find_insides(str(path), path.parent, data_dir, save, layers)
     meta, size, run = model.meta, path.stat().st_size, Run(path.parent.parent)
     in_run = path.parent == run.checkpoints and not run.missing(["run.json"])
     if as_json:
@@ -162,8 +139,7 @@ def show_checkpoint(
         )
         facts = {key: meta.get(key) for key in kept}
         document = {"kind": "checkpoint", "run": model.name if in_run else None, "path": path, "bytes": size}
-        inner = insides.to_json() if insides else {}
-        print_json({**document, **facts, **layers_json(model.network), **inner})
+        print_json({**document, **facts, **layers_json(model.network), **inside})
         return
     names = ", ".join(model.classes[:10]) + (", ..." if len(model.classes) > 10 else "")
     lines = [
@@ -183,25 +159,14 @@ def show_checkpoint(
     console = out()
     console.print()
     console.print(layer_table(model.network, console, details=True))
-    if insides:
-        print_insides(insides, chosen=bool(layers))
 
 
-def show_model(
-    name: str,
-    runs_dir: Path,
-    data_dir: Path | None = None,
-    save: Path | None = None,
-    layers: Sequence[str] = (),
-    *,
-    as_json: bool,
-) -> None:
-    """Print the network of the bundled model, how it was made, what was measured then, and what it has learned.
+def show_model(name: str, runs_dir: Path, inside: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print the network of the bundled model, how it was made, and what was measured then.
 
-    `data_dir`, `save` and `layers` are as for `show_run`.
+    `inside` is as for `show_run`.
     """
     model = find_model(name, runs_dir)
-    insides = find_insides(name, runs_dir, data_dir, save, layers)
     build, size = model.meta["build"], model.path.stat().st_size
     if as_json:
         kept = ("build", "calibration", "preparation", "normalize", "classes", "sha256", "config")
@@ -214,7 +179,7 @@ def show_model(
                 "bytes": size,
                 **facts,
                 **layers_json(model.network),
-                **(insides.to_json() if insides else {}),
+                **inside,
             }
         )
         return
@@ -238,8 +203,6 @@ def show_model(
     print_facts(lines, 14)
     console.print()
     console.print(layer_table(model.network, console, details=True))
-    if insides:
-        print_insides(insides, chosen=bool(layers))
 
 
 def _run_lines(run: Run, info: dict[str, Any], status: str) -> Iterator[tuple[str, str]]:
