@@ -10,12 +10,12 @@ from PIL import Image
 
 from cnncli.errors import PictureError
 from cnncli.pictures.alternatives import Alternative, find_alternatives
+from cnncli.pictures.erase_rules import find_darker, remove_rules
 from cnncli.pictures.forms import even_cells, read_form
 from cnncli.pictures.ink import Ink, Invert, find_ink
 from cnncli.pictures.layout import Table, find_layout
 from cnncli.pictures.place import SIZE, center_by_mass, scale_to_box
 from cnncli.pictures.read import Page, PictureFile
-from cnncli.pictures.rules import find_darker, remove_rules
 from cnncli.pictures.segment import Segment, find_segments, stroke_width
 from cnncli.types import ByteArray, FloatArray, IntArray
 

@@ -13,8 +13,9 @@ from functools import cached_property
 import numpy as np
 
 from cnncli.pictures.components import find_components
+from cnncli.pictures.erase_rules import remove_rules
 from cnncli.pictures.ink import Ink
-from cnncli.pictures.rules import Rule, find_crossings, find_rules, find_rules_again, remove_rules
+from cnncli.pictures.rules import Rule, find_crossings, find_rules, find_rules_again
 from cnncli.types import BoolArray, FloatArray, IntArray
 
 _LONG = 2.5  # times the size of the digits: a line that is longer is a rule

@@ -1,12 +1,10 @@
 """Trains inside a run folder: saves checkpoints, stops on request, resumes, and evaluates at the end."""
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,13 +12,14 @@ from cnncli.checkpoint import load_checkpoint, network_hash
 from cnncli.data.load import find_all_again
 from cnncli.engine import Executor, compile
 from cnncli.errors import CnnError, Interrupted, RunError
-from cnncli.runs import Run, machine_facts
+from cnncli.runs import Run
 from cnncli.storage import make_folder, write_text_atomic
 from cnncli.training.calibration import NOT_CALIBRATED, Calibration, fit_calibration, read_calibration
 from cnncli.training.evaluate import Evaluation, evaluate
 from cnncli.training.fit import fit
-from cnncli.training.prepare import Prepared, describe_sets, prepare
+from cnncli.training.prepare import Prepared, prepare
 from cnncli.training.results import TrainResult, draw_results, write_results
+from cnncli.training.run_info import info_at_start, progress
 from cnncli.training.saving import check_resumable, check_something_left, restore, save_best, save_last
 from cnncli.training.state import EpochRecord, StepRecord, TrainingState
 from cnncli.training.step_profile import StepProfile
@@ -238,42 +237,7 @@ class _Session:
         make_folder(run.checkpoints)
         write_text_atomic(run.config_path, config.to_yaml())
         run.rewrite_metrics(state.history)
-        info = run.read_info()
-        if extended:
-            extension = {"after_epoch": state.epoch - 1, "epochs": config.train.epochs}
-            info["extensions"] = [*info.get("extensions", []), extension]
-        if not self.resume:
-            info["config"] = config.origin.source
-        if self.resume and "command_line" in info:
-            this_one = {"command_line": list(sys.argv), "started": datetime.now(UTC).isoformat()}
-            info["resumes"] = [*info.get("resumes", []), {"from_step": state.global_step, **this_one}]
-        if self.prepared.initial is not None:
-            info["initial"] = asdict(self.prepared.initial)
-        first = {key: info[key] for key in ("command_line",) if key in info}
-        info |= {
-            "name": run.name,
-            "status": "running",
-            "error": None,
-            "seed": config.seed,
-            "dataset": config.data.set_title,
-            **describe_sets(self.prepared),
-            "data_path": self.prepared.data_path,
-            "preparation": self.prepared.preparation.to_json(),
-            "epochs": config.train.epochs,
-            "parameters": self.prepared.network.get_num_parameters(),
-            "train_images": self.prepared.batches.count - self.prepared.outliers,
-            "outliers": self.prepared.outliers,
-            "frozen": config.train.freeze,
-            "validation_images": len(self.prepared.validation),
-            "data_notes": self.prepared.dataset.notes,
-            "left_out": self.prepared.dataset.left_out,
-            "test_images": len(self.prepared.dataset.test),
-            "classes": len(self.prepared.dataset.classes),
-            **machine_facts(),
-            **first,
-            **self._progress(),
-        }
-        run.write_info(**info)
+        run.write_info(**info_at_start(run, self.prepared, state, resume=self.resume, extended=extended))
         self._phase = "training"
         if config.train.log:
             from cnncli.training.event_log import EventLog
@@ -383,18 +347,7 @@ class _Session:
             raise _StopRequested(signal_number)
 
     def _progress(self) -> dict[str, object]:
-        """Return the fields of run.json that change during a run."""
-        state = self.state
-        return {
-            "epochs_done": state.epoch - 1,
-            "steps_done": state.global_step,
-            "saved_steps": self._saved_at[0],
-            "best_epoch": state.best_epoch,
-            "val_accuracy": state.best_accuracy,
-            "val_loss": state.best_loss,
-            "seconds": round(state.elapsed, 3),
-            "images_per_second": state.images_per_second and round(state.images_per_second, 1),
-        }
+        return progress(self.state, saved_steps=self._saved_at[0])
 
     def _stop_message(self) -> str:
         state = self.state
