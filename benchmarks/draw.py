@@ -3,9 +3,10 @@
 python benchmarks/draw.py [--strokes 200]
 
 Digits are drawn stroke by stroke with the mouse, in Chromium if playwright and Chromium are there. A time reaches from
-the end of the stroke to the answer on the page: the drawing is sent, prepared, classified, and the answer with the maps
-of all layers is shown. Without a browser the same strokes are sent over HTTP. The times are also given as multiples of
-what the network itself takes for one image, measured in between.
+the end of the stroke to the answer on the page: the drawing is sent, prepared, classified, and the answer is shown with
+what the network saw. The maps of all layers come after it, and have times of their own, from the end of the stroke too.
+Without a browser the same strokes are sent over HTTP. The times are also given as multiples of what the network itself
+takes for one image, measured in between.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ PEN = 26
 POINTS = 12
 
 WATCH = """() => {
-  const times = [];
-  const take = (entries) => entries.forEach((entry) => entry.name === 'answer' && times.push(entry.duration));
+  const times = {answer: [], maps: []};
+  const take = (entries) => entries.forEach((entry) => times[entry.name]?.push(entry.duration));
   const observer = new PerformanceObserver((list) => take(list.getEntries()));
   observer.observe({type: 'measure'});
-  // Return the time of the answer that is on its way; or forget all times once no answer is on its way.
+  // Return the times of the answer that is on its way; or forget all times once no answer is on its way.
   window.nextAnswer = (isWanted) => new Promise((done) => {
     const look = () => {
       take(observer.takeRecords());
-      if (cnnPage.isAsking() || (isWanted && times.length === 0)) setTimeout(look, 5);
-      else done(times.splice(0)[0]);
+      if (cnnPage.isAsking() || (isWanted && times.maps.length === 0)) setTimeout(look, 5);
+      else done([times.answer.splice(0)[0], times.maps.splice(0)[0]]);
     };
     look();
   });
@@ -130,8 +131,13 @@ def over_http(address: str, digits: Sequence[Digit], forward: Forward) -> list[f
     return times
 
 
-def in_browser(address: str, digits: Sequence[Digit], forward: Forward) -> tuple[list[float], int] | None:
-    """Return the time of each answer to a whole stroke, and how many digits were read right; None without Chromium."""
+def in_browser(
+    address: str, digits: Sequence[Digit], forward: Forward
+) -> tuple[list[tuple[float, float]], int] | None:
+    """Return the times of each answer to a whole stroke and of its maps, and how many digits were read right.
+
+    None without Chromium.
+    """
     program = shutil.which("chromium") or shutil.which("google-chrome")
     try:
         from playwright.sync_api import sync_playwright
@@ -158,7 +164,8 @@ def in_browser(address: str, digits: Sequence[Digit], forward: Forward) -> tuple
                 # the answer to the stroke as it is now is the one that counts
                 page.evaluate("() => nextAnswer(false)")
                 page.mouse.up()
-                times.append(page.evaluate("() => nextAnswer(true)"))
+                answer, maps = page.evaluate("() => nextAnswer(true)")
+                times.append((answer, maps))
             right += page.locator("#reading").text_content() == digit.label
             page.locator("#clear").click()
             forward.measure()
@@ -194,8 +201,10 @@ def main() -> None:
     result: dict[str, Any] = {"model": "bundled", "forward_ms": round(alone, 2), "http": summary(sent, alone)}
     if drawn is not None:
         times, right = drawn
-        result["browser"] = summary(times, alone) | {"digits": len(digits), "read_right": right}
-    for name in ("http", "browser"):
+        answers, maps = zip(*times, strict=True)
+        result["browser"] = summary(answers, alone) | {"digits": len(digits), "read_right": right}
+        result["maps"] = summary(maps, alone)
+    for name in ("http", "browser", "maps"):
         if name in result:
             print(f"{name:8s}", "  ".join(f"{key} {value}" for key, value in result[name].items()))
     print(f"the network alone takes {alone:.2f} ms for one image")

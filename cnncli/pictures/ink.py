@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from cnncli.pictures.components import Components, find_components
-from cnncli.pictures.paper import darkness_of, deviations_from_paper, polarity_of
+from cnncli.pictures.paper import darkness_of, deviations_from_paper, median_from_zero, polarity_of
 from cnncli.pictures.sheet import Sheet, cut_out, find_sheet
 from cnncli.pictures.threshold import otsu
 from cnncli.types import BoolArray, FloatArray
@@ -200,8 +200,8 @@ def _separate(darkness: FloatArray, scale: float) -> Ink | None:
             continue
         some = blurred[::step, ::step]
         paper = some[some <= threshold]
-        paper_level, ink_level = float(np.median(paper)), float(blurred[ink].mean())
-        uneven = 1.4826 * float(np.median(np.abs(paper - paper_level)))
+        paper_level, ink_level = median_from_zero(paper), float(blurred[ink].mean())
+        uneven = 1.4826 * median_from_zero(np.abs(paper - paper_level))
         contrast = ink_level - paper_level
         contrast_to_noise = contrast / max(uneven, 1e-3)
         if best is None or contrast_to_noise > 1.3 * best[0]:

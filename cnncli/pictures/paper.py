@@ -20,6 +20,9 @@ def deviations_from_paper(plane: FloatArray) -> tuple[FloatArray, FloatArray | N
     ring = np.ones(plane.shape, bool)
     depth = max(1, round(0.04 * min(plane.shape)))
     ring[depth:-depth, depth:-depth] = False
+    border = plane[ring]
+    if np.ptp(border) == 0:  # no shadow is there, as in a drawing
+        return plane - border[0], None
     deviation = plane - _paper_of_border(plane, ring)
     off = np.abs(deviation)
     contrast = float(np.quantile(off, 0.99))
@@ -40,10 +43,23 @@ def deviations_from_paper(plane: FloatArray) -> tuple[FloatArray, FloatArray | N
 
 def polarity_of(deviation: FloatArray) -> float:
     """Return -1 if all that differs from the paper is darker, 1 if all is brighter."""
-    noise = 4 * float(np.median(np.abs(deviation))) if deviation.size > 4 else 0.0
-    strong = np.where(np.abs(deviation) > min(noise, 40), deviation, 0)
+    size = np.abs(deviation)
+    noise = 4 * median_from_zero(size) if size.size > 4 else 0.0
+    strong = np.where(size > min(noise, 40), deviation, 0)
     squares = strong**2
     return float((np.sign(strong) * squares).sum() / max(float(squares.sum()), 1e-9))
+
+
+def median_from_zero(values: FloatArray) -> float:
+    """Return the median of values of which none is below 0.
+
+    It is 0 if most values are, as in a drawing; to count them is ten times as fast as to find a median.
+
+    Example:
+        >>> median_from_zero(np.array([0.0, 3.0, 0.0])), median_from_zero(np.array([1.0, 2.0]))
+        (0.0, 1.5)
+    """
+    return 0.0 if 2 * np.count_nonzero(values) < values.size else float(np.median(values))
 
 
 def darkness_of(grey: FloatArray, share: float) -> FloatArray:
@@ -78,8 +94,6 @@ def _paper_of_medians(plane: FloatArray) -> FloatArray:
 def _paper_of_border(plane: FloatArray, ring: BoolArray) -> FloatArray:
     """Fit a quadratic surface to the border of a plane without its outliers; return the surface (H, W)."""
     values = plane[ring].astype(np.float64)
-    if np.ptp(values) == 0:  # the surface is flat, as in a drawing
-        return np.full_like(plane, values[0])
     terms = _quadratic_terms(*plane.shape)
     inputs = terms[ring]
     fits = np.abs(values - np.median(values)) <= 40

@@ -16,10 +16,16 @@
       throw new Error(`The file is too large: more than ${MAX_BYTES >> 20} MiB.`);
     }
     const start = performance.now();
+    const found = await ask('answer', body, type);
+    return {...found, milliseconds: performance.now() - start};
+  }
+
+  // Send bytes to an address, and return what they are answered with.
+  async function ask(address, body, type) {
     let response;
     let content;
     try {
-      response = await fetch('answer', {method: 'POST', body, headers: {'Content-Type': type}});
+      response = await fetch(address, {method: 'POST', body, headers: {'Content-Type': type}});
       content = await response.arrayBuffer();
     } catch {
       throw new Error('The server does not answer. Start it again in a terminal: cnn draw');
@@ -27,7 +33,7 @@
     const isAnswer = response.headers.get('Content-Type') === 'application/octet-stream';
     const found = isAnswer ? unpack(content) : JSON.parse(new TextDecoder().decode(content));
     if (found.error) throw new Error(found.error);
-    return {...found, milliseconds: performance.now() - start};
+    return found;
   }
 
   // Read an answer: the length of a JSON text, the text, and then the numbers that it speaks of.
@@ -41,8 +47,11 @@
       return values;
     };
     if (found.blank) return {...found, probabilities: null, maps: []};
+    if (found.maps) {
+      for (const map of found.maps) map.values = floats(map.channels * map.height * map.width);
+      return found;
+    }
     found.probabilities = floats(model.classes.length);
-    for (const map of found.maps) map.values = floats(map.channels * map.height * map.width);
     const {height, width, channels} = found.seen;
     found.seen.pixels = new Uint8Array(content, offset, height * width * channels);
     return found;
@@ -64,6 +73,10 @@
 
     answerPicture(blob) {
       return answer(blob, 'application/octet-stream');
+    },
+
+    async mapsOf(seen) {
+      return (await ask('maps', seen.pixels, 'application/octet-stream')).maps;
     },
   };
 })();

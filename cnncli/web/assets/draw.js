@@ -16,6 +16,9 @@
   // By how much a key changes the thickness.
   const THICKER = 4;
 
+  // Milliseconds after which maps are asked for while somebody draws.
+  const MAPS_LATE = 150;
+
   // Milliseconds for which a touch after the pen is taken for the palm of the hand.
   const PALM = 500;
 
@@ -43,6 +46,8 @@
   // counts the changes, so that an answer to an older state can be told
   let state = 0;
   let isAsking = false;
+  // when maps were shown last
+  let mapsShown = 0;
   // the address of the opened picture in the page
   let pictureUrl = null;
   const cursor = {x: SIZE / 2, y: SIZE / 2, isDown: false};
@@ -161,12 +166,12 @@
     let asked = -1;
     while (asked !== state) {
       asked = state;
-      await answerNow();
+      await answerNow(asked);
     }
     isAsking = false;
   }
 
-  async function answerNow() {
+  async function answerNow(asked) {
     if (drawing.isBlank) {
       answers.showNothing();
       showBoxes(null);
@@ -185,12 +190,29 @@
       // for the tools of the browser, and for benchmarks/draw.py
       performance.clearMeasures('answer');
       performance.measure('answer', {start});
+      await showMaps(answer, asked, start);
     } catch (error) {
       answers.showFailure(error.message);
       showBoxes(null);
     } finally {
       document.body.removeAttribute('aria-busy');
     }
+  }
+
+  // Show the maps that an answer comes with, or ask for them. While the drawing changes, a new answer goes before maps
+  // that are to be computed, but not for long.
+  async function showMaps(answer, asked, start) {
+    if (answer.blank || answer.maps) {
+      answers.showMaps(answer.maps || []);
+      return;
+    }
+    if (asked !== state && performance.now() - mapsShown < MAPS_LATE) return;
+    const maps = await backend.mapsOf(answer.seen);
+    if (drawing.isBlank) return;
+    mapsShown = performance.now();
+    answers.showMaps(maps);
+    performance.clearMeasures('maps');
+    performance.measure('maps', {start});
   }
 
   // ---- pointer

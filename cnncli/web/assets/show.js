@@ -123,7 +123,6 @@
       document.body.classList.toggle('unknown-answer', answer.unknown);
       this.showClasses(answer.probabilities, answer.top);
       this.showSeen(answer.seen);
-      this.showMaps(answer.maps);
       byId('time').textContent = `answered in ${answer.milliseconds.toFixed(0)} ms`;
       this.announce(answer.unknown && pieces.length < 2 ? none : `${text.replaceAll('?', 'unknown ')}. ${said}`);
     }

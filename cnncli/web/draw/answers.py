@@ -1,9 +1,10 @@
-"""Answers a drawing or a picture as `cnn predict` does, with what every layer of the network computed.
+"""Answers a drawing or a picture as `cnn predict` does, and shows what every layer of the network computed for it.
 
 Axis letters: C channels, H and W a map.
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,6 @@ def _answer(model: Model, read: PicturePrediction, notes: tuple[str, ...] | list
     probabilities = np.zeros(len(order), np.float32)
     for index, p in top:
         probabilities[index] = p
-    maps, arrays = _maps_of(model, largest.pixels)
     height, width = largest.pixels.shape[:2]
     facts = {
         "blank": False,
@@ -84,9 +84,23 @@ def _answer(model: Model, read: PicturePrediction, notes: tuple[str, ...] | list
         ],
         "size": read.size,
         "seen": {"height": height, "width": width, "channels": largest.pixels.size // (height * width)},
-        "maps": maps,
     }
-    return pack_answer(facts, [probabilities, *arrays, largest.pixels])
+    return pack_answer(facts, [probabilities, largest.pixels])
+
+
+def answer_maps(model: Model, content: bytes) -> bytes:
+    """Return what every layer computes of an image that an answer came with; see `pack_answer` for the form.
+
+    The maps are no part of the answer, which so is there sooner.
+
+    Args:
+        model: from `load_model`.
+        content: its pixels, (H, W) or (H, W, 3), uint8, row by row, of the network's size.
+    """
+    channels, height, width = model.network.input_shape
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    maps, arrays = _maps_of(model, np.frombuffer(content, np.uint8).reshape(shape))
+    return pack_answer({"maps": maps}, arrays)
 
 
 def _area(digit: DigitPrediction) -> int:
@@ -125,11 +139,12 @@ def _shrink(maps: FloatArray) -> FloatArray:
     return means
 
 
-def pack_answer(facts: dict[str, Any], arrays: "list[FloatArray | ByteArray]") -> bytes:
+def pack_answer(facts: dict[str, Any], arrays: Sequence[FloatArray | ByteArray]) -> bytes:
     """Return an answer as bytes: the length of a JSON text (4 bytes, little endian), the text, the arrays.
 
     Spaces at the end of the text place the arrays at a multiple of 4 bytes, where a browser can read them without a
-    copy. The arrays are the probabilities, the maps of each layer, both float32, and the image that the network saw.
+    copy. The arrays of an answer are the probabilities, float32, and the image that the network saw; those of maps are
+    the maps of each layer, float32.
 
     Args:
         facts: what JSON can hold.

@@ -15,10 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from email.utils import formatdate
 from http import HTTPStatus
+from math import prod
 
 from cnncli.errors import CnnError
 from cnncli.training.model import Model
-from cnncli.web.draw.answers import UnreadablePicture, answer_drawing, answer_picture
+from cnncli.web.draw.answers import UnreadablePicture, answer_drawing, answer_maps, answer_picture
 from cnncli.web.draw.page import File, page_files
 from cnncli.web.draw.requests import (
     MAX_HEAD,
@@ -55,7 +56,10 @@ LINGER_SECONDS = 0.5
 DRAWING = "image/x-portable-graymap"
 """The type of the body of a drawing. Any other body is a picture."""
 
+BINARY = "application/octet-stream"
+
 ANSWER = "/answer"
+MAPS = "/maps"
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -111,6 +115,7 @@ class DrawServer:
         self._model = model
         self._listening = listening
         self._port: int = listening.getsockname()[1]
+        self._image_bytes = prod(model.network.input_shape)
         self._files: dict[str, File] = page_files(model)
         # those that wait for a request, the longest first; a first request and later ones
         self._silent: dict[_Connection, None] = {}
@@ -134,6 +139,7 @@ class DrawServer:
         for row in range(8, 20):
             paper[28 * row + 13 : 28 * row + 16] = bytes(3)
         self._network.submit(answer_drawing, self._model, b"P5 28 28 255\n" + bytes(paper)).result()
+        self._network.submit(answer_maps, self._model, bytes(self._image_bytes)).result()
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> int:
         """Serve until a signal asks to stop, and return its number.
@@ -215,6 +221,9 @@ class DrawServer:
         if request.path == ANSWER:
             _check_method(request, "POST")
             await connection.send(request, *await self._answer(request, connection))
+        elif request.path == MAPS:
+            _check_method(request, "POST")
+            await connection.send(request, *await self._show_maps(request, connection))
         elif request.path in self._files:
             _check_method(request, "GET", "HEAD")
             check_no_body(request)
@@ -233,15 +242,24 @@ class DrawServer:
         try:
             body = await connection.read_body(request, length)
             answer = answer_drawing if request.content_type == DRAWING else answer_picture
-            loop = asyncio.get_running_loop()
-            return "application/octet-stream", await loop.run_in_executor(
-                self._network, answer, self._model, body
-            )
+            return BINARY, await self._in_network_thread(answer, body)
         except UnreadablePicture as error:
             # the page shows it; for the browser it is an answer like others
             return _json_error(error.message)
         finally:
             self._large -= is_large
+
+    async def _show_maps(self, request: Request, connection: "_Connection") -> File:
+        length, expected = body_length(request), self._image_bytes
+        if length != expected:
+            raise Refused(
+                HTTPStatus.BAD_REQUEST, f"an image of this network has {expected} bytes, not {length}"
+            )
+        body = await connection.read_body(request, length)
+        return BINARY, await self._in_network_thread(answer_maps, body)
+
+    async def _in_network_thread(self, answer: Callable[[Model, bytes], bytes], body: bytes) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._network, answer, self._model, body)
 
 
 class _Connection:

@@ -60,6 +60,10 @@ class Serving:
         """Return the answer to a picture file or to a drawing, with its arrays in place."""
         return unpack(self.post(picture, **({"Content-Type": DRAWING} if drawn else {})))
 
+    def maps(self, pixels: bytes) -> list[dict[str, Any]]:
+        """Return the maps of each layer for an image that an answer came with."""
+        return unpack(self.post(pixels, "/maps"))["maps"]
+
 
 def request(method: str, path: str, headers: dict[str, str]) -> bytes:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -83,18 +87,19 @@ def unpack(response: Response) -> dict[str, Any]:
         return json.loads(response.content)
     length = int.from_bytes(response.content[:4], "little")
     facts = json.loads(response.content[4 : 4 + length])
-    if facts["blank"]:
-        return facts
-    offset = 4 + length
-    seen = facts["seen"]
-    count = seen["height"] * seen["width"] * seen["channels"]
-    floats = np.frombuffer(response.content[offset : len(response.content) - count], "<f4")
-    facts["probabilities"], floats = floats[: len(facts["top"])], floats[len(facts["top"]) :]
-    for each in facts["maps"]:
-        shape = each["channels"], each["height"], each["width"]
-        each["values"], floats = floats[: np.prod(shape)].reshape(shape), floats[np.prod(shape) :]
-    assert floats.size == 0
-    seen["pixels"] = np.frombuffer(response.content[-count:], np.uint8)
+    numbers = response.content[4 + length :]
+    if "maps" in facts:
+        floats = np.frombuffer(numbers, "<f4")
+        for each in facts["maps"]:
+            shape = each["channels"], each["height"], each["width"]
+            each["values"], floats = floats[: np.prod(shape)].reshape(shape), floats[np.prod(shape) :]
+        assert floats.size == 0
+    elif not facts["blank"]:
+        seen = facts["seen"]
+        count = seen["height"] * seen["width"] * seen["channels"]
+        facts["probabilities"] = np.frombuffer(numbers[:-count], "<f4")
+        assert len(facts["probabilities"]) == len(facts["top"])
+        seen["pixels"] = np.frombuffer(numbers[-count:], np.uint8)
     return facts
 
 

@@ -15,7 +15,7 @@ from cnncli.batches.batches import to_input
 from cnncli.cli.app import app
 from cnncli.nn.losses import softmax
 from cnncli.training.model import Model
-from cnncli.web.draw.answers import MAX_CHANNELS, MAX_SIDE, answer_drawing, answer_picture
+from cnncli.web.draw.answers import MAX_CHANNELS, MAX_SIDE, answer_drawing, answer_maps, answer_picture
 from cnncli.web.draw.page import describe_model, with_model
 
 from .conftest import Response, Serving, unpack
@@ -97,17 +97,24 @@ def test_the_largest_of_several_is_shown_in_detail(serving: Serving) -> None:
 def test_the_maps_are_those_of_this_answer(serving: Serving, bundled: Model) -> None:
     answer = serving.answer(as_sent(draw(DRAWINGS["seven"])), drawn=True)
     network = bundled.network
-    assert [each["name"] for each in answer["maps"]] == list(network.names)
-    assert [each["kind"] for each in answer["maps"]] == [layer.kind for layer in network.layers]
+    maps = serving.maps(answer["seen"]["pixels"].tobytes())
+    assert [each["name"] for each in maps] == list(network.names)
+    assert [each["kind"] for each in maps] == [layer.kind for layer in network.layers]
     pixels = answer["seen"]["pixels"].reshape(1, 28, 28)
     x = to_input(pixels, bundled.normalize, network.dtype)
-    for layer, each in zip(network.layers, answer["maps"], strict=True):
+    for layer, each in zip(network.layers, maps, strict=True):
         x = layer.forward(x)
         np.testing.assert_array_equal(each["values"].ravel(), x[0].ravel())
     temperature = bundled.calibration.temperature
     probabilities = softmax(x / np.float32(temperature))[0]
     np.testing.assert_allclose(answer["probabilities"], probabilities, atol=1e-6)
     assert [p for _, p in answer["top"]] == sorted(map(float, answer["probabilities"]), reverse=True)
+
+
+@pytest.mark.parametrize("length", [0, 783, 785])
+def test_an_image_of_another_size_has_no_maps(serving: Serving, length: int) -> None:
+    response = serving.post(bytes(length), "/maps")
+    assert (response.status, response.error) == (400, f"an image of this network has 784 bytes, not {length}")
 
 
 def test_an_empty_drawing_is_blank(serving: Serving) -> None:
@@ -185,7 +192,8 @@ def test_a_network_of_colored_pictures_of_another_size_answers() -> None:
     answer = unpack(Response(200, {"content-type": ""}, answer_picture(model, as_file(picture, "PNG"))))
     assert answer["seen"]["channels"] == 3
     np.testing.assert_array_equal(answer["seen"]["pixels"].reshape(-1, 3)[0], [200, 30, 30])
-    conv, mean, _ = answer["maps"]
+    content = answer_maps(model, answer["seen"]["pixels"].tobytes())
+    conv, mean, _ = unpack(Response(200, {"content-type": ""}, content))["maps"]
     assert (conv["total"], conv["channels"], conv["full"]) == (70, MAX_CHANNELS, [198, 178])
     assert max(conv["height"], conv["width"]) <= MAX_SIDE
     # all windows but those at the border see the same, so their mean is that of a map
