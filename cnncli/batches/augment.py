@@ -245,16 +245,20 @@ def make_augmentation(
         >>> augment(np.zeros((2, 1, 28, 28), np.float32), np.random.default_rng(1)).shape
         (2, 1, 28, 28)
     """
-    steps = [_checked(index, *spec) for index, spec in enumerate(specs, first)]
-    if not steps:
-        return None
+    steps = tuple(_checked(index, *spec) for index, spec in enumerate(specs, first))
+    return _Chain(steps) if steps else None
 
-    def augment(images: FloatArray, rng: RandomSource) -> FloatArray:
-        for apply, options in steps:
+
+@dataclass(frozen=True)
+class _Chain:
+    """Augmentations one after another; a class, so that it can be sent to another process."""
+
+    steps: tuple[tuple[Callable[..., FloatArray], dict[str, float]], ...]
+
+    def __call__(self, images: FloatArray, rng: RandomSource) -> FloatArray:
+        for apply, options in self.steps:
             images = apply(images, rng, **options)
         return images
-
-    return augment
 
 
 def _checked(

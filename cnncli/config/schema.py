@@ -239,6 +239,9 @@ class EngineConfig(Section):
     shards: Annotated[int | Literal["auto"], auto_or_up_to(64)] = Field(
         default="auto", description="auto, or a whole number from 1 to 64"
     )
+    start_method: Literal["auto", "fork", "spawn", "forkserver"] = Field(
+        default="auto", description="auto, fork, spawn or forkserver"
+    )
     dtype: Literal["float32", "float64"] = Field(default="float32", description="float32 or float64")
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ def compile(
     workers: int | Literal["auto"] = "auto",
     shards: int | None = None,
     pool: Literal["auto", "threads", "processes"] = "auto",
+    start_method: Literal["auto", "fork", "spawn", "forkserver"] = "auto",
     clock: Clock | None = None,
 ) -> Executor:
     """Return an executor of the network, which reads and writes the network's own parameters.
@@ -30,6 +31,8 @@ def compile(
         shards: the number of shards of a batch, on which the trained weights depend; they do not depend on
             `workers`. None for a number that suits the machine's cores.
         pool: what the workers are; "auto" takes processes where they are faster than threads.
+        start_method: how processes are started: "fork" copies the caller, "spawn" starts new interpreters, "forkserver"
+            copies one new interpreter. "auto" forks where that is safe. The trained weights are the same.
         clock: measures the parts of every training step.
 
     Returns:
@@ -41,6 +44,12 @@ def compile(
 
         if can_compile(network):
             return FastExecutor(
-                network, batch_size=batch_size, workers=workers, shards=shards, pool=pool, clock=clock
+                network,
+                batch_size=batch_size,
+                workers=workers,
+                shards=shards,
+                pool=pool,
+                start_method=start_method,
+                clock=clock,
             )
     return PlainExecutor(network, clock=clock)

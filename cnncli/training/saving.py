@@ -25,6 +25,7 @@ CHANGEABLE = (
     "data.dir",
     "engine.kind",
     "engine.workers",
+    "engine.start_method",
 )
 """The keys that a resume may change: how long, how often saved, where the data is, how the network is computed."""
 

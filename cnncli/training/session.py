@@ -184,6 +184,7 @@ class _Session:
             batch_size=config.train.batch_size,
             workers=config.engine.workers,
             shards=None if config.engine.shards == "auto" else config.engine.shards,
+            start_method=config.engine.start_method,
             clock=profile.clock if profile else None,
         ) as executor:
             self._begin(extended=was_done)

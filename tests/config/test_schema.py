@@ -227,6 +227,7 @@ engine:
   kind: fast
   workers: auto
   shards: auto
+  start_method: auto
   dtype: float32
 """
     )

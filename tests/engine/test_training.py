@@ -15,6 +15,8 @@ from cnncli.errors import DataError, DivergenceError, ModelError
 from cnncli.nn.build import build_network
 from cnncli.nn.layers import INFERENCE, LAYERS, Layer
 from cnncli.optim.optimizers import make_optimizer
+from tests.engine.conftest import start_methods
+from tests.engine.numbered import Numbered
 from tests.engine.oracle import SameMasks, batch, distance, twins
 
 BN, RELU = ("batchnorm", {}), ("relu", {})
@@ -115,10 +117,12 @@ def test_weights_do_not_depend_on_the_workers(name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_weights_do_not_depend_on_whether_workers_are_processes(name, forks):
+@pytest.mark.parametrize("method", start_methods("fork", "forkserver"))
+def test_weights_do_not_depend_on_whether_and_how_workers_are_processes(name, method):
     alone = trained(name, shards=4, workers=1, optimizer="adamw")
-    assert trained(name, shards=4, workers=2, pool="processes", optimizer="adamw") == alone
-    assert trained(name, shards=4, workers=4, pool="processes", optimizer="adamw") == alone
+    for workers in (2, 4):
+        processes = {"workers": workers, "pool": "processes", "start_method": method}
+        assert trained(name, shards=4, **processes, optimizer="adamw") == alone
 
 
 def test_a_small_last_batch_may_leave_shards_and_workers_without_images():
@@ -292,25 +296,6 @@ def test_float64_and_plain_go_to_the_plain_executor():
     assert isinstance(engine.compile(network, "plain"), PlainExecutor)
 
 
-class Numbered:
-    """Batches in which every image is a function of (epoch, step, position), as `BatchSource` requires."""
-
-    def __init__(self, shape, classes=10, batch_size=8, sizes=(8, 8, 5)):
-        self.labels = np.arange(64) % classes
-        self.input_shape, self.batch_size, self.sizes = shape, batch_size, sizes
-        self.parts = []
-
-    def size(self, step):
-        return self.sizes[step] if step < len(self.sizes) else 0
-
-    def whole(self, epoch, step):
-        return batch(self.input_shape, self.sizes[step], int(self.labels.max()) + 1, seed=10 * epoch + step)
-
-    def write(self, epoch, step, part, x, y):
-        self.parts.append(part)
-        x[...], y[...] = (array[part] for array in self.whole(epoch, step))
-
-
 EVERY_WAY = pytest.mark.parametrize(
     "options",
     [
@@ -318,6 +303,7 @@ EVERY_WAY = pytest.mark.parametrize(
         {"workers": 1},
         {"workers": 2, "pool": "threads"},
         {"workers": 2, "pool": "processes"},
+        {"workers": 2, "pool": "processes", "start_method": "forkserver"},
     ],
     ids=str,
 )
@@ -390,7 +376,13 @@ def test_augmented_batches_train_to_the_same_bits_with_any_kind_of_worker():
     augment = make_augmentation([(kind, {}) for kind in ("affine", "elastic", "erase", "noise")])
     model, shape = NETWORKS["blocks"]
     found = []
-    for options in ({"workers": 1}, {"workers": 2, "pool": "threads"}, {"workers": 2, "pool": "processes"}):
+    spawned = {"workers": 2, "pool": "processes", "start_method": "spawn"}
+    for options in (
+        {"workers": 1},
+        {"workers": 2, "pool": "threads"},
+        {"workers": 2, "pool": "processes"},
+        spawned,
+    ):
         network = build_network(model, shape, rng=np.random.default_rng(0))
         rule = make_optimizer("adam", {}, network.parameters)
         batches = Batches(
@@ -405,6 +397,7 @@ def test_augmented_batches_train_to_the_same_bits_with_any_kind_of_worker():
         found.append(network.parameters.values.copy())
     assert np.array_equal(found[0], found[1])
     assert np.array_equal(found[0], found[2])
+    assert np.array_equal(found[0], found[3])
 
 
 def test_every_shard_prepares_its_own_images_once():
@@ -443,3 +436,37 @@ def test_an_error_while_preparing_ends_the_step_and_the_next_one_is_right(option
         for step in (0, 2):
             other.train_batch(source, rules[1], StepSettings(1e-2), key=(1, 1, step))
         assert np.array_equal(ours.parameters.values, theirs.parameters.values)
+
+
+def test_batches_that_only_the_main_script_defines_are_left_to_threads(caplog):
+    class OfTheScript(Numbered):
+        pass
+
+    OfTheScript.__module__ = "__main__"
+    model, shape = NETWORKS["classic"]
+    found = []
+    for source in (OfTheScript(shape), Numbered(shape)):
+        network = build_network(model, shape, rng=np.random.default_rng(0))
+        rule = make_optimizer("adam", {}, network.parameters)
+        options = {"workers": 2, "shards": 2, "pool": "processes", "start_method": "spawn"}
+        with engine.compile(network, batch_size=8, **options) as executor:
+            executor.train_batch(source, rule, StepSettings(1e-2), key=(1, 1, 0))
+            found.append((executor.processes, network.parameters.values.tobytes()))
+    assert [processes for processes, _ in found] == [False, True]
+    assert found[0][1] == found[1][1]
+    assert "OfTheScript is defined in the main script" in caplog.text
+
+
+def test_a_few_answers_do_not_wait_for_new_interpreters():
+    model, shape = NETWORKS["classic"]
+    network = build_network(model, shape, rng=np.random.default_rng(0))
+    x, labels = batch(shape, 10, 10)
+    with FastExecutor(network, workers=1, shards=2) as alone:
+        expected = alone.forward(x)
+    options = {"workers": 2, "shards": 2, "pool": "processes", "start_method": "forkserver"}
+    with FastExecutor(network, **options) as executor:
+        assert np.array_equal(executor.forward(x), expected)
+        assert executor._pool is None
+        executor.loss_and_gradients(x, labels)
+        assert executor._pool is not None
+        assert np.array_equal(executor.forward(x), expected)

@@ -7,15 +7,27 @@ not matter: the weights are the same to the bit.
 """
 
 import logging
+import time
 from typing import Any, Literal
 
 import numpy as np
 
 from cnncli.engine.executor import BatchResult, BatchSource, Executor, Key, StepSettings
-from cnncli.engine.parallel.cores import can_fork, default_shards, default_workers, obstacle_to_processes
-from cnncli.engine.parallel.process_pool import ProcessPool
+from cnncli.engine.parallel.cores import (
+    StartMethod,
+    choose_start_method,
+    default_shards,
+    default_workers,
+    obstacle_to_processes,
+    processes_are_faster,
+)
+from cnncli.engine.parallel.fork_pool import ForkPool
+from cnncli.engine.parallel.segments import SegmentMemory
+from cnncli.engine.parallel.serving import Memory
 from cnncli.engine.parallel.shard import ShardRunner, Task, sum_gradients
-from cnncli.engine.parallel.shared_memory import PrivateMemory, SharedArrays, SharedMemory, move_network
+from cnncli.engine.parallel.shared_memory import AnonymousMemory, PrivateMemory, SharedArrays, move_network
+from cnncli.engine.parallel.spawn_pool import SpawnPool
+from cnncli.engine.parallel.started import StartError
 from cnncli.engine.parallel.worker_pool import InlinePool, ThreadPool, WorkerPool
 from cnncli.engine.plan.shard_plan import ShardPlan
 from cnncli.engine.profile import WAITING, Clock
@@ -26,6 +38,10 @@ from cnncli.optim.optimizers import Optimizer
 from cnncli.types import FloatArray, IntArray
 
 log = logging.getLogger(__name__)
+
+_START_SECONDS = 0.3
+"""What new interpreters take until they are ready, imports included. The caller spends as long on inference alone
+before it starts any, so that an answer to a few images does not wait for them."""
 
 _INFERENCE_IMAGES = 250  # at once in evaluation mode; more make plans longer and nothing faster
 
@@ -50,6 +66,7 @@ class FastExecutor(Executor):
         workers: the number of workers, or "auto" for the number of cores, or OMP_NUM_THREADS if that is lower.
         pool: what the workers are; "auto" takes processes where they are faster. Where processes are impossible,
             the workers are threads, and the log says why.
+        start_method: how processes are started; "auto" forks where that is safe, and starts new interpreters elsewhere.
         clock: measures the parts of the first shard's steps.
     """
 
@@ -61,23 +78,28 @@ class FastExecutor(Executor):
         shards: int | None = None,
         workers: int | Literal["auto"] = "auto",
         pool: Literal["auto", "threads", "processes"] = "auto",
+        start_method: Literal["auto"] | StartMethod = "auto",
         clock: Clock | None = None,
     ) -> None:
         super().__init__(network, clock)
         self._pool: WorkerPool | None = None
         self._blas_limits: Any = None
+        self._seconds_alone = 0.0
         self.shards = default_shards() if shards is None else shards
         self.workers = min(default_workers() if workers == "auto" else workers, self.shards)
-        self.processes = self.workers > 1 and (can_fork() if pool == "auto" else pool == "processes")
-        if self.processes and (obstacle := obstacle_to_processes()):
-            log.warning("the workers are threads, which are slower than processes: %s", obstacle)
-            self.processes = False
+        self.start_method = choose_start_method(start_method)
+        wanted = processes_are_faster() if pool == "auto" else pool == "processes"
+        self.processes = self.workers > 1 and wanted
+        if self.processes and (obstacle := obstacle_to_processes(self.start_method)):
+            self._take_threads(obstacle)
         image_bytes = 4 * int(np.prod(network.input_shape))
         self._allocate(max(batch_size, min(_INFERENCE_IMAGES, 16_000_000 // image_bytes)))
 
     def _allocate(self, images: int) -> None:
         """Allocate all shared arrays, for batches of up to `images` images."""
-        self._memory = SharedMemory() if self.processes else PrivateMemory()
+        self._memory: Memory = PrivateMemory()
+        if self.processes:
+            self._memory = AnonymousMemory() if self.start_method == "fork" else SegmentMemory()
         if self.processes:
             move_network(self.network, self._memory)
         self._capacity = images
@@ -201,7 +223,7 @@ class FastExecutor(Executor):
     def _share(self, optimizer: Optimizer, batches: BatchSource | None) -> None:
         """Make optimizer and batches known to the workers.
 
-        Processes that are running do not know them, so the pool is closed and the next task forks a new one. The
+        Processes that are running do not know them, so the pool is closed and the next task starts a new one. The
         optimizer's state moves into shared memory.
         """
         runner = self._runner
@@ -220,9 +242,39 @@ class FastExecutor(Executor):
 
             # Every worker has a core to itself, so BLAS must not start threads of its own.
             self._blas_limits = self._blas_limits or threadpool_limits(1, "blas")
-            pool = InlinePool if self.workers == 1 else ProcessPool if self.processes else ThreadPool
-            self._pool = pool(self.workers, self._runner.run)
+            if self._is_short(task):
+                began = time.perf_counter()
+                for _ in self._runner.run(0, task, workers=1):
+                    pass
+                self._seconds_alone += time.perf_counter() - began
+                return
+            self._pool = self._start_pool()
         self._pool.run(task, self._runner.active(task.images))
+
+    def _is_short(self, task: Task) -> bool:
+        """Return whether the caller is done with an inference task before new interpreters would have started."""
+        starts = self.processes and self.start_method != "fork"
+        return starts and task.kind == "forward" and self._seconds_alone < _START_SECONDS
+
+    def _start_pool(self) -> WorkerPool:
+        """Return a pool of workers; of threads if processes cannot be started."""
+        run = self._runner.run
+        if self.workers == 1:
+            return InlinePool(1, run)
+        if self.processes and self.start_method == "fork":
+            return ForkPool(self.workers, run)
+        if self.processes and self.start_method != "fork":
+            assert isinstance(self._memory, SegmentMemory)
+            self._runner.plans.clear()  # those of shards that other workers will run
+            try:
+                return SpawnPool(self.workers, run, self.start_method, self._memory)
+            except StartError as error:
+                self._take_threads(str(error))
+        return ThreadPool(self.workers, run)
+
+    def _take_threads(self, obstacle: str) -> None:
+        log.warning("the workers are threads, which are slower than processes: %s", obstacle)
+        self.processes = False
 
     def _close_pool(self) -> None:
         if self._pool is not None:

@@ -7,10 +7,14 @@ import multiprocessing
 import os
 import sys
 from functools import cache
+from typing import Literal
 
 from cnncli.processors import available_processors
 
 _MOST_SHARDS = 8
+
+_LAUNCHER_VARIABLES = ("OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "MPI_LOCALRANKID")
+"""Set by the launchers of Open MPI, PMIx, MPICH and Intel MPI; each rank has its share of the cores."""
 
 
 def default_workers() -> int:
@@ -21,29 +25,55 @@ def default_workers() -> int:
     return min(available_processors(), limit) if limit > 0 else available_processors()
 
 
+StartMethod = Literal["fork", "spawn", "forkserver"]
+"""How a worker comes to be a process: a copy of the caller, a new interpreter, or a copy of a new interpreter."""
+
+
+def processes_are_faster() -> bool:
+    """Return whether processes are better workers than threads: they are wherever Python has a global lock."""
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+
+
 def can_fork() -> bool:
-    """Return whether forked processes are better workers than threads.
+    """Return whether forked processes are better workers than threads; a fork is safe on Linux."""
+    return sys.platform == "linux" and processes_are_faster()
 
-    Fork is safe on Linux, and threads are slower wherever Python has a global lock.
+
+def choose_start_method(asked: Literal["auto"] | StartMethod) -> StartMethod:
+    """Return how processes are started on this system: as asked, where that is possible.
+
+    "auto" is fork where it is safe. Python's own default is another one in each version, so it plays no part.
     """
-    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-    return sys.platform == "linux" and bool(gil)
+    if asked == "auto":
+        return "fork" if sys.platform == "linux" else "spawn"
+    # Windows has neither fork nor a server that forks
+    return asked if hasattr(os, "fork") else "spawn"
 
 
-def obstacle_to_processes() -> str | None:
+def obstacle_to_processes(method: StartMethod) -> str | None:
     """Return why this process cannot have processes as workers, or None if it can."""
     if multiprocessing.current_process().daemon:
         return "this process is daemonic, and Python lets such a process start no others"
-    if not has_semaphores():
+    if variable := next((name for name in _LAUNCHER_VARIABLES if name in os.environ), None):
+        return f"this process was started by an MPI launcher, as {variable} tells"
+    if method == "fork" and not has_semaphores():
         return "this system offers no semaphores to processes (on Linux they need a writable /dev/shm)"
     return None
+
+
+def semaphore_context() -> multiprocessing.context.BaseContext:
+    """Return what makes semaphores that lose their name at once.
+
+    Those of other start methods keep it, and start a process that watches over it.
+    """
+    return multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
 
 
 @cache
 def has_semaphores() -> bool:
     """Return whether semaphores between processes can be created here; AWS Lambda, for one, has none."""
     try:
-        multiprocessing.Semaphore(0)
+        semaphore_context().Semaphore(0)
     except (ImportError, OSError):
         return False
     return True

@@ -1,9 +1,9 @@
 """Runs the shards of a batch: forward and backward pass, the sum of the gradients, and a slice of the update.
 
-Every worker calls `ShardRunner.run` for its own shards. Worker 0 is the caller; the others are forked processes or
-threads. The caller alone creates the `ShardRunner`. Where the square of a gradient overflows, it also sums the
-gradients itself. A forked worker has its own copy of every object here. It shares only the arrays that
-`shared_memory.py` lists, and learns what to do from the `Task`.
+Every worker calls `ShardRunner.run` for its own shards. Worker 0 is the caller; the others are processes or threads.
+The caller alone creates the `ShardRunner`. Where the square of a gradient overflows, it also sums the gradients itself.
+A process has its own copy of every object here. It shares only the arrays that `shared_memory.py` lists, and learns
+what to do from the `Task`.
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ class Task(NamedTuple):
 class ShardRunner:
     """Runs the shards of any worker.
 
-    The caller makes it and sets `optimizer` and `batches` before it forks the workers.
+    The caller makes it and sets `optimizer` and `batches` before it starts processes.
 
     Args:
         network: whose parameters are read and updated.
@@ -77,16 +77,26 @@ class ShardRunner:
             for row in arrays.shard_gradients
         ]
 
+    def __getstate__(self) -> dict[str, object]:
+        # A process makes plans of its own, and only the caller measures.
+        return {**vars(self), "plans": {}, "_clock": Clock()}
+
     def active(self, images: int) -> int:
         """Return the number of shards of a batch of so many images."""
         return min(self.shards, images)
 
-    def run(self, worker: int, task: Task) -> Iterator[None]:
-        """Run all shards of one worker; yields once all of them have reached a barrier."""
+    def run(self, worker: int, task: Task, workers: int | None = None) -> Iterator[None]:
+        """Run all shards of one worker; yields once all of them have reached a barrier.
+
+        Args:
+            worker: the number of the worker.
+            task: what to do.
+            workers: the number of workers, if another one than usual.
+        """
         # The loss reports a diverging batch, so NumPy need not warn about it.
         with np.errstate(over="ignore", invalid="ignore"):
             np.setbufsize(_BUFFER)
-            shards = range(worker, self.active(task.images), self.workers)
+            shards = range(worker, self.active(task.images), workers or self.workers)
             running = [self._run_shard(shard, task) for shard in shards]
             while all([next(shard, "finished") is None for shard in running]):
                 yield

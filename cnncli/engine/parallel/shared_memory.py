@@ -13,13 +13,14 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from cnncli.engine.parallel.serving import Memory
 from cnncli.engine.plan.batchnorm_sums import BatchNormSums, reduced_sizes
 from cnncli.nn.aligned import aligned_zeros
 from cnncli.nn.network import Network
 from cnncli.types import FloatArray
 
 
-class SharedMemory:
+class AnonymousMemory:
     """Allocates arrays that forked processes share: anonymous memory, which the system frees with the last process."""
 
     def empty(self, *shape: int, dtype: Any = np.float32) -> npt.NDArray[Any]:
@@ -72,9 +73,7 @@ class SharedArrays:
     batchnorm_sums: BatchNormSums
 
     @classmethod
-    def allocate(
-        cls, memory: SharedMemory | PrivateMemory, network: Network, images: int, shards: int
-    ) -> Self:
+    def allocate(cls, memory: Memory, network: Network, images: int, shards: int) -> Self:
         """Return the arrays for batches of up to `images` images."""
         sizes = reduced_sizes(network)
         table = memory.empty(2, shards, max(1, sum(sizes.values())), dtype=np.float64)
@@ -101,7 +100,7 @@ class SharedArrays:
         return bool(np.isfinite(sums).all())
 
 
-def move_network(network: Network, memory: SharedMemory | PrivateMemory) -> None:
+def move_network(network: Network, memory: Memory) -> None:
     """Move a network's parameters, gradients and buffers into this memory."""
     parameters = network.parameters
     parameters.move_to(memory.empty(parameters.size), memory.empty(parameters.size))

@@ -1,7 +1,7 @@
 """The protocol by which the caller and its workers run the shards of a batch together, and a pool of threads.
 
-Worker 0 is the caller. Every worker runs the same function, a generator that yields at every barrier. Each method says
-who runs it: the caller, or another worker. Every other worker has two semaphores, `go` and `arrived`:
+Worker 0 is the caller. Every worker runs the same function, a generator that yields at every barrier. Only the caller
+runs this file; `serving.py` is what the other workers run. Each of these has two semaphores, `go` and `arrived`:
 
     caller                    other worker
     ------                    ------------
@@ -11,32 +11,29 @@ who runs it: the caller, or another worker. Every other worker has two semaphore
     go.release()      ----->  go.acquire()         continue
 """
 
-import mmap
-import multiprocessing
-import pickle
 import threading
 import time
-import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
-
-from cnncli.engine.parallel.cores import can_fork, has_semaphores
+from cnncli.engine.parallel.semaphores import Semaphore, acquire, system_semaphore
+from cnncli.engine.parallel.serving import (
+    CANCELLED,
+    FAILED,
+    FINISHED,
+    RUNNING,
+    Memory,
+    PoolState,
+    ServingWorker,
+    WorkerFunction,
+    read_message,
+    write_message,
+)
+from cnncli.engine.parallel.shared_memory import PrivateMemory
 from cnncli.errors import CnnError, WorkerError
 
-if TYPE_CHECKING:
-    from multiprocessing.synchronize import Semaphore  # its import fails where the system has none
-
-WorkerFunction = Callable[[int, Any], Iterator[None]]
-"""(worker, task) -> what that worker does for the task, as a generator that yields at every barrier."""
-
 SPINS = 200  # tries to take a semaphore before sleeping on it; a barrier is mostly microseconds away
-_POLL = 0.5  # seconds between two looks whether the other side is still there
-_MESSAGE = 65_536  # bytes for a task or an error
-
-_RUNNING, _FINISHED, _FAILED, _CANCELLED = 0, 1, 2, 3
 
 
 class WorkerPool(ABC):
@@ -45,18 +42,19 @@ class WorkerPool(ABC):
     Args:
         workers: the number of workers, the caller included.
         function: what every worker runs for a task.
+        memory: where the state of the pool lies.
     """
 
-    def __init__(self, workers: int, function: WorkerFunction) -> None:
+    def __init__(self, workers: int, function: WorkerFunction, memory: Memory) -> None:
         self.workers, self.function = workers, function
         self._spins = self._patience()
-        others = range(workers - 1)
-        self._go, self._arrived = [_semaphore() for _ in others], [_semaphore() for _ in others]
-        self._task = mmap.mmap(-1, _MESSAGE)
-        self._errors = [mmap.mmap(-1, _MESSAGE) for _ in others]
-        self._state = np.frombuffer(mmap.mmap(-1, 8 * max(workers, 1)), np.int64)
-        self._abort = np.frombuffer(mmap.mmap(-1, 8), np.int64)
+        self._go: list[Semaphore] = []
+        self._arrived: list[Semaphore] = []
         self._closed = False
+        self._state = PoolState.allocate(memory, workers)
+        for _ in range(1, workers):
+            self._go.append(self._semaphore())
+            self._arrived.append(self._semaphore())
         self._waiting: set[int] = set()  # workers that have arrived at the present barrier
         for worker in range(1, workers):
             self._launch(worker)
@@ -65,20 +63,25 @@ class WorkerPool(ABC):
         """Return how often to try to take a semaphore before sleeping on it."""
         return SPINS
 
+    def _semaphore(self) -> Semaphore:
+        """Return a semaphore that the caller and another worker share."""
+        return system_semaphore()
+
     @abstractmethod
     def _launch(self, worker: int) -> None:
-        """In the caller: start another worker, which calls `_serve`."""
+        """Start another worker, which calls `ServingWorker.serve`."""
 
     @abstractmethod
     def _alive(self, worker: int) -> bool:
-        """Return, in the caller, whether another worker is still there."""
+        """Return whether another worker is still there."""
 
-    @abstractmethod
-    def _caller_alive(self) -> bool:
-        """Return, in another worker, whether the caller is still there."""
+    def _serving(self, worker: int, caller_alive: Callable[[], bool]) -> ServingWorker:
+        """Return what a thread or a forked process serves with."""
+        go, arrived = self._go[worker - 1], self._arrived[worker - 1]
+        return ServingWorker(worker, self._state, go, arrived, self._spins, caller_alive)
 
     def run(self, task: Any, active: int) -> None:
-        """In the caller: run a task, and return when all workers have finished.
+        """Run a task, and return when all workers have finished.
 
         Args:
             task: what every worker passes to its function.
@@ -92,9 +95,9 @@ class WorkerPool(ABC):
             raise WorkerError("the workers of this executor have been closed")
         others = range(1, min(active, self.workers))
         if others:
-            _write(self._task, task)
+            write_message(self._state.task, task)
             for worker in others:
-                self._state[worker] = _RUNNING
+                self._state.progress[worker] = RUNNING
                 self._go[worker - 1].release()
         try:
             for _ in self.function(0, task):
@@ -111,77 +114,44 @@ class WorkerPool(ABC):
             raise
 
     def _wait_for(self, worker: int, *, finished: bool) -> None:
-        """In the caller: wait until a worker has arrived at the barrier, or has finished."""
-        semaphore = self._arrived[worker - 1]
-        while not _acquire(semaphore, self._spins):
+        """Wait until a worker has arrived at the barrier, or has finished."""
+        semaphore, progress = self._arrived[worker - 1], self._state.progress
+        while not acquire(semaphore, self._spins):
             if not self._alive(worker):
                 self._closed = True
                 raise WorkerError(
                     f"worker {worker} of the engine died", "was it killed, or is the memory full? try again"
                 )
         self._waiting.add(worker)
-        if self._state[worker] == _FAILED:
-            error = _read(self._errors[worker - 1])
+        if progress[worker] == FAILED:
+            error = read_message(self._state.errors[worker])
             raise error if isinstance(error, CnnError) else WorkerError(f"worker {worker} failed: {error}")
-        if finished != (self._state[worker] == _FINISHED):
+        if finished != (progress[worker] == FINISHED):
             raise WorkerError(f"worker {worker} is out of step")  # a defect of the function
 
     def _cancel(self, others: range) -> None:
-        """In the caller: let every worker that still runs the task give it up and wait for the next one."""
+        """Let every worker that still runs the task give it up and wait for the next one."""
         if self._closed:
             self.close()
             return
-        self._abort[0] = 1
+        progress = self._state.progress
+        self._state.abort[0] = 1
         for worker in others:
             # It arrives at one more barrier, unless it sees the flag when it leaves the last one.
-            while worker not in self._waiting and self._state[worker] != _CANCELLED and self._alive(worker):
+            while worker not in self._waiting and progress[worker] != CANCELLED and self._alive(worker):
                 if self._arrived[worker - 1].acquire(True, 0.02):
                     self._waiting.add(worker)
-            if self._state[worker] == _RUNNING:  # it waits at a barrier; the others wait for a task
+            if progress[worker] == RUNNING:  # it waits at a barrier; the others wait for a task
                 self._go[worker - 1].release()
-                while self._state[worker] == _RUNNING and self._alive(worker):
+                while progress[worker] == RUNNING and self._alive(worker):
                     time.sleep(0.001)
         self._waiting.clear()
-        self._abort[0] = 0
-
-    def _serve(self, worker: int) -> None:
-        """In another worker: wait for tasks and run them, until the caller closes the pool or is gone."""
-        go, arrived = self._go[worker - 1], self._arrived[worker - 1]
-        while True:
-            if not self._wait_for_go(go):
-                return
-            task = _read(self._task)
-            if task is None:
-                return
-            try:
-                for _ in self.function(worker, task):
-                    arrived.release()
-                    if not self._wait_for_go(go):
-                        return
-                    if self._abort[0]:
-                        break
-                else:
-                    self._state[worker] = _FINISHED
-                    arrived.release()
-                    continue
-                self._state[worker] = _CANCELLED
-            except BaseException as error:
-                reason = error if isinstance(error, CnnError) else traceback.format_exc()
-                _write(self._errors[worker - 1], reason)
-                self._state[worker] = _FAILED
-                arrived.release()
-
-    def _wait_for_go(self, go: "Semaphore | threading.Semaphore") -> bool:
-        """In another worker: wait for the caller; False when it is gone."""
-        while not _acquire(go, self._spins):
-            if not self._caller_alive():
-                return False
-        return True
+        self._state.abort[0] = 0
 
     def close(self) -> None:
-        """In the caller: stop the workers; nothing of them stays."""
+        """Stop the workers; nothing of them stays."""
         self._closed = True
-        _write(self._task, None)
+        write_message(self._state.task, None)
         for semaphore in self._go:
             semaphore.release()
 
@@ -189,13 +159,13 @@ class WorkerPool(ABC):
 class InlinePool(WorkerPool):
     """No workers but the caller."""
 
+    def __init__(self, workers: int, function: WorkerFunction) -> None:
+        super().__init__(workers, function, PrivateMemory())
+
     def _launch(self, worker: int) -> None:
         raise AssertionError("there is only the caller")
 
     def _alive(self, worker: int) -> bool:
-        return True
-
-    def _caller_alive(self) -> bool:
         return True
 
 
@@ -204,52 +174,21 @@ class ThreadPool(WorkerPool):
 
     def __init__(self, workers: int, function: WorkerFunction) -> None:
         self._threads: dict[int, threading.Thread] = {}
-        super().__init__(workers, function)
+        super().__init__(workers, function, PrivateMemory())
 
     def _launch(self, worker: int) -> None:
-        name = f"cnn-worker-{worker}"
-        self._threads[worker] = threading.Thread(target=self._serve, args=(worker,), name=name, daemon=True)
+        serving = self._serving(worker, threading.main_thread().is_alive)
+        self._threads[worker] = threading.Thread(
+            target=serving.serve, args=(self.function,), name=f"cnn-worker-{worker}", daemon=True
+        )
         self._threads[worker].start()
 
     def _alive(self, worker: int) -> bool:
         return self._threads[worker].is_alive()
 
-    def _caller_alive(self) -> bool:
-        return threading.main_thread().is_alive()
-
     def close(self) -> None:
-        """In the caller: stop the workers."""
+        """Stop the workers."""
         if not self._closed:
             super().close()
             for thread in self._threads.values():
                 thread.join(2)
-
-
-def _semaphore() -> "Semaphore | threading.Semaphore":
-    """Return a semaphore of the system, which processes can share and which is faster between threads too."""
-    if not has_semaphores():
-        return threading.Semaphore(0)
-    return multiprocessing.get_context("fork" if can_fork() else None).Semaphore(0)
-
-
-def _acquire(semaphore: "Semaphore | threading.Semaphore", spins: int) -> bool:
-    """Take a semaphore, at first without sleeping; return False after half a second without it."""
-    for _ in range(spins):
-        if semaphore.acquire(False):
-            return True
-    return semaphore.acquire(True, _POLL)
-
-
-def _write(memory: mmap.mmap, value: Any) -> None:
-    """Write a task or an error into shared memory."""
-    data = pickle.dumps(value)
-    if len(data) > _MESSAGE - 8:
-        data = pickle.dumps(str(value)[: _MESSAGE // 8])
-    memory[:8] = len(data).to_bytes(8, "little")
-    memory[8 : 8 + len(data)] = data
-
-
-def _read(memory: mmap.mmap) -> Any:
-    """Read a task or an error from shared memory."""
-    size = int.from_bytes(memory[:8], "little")
-    return pickle.loads(memory[8 : 8 + size])

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from cnncli.engine.parallel import cores
+from cnncli.engine.parallel import cores, started
 from cnncli.engine.parallel.caller import FastExecutor
 from cnncli.nn import build_network
 
@@ -77,13 +77,65 @@ def test_a_system_without_semaphores_has_threads_as_workers(monkeypatch, caplog)
         raise PermissionError(13, "Permission denied")
 
     expected = gradients()[1]
-    monkeypatch.setattr(multiprocessing, "Semaphore", refuse)
+    monkeypatch.setattr(cores.semaphore_context(), "Semaphore", refuse)
     cores.has_semaphores.cache_clear()
     try:
-        processes, found = gradients(pool="processes")
+        processes, found = gradients(pool="processes", start_method="fork")
     finally:
         cores.has_semaphores.cache_clear()
     assert (processes, found) == (False, expected)
     assert (
         "the workers are threads, which are slower than processes: this system offers no sem" in caplog.text
     )
+
+
+@pytest.mark.parametrize(
+    ("platform", "asked", "expected"),
+    [
+        ("linux", "auto", "fork"),
+        ("darwin", "auto", "spawn"),
+        ("win32", "auto", "spawn"),
+        ("darwin", "forkserver", "forkserver"),
+        ("linux", "spawn", "spawn"),
+    ],
+)
+def test_auto_forks_where_that_is_safe_and_starts_new_interpreters_elsewhere(
+    platform, asked, expected, monkeypatch
+):
+    monkeypatch.setattr(cores.sys, "platform", platform)
+    assert cores.choose_start_method(asked) == expected
+
+
+@pytest.mark.parametrize("asked", ["fork", "forkserver"])
+def test_a_system_without_fork_starts_new_interpreters(asked, monkeypatch):
+    monkeypatch.delattr(os, "fork", raising=False)
+    assert cores.choose_start_method(asked) == "spawn"
+
+
+def test_a_rank_of_an_mpi_program_has_threads_as_workers(monkeypatch, caplog):
+    expected = gradients(start_method="spawn")
+    monkeypatch.setenv("PMI_RANK", "1")
+    assert gradients(pool="processes") == (False, expected[1])
+    assert "this process was started by an MPI launcher, as PMI_RANK tells" in caplog.text
+
+
+def test_a_program_that_is_no_interpreter_has_threads_as_workers(monkeypatch, caplog):
+    monkeypatch.setattr(started, "get_executable", lambda: "")
+    processes, found = gradients(pool="processes", start_method="spawn")
+    assert (processes, found) == (False, gradients(pool="threads")[1])
+    assert "not run by a Python interpreter" in caplog.text
+
+
+def test_an_interpreter_that_does_not_start_leaves_threads_as_workers(monkeypatch, caplog):
+    monkeypatch.setattr(started, "get_executable", lambda: "/no/python")
+    assert not gradients(pool="processes", start_method="spawn")[0]
+    assert "/no/python cannot be started" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has one kind of memory only")
+def test_shared_memory_of_other_systems_has_no_name_either(monkeypatch):
+    monkeypatch.delattr(os, "memfd_create")
+    expected = gradients(start_method="fork")
+    before = set(os.listdir("/dev/shm"))
+    assert gradients(start_method="forkserver", pool="processes") == (True, expected[1])
+    assert not [name for name in set(os.listdir("/dev/shm")) - before if name.startswith("cnn-")]

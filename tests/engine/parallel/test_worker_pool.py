@@ -5,57 +5,70 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cnncli.engine.parallel.caller import FastExecutor
-from cnncli.engine.parallel.process_pool import ProcessPool
+from cnncli.engine.parallel.fork_pool import ForkPool
+from cnncli.engine.parallel.spawn_pool import SpawnPool
 from cnncli.engine.parallel.worker_pool import InlinePool, ThreadPool
 from cnncli.errors import DataError, ModelError, WorkerError
 from cnncli.nn.build import build_network
+from tests.engine.conftest import start_methods
 from tests.engine.oracle import batch
+from tests.engine.parallel.tasks import two_steps
 
 MODEL = [("conv", {"filters": 4, "kernel": 3}), ("batchnorm", {}), ("flatten", {}), ("linear", {"units": 4})]
+ROOT = Path(__file__).parents[3]
+POOLS = {
+    "fork": ForkPool,
+    "spawn": partial(SpawnPool, method="spawn"),
+    "forkserver": partial(SpawnPool, method="forkserver"),
+}
+EVERY_START = pytest.mark.parametrize("method", start_methods())
 
 
-def two_steps(worker, task):
-    if task == ("fail", worker):
-        raise DataError(f"worker {worker} found no data")
-    if task == ("break", worker):
-        raise ValueError("a defect")
-    if task == ("die", worker):
-        os.kill(os.getpid(), signal.SIGKILL)
-    yield
-    if task == ("fail late", worker):
-        raise DataError(f"worker {worker} found no data")
-    yield
+@pytest.fixture(scope="module")
+def pools():
+    """Pools of three workers, by what the workers are; each is made when it is first asked for."""
+    made = {}
+
+    def pool(kind):
+        if kind not in made:
+            made[kind] = {"threads": ThreadPool, **POOLS}[kind](3, two_steps)
+        return made[kind]
+
+    yield pool
+    for each in made.values():
+        each.close()
 
 
-@pytest.mark.parametrize("kind", [ThreadPool, ProcessPool])
+@pytest.mark.parametrize("kind", ["threads", *start_methods()])
 @pytest.mark.parametrize("when", ["fail", "fail late"])
 @pytest.mark.parametrize("worker", [0, 1, 2])
-def test_an_error_of_any_worker_reaches_the_caller_and_the_pool_continues(kind, when, worker, forks):
-    pool = kind(3, two_steps)
+def test_an_error_of_any_worker_reaches_the_caller_and_the_pool_continues(kind, when, worker, pools):
+    pool = pools(kind)
     pool.run("fine", 3)
     for _ in range(3):
         with pytest.raises(DataError, match=f"worker {worker} found"):
             pool.run((when, worker), 3)
         pool.run("fine", 3)
         pool.run("fine", 1)
-    pool.close()
 
 
-@pytest.mark.parametrize("kind", [ThreadPool, ProcessPool])
-def test_a_defect_in_a_worker_comes_with_its_traceback(kind, forks):
-    pool = kind(2, two_steps)
+@pytest.mark.parametrize("kind", ["threads", *start_methods()])
+def test_a_defect_in_a_worker_comes_with_its_traceback(kind, pools):
     with pytest.raises(WorkerError, match="ValueError: a defect"):
-        pool.run(("break", 1), 2)
-    pool.close()
+        pools(kind).run(("break", 1), 2)
+    pools(kind).run("fine", 3)
 
 
-def test_a_worker_that_dies_is_an_error_and_the_others_are_stopped(forks):
-    pool = ProcessPool(3, two_steps)
+@EVERY_START
+def test_a_worker_that_dies_is_an_error_and_the_others_are_stopped(method):
+    pool = POOLS[method](3, two_steps)
     processes = list(pool._processes.values())
     with pytest.raises(WorkerError, match="died"):
         pool.run(("die", 1), 3)
@@ -65,10 +78,11 @@ def test_a_worker_that_dies_is_an_error_and_the_others_are_stopped(forks):
     assert not any(process.is_alive() for process in processes)
 
 
-def test_a_worker_killed_between_steps_is_an_error(forks):
+@EVERY_START
+def test_a_worker_killed_between_steps_is_an_error(method):
     network = build_network(MODEL, (1, 8, 8), rng=np.random.default_rng(0))
     x, labels = batch((1, 8, 8), 16, 4)
-    executor = FastExecutor(network, workers=2, shards=2, pool="processes")
+    executor = FastExecutor(network, workers=2, shards=2, pool="processes", start_method=method)
     executor.loss_and_gradients(x, labels)
     (process,) = executor._pool._processes.values()
     os.kill(process.pid, signal.SIGKILL)
@@ -77,16 +91,27 @@ def test_a_worker_killed_between_steps_is_an_error(forks):
     executor.close()
 
 
-def test_closing_leaves_no_process_and_the_network_stays_usable(forks):
+@EVERY_START
+def test_closing_leaves_no_process_and_the_network_stays_usable(method):
     network = build_network(MODEL, (1, 8, 8), rng=np.random.default_rng(0))
     x, labels = batch((1, 8, 8), 16, 4)
-    with FastExecutor(network, workers=2, shards=2, pool="processes") as executor:
+    with FastExecutor(network, workers=2, shards=2, pool="processes", start_method=method) as executor:
         executor.loss_and_gradients(x, labels)
         (process,) = executor._pool._processes.values()
         assert process.is_alive()
     assert not process.is_alive()
     assert np.isfinite(network.forward(x)).all()
     executor.close()
+
+
+@EVERY_START
+def test_a_signal_to_the_whole_group_does_not_end_a_worker(method):
+    pool = POOLS[method](2, two_steps)
+    (process,) = pool._processes.values()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(process.pid, number)
+    pool.run("fine", 2)
+    pool.close()
 
 
 def test_an_error_of_the_caller_leaves_the_workers_in_step():
@@ -99,40 +124,86 @@ def test_an_error_of_the_caller_leaves_the_workers_in_step():
         assert executor.loss_and_gradients(x, labels) == first
 
 
-def test_a_program_that_forgets_to_close_still_ends(tmp_path, forks):
-    script = tmp_path / "forgetful.py"
-    script.write_text(
-        "from cnncli.engine.parallel.process_pool import ProcessPool\n"
-        "def work(worker, task):\n"
-        "    yield\n"
-        "pool = ProcessPool(3, work)\n"
-        "pool.run('fine', 3)\n"
-    )
-    assert subprocess.run([sys.executable, str(script)], timeout=60).returncode == 0
+FORGETFUL = """
+import os, sys, time
+sys.path.insert(0, {root!r})
+from functools import partial
+from cnncli.engine.parallel.{module} import {pool}
+from tests.engine.parallel.tasks import two_steps
+pool = {pool}(3, two_steps{method})
+pool.run("fine", 3)
+print(*[process.pid for process in pool._processes.values()], flush=True)
+time.sleep({seconds})
+"""
 
 
-def test_workers_end_when_their_caller_is_killed(tmp_path, forks):
-    script = tmp_path / "caller.py"
+def forgetful_program(folder, method, seconds):
+    """Write a program that makes a pool and never closes it."""
+    script = folder / "forgetful.py"
+    module, pool, more = ("fork_pool", "ForkPool", "")
+    if method != "fork":
+        module, pool, more = ("spawn_pool", "SpawnPool", f", {method!r}")
     script.write_text(
-        "import os, time\n"
-        "from cnncli.engine.parallel.process_pool import ProcessPool\n"
-        "def work(worker, task):\n"
-        "    yield\n"
-        "pool = ProcessPool(3, work)\n"
-        "pool.run('fine', 3)\n"
-        "print(*[p.pid for p in pool._processes.values()], flush=True)\n"
-        "time.sleep(60)\n"
+        FORGETFUL.format(root=str(ROOT), module=module, pool=pool, method=more, seconds=seconds)
     )
-    caller = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    return [sys.executable, str(script)]
+
+
+@EVERY_START
+def test_a_program_that_forgets_to_close_still_ends_and_its_script_runs_once(tmp_path, method):
+    done = subprocess.run(
+        forgetful_program(tmp_path, method, 0), timeout=60, check=True, capture_output=True, text=True
+    )
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
+
+
+@EVERY_START
+@pytest.mark.parametrize("whom", ["caller", "group"])
+def test_nothing_is_left_when_the_caller_or_the_whole_group_is_killed(tmp_path, method, whom):
+    caller = subprocess.Popen(
+        forgetful_program(tmp_path, method, 60), stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     pids = [int(pid) for pid in caller.stdout.readline().split()]
     assert len(pids) == 2
-    caller.kill()
+    names = _names_of_shared_memory([caller.pid, *pids])
+    (os.kill if whom == "caller" else os.killpg)(caller.pid, signal.SIGKILL)
     caller.wait()
     caller.stdout.close()
     deadline = time.monotonic() + 20
     while any(_running(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.02)
     assert not any(_running(pid) for pid in pids)
+    assert not [name for name in names if os.path.exists(name)]
+
+
+WITHOUT_A_GUARD = """
+import sys
+sys.path.insert(0, {root!r})
+import numpy as np
+import cnncli
+network = cnncli.build_network([("flatten", {{}}), ("linear", {{"units": 3}})], (1, 8, 8), rng=np.random.default_rng(0))
+with cnncli.compile(network, workers=2, shards=2, pool="processes", start_method="spawn") as executor:
+    executor.loss_and_gradients(np.ones((4, 1, 8, 8), np.float32), np.arange(4) % 3)
+    print("trained by processes:", executor.processes)
+"""
+
+
+@pytest.mark.parametrize("way", ["-c", "-"])
+def test_a_program_without_a_file_trains_once(way):
+    program = WITHOUT_A_GUARD.format(root=str(ROOT))
+    arguments = {"args": [sys.executable, "-c", program], "stdin": subprocess.DEVNULL}
+    if way == "-":
+        arguments = {"args": [sys.executable, "-"], "input": program}
+    done = subprocess.run(**arguments, timeout=60, check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("trained by processes: True\n", "")
+
+
+def _names_of_shared_memory(pids):
+    """Return the files of shared memory that some processes have mapped and that have a name."""
+    lines = [line for pid in pids for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+    paths = {line.split(maxsplit=5)[-1] for line in lines if "/dev/shm/" in line}
+    return {path for path in paths if not path.endswith(" (deleted)")}
 
 
 def _running(pid):
