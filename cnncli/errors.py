@@ -12,6 +12,7 @@ CnnError                     1  anything below; a message and, where there is on
 │   └── DownloadError        1  no mirror gave the right content
 ├── PictureError             1  a picture that cannot be read or has no digit in it
 ├── RunError                 1  a run folder: missing, ambiguous, broken
+│   ├── RunBusyError         1  another process trains in it
 │   └── CheckpointError      1  a checkpoint that is not whole or does not fit the network
 ├── StorageError             1  the disk is full, or a folder may not be written
 ├── DivergenceError          1  the loss or a gradient is no longer a finite number
@@ -121,6 +122,10 @@ class PictureError(CnnError):
 
 class RunError(CnnError):
     """A run folder that is missing, ambiguous or broken."""
+
+
+class RunBusyError(RunError):
+    """Another process trains in this run folder."""
 
 
 class CheckpointError(RunError):

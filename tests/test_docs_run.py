@@ -70,6 +70,22 @@ def test_the_tutorial_runs_from_top_to_bottom(few_digits: None, place: Path, mon
     assert len((place / "runs/first/metrics.csv").read_text().splitlines()) == 1 + 3
 
 
+def test_the_page_on_many_runs_runs_from_top_to_bottom(few_digits: None, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    for language, content in blocks("scale.md"):
+        if language == "yaml":
+            Path(content.split()[1]).write_text(content)  # its first line is "# NAME"
+            continue
+        for line in content.splitlines():
+            program, *arguments = shlex.split(line)
+            assert program == "cnn"
+            done = CliRunner().invoke(app, arguments, prog_name="cnn")
+            assert done.exit_code == 0, f"{line}\n{done.stdout}{done.stderr}"
+            assert max(map(len, done.stdout.splitlines()), default=0) <= 80, line
+    assert {path.name for path in Path("runs").iterdir()} == {"first", "wide"}
+
+
 FRUIT = {"apple": (200, 40, 40), "banana": (235, 205, 60), "pear": (130, 180, 60)}
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "predict": "Read pictures of your own.",
     "draw": "Draw to a network in the browser, and watch it answer.",
     "inspect": "Show a config, a run, a checkpoint, a data set or a picture.",
+    "runs": "List the runs of a folder, compare, remove and rename them.",
     "report": "Write everything about a run into one HTML file.",
     "export": "Write a trained network for other programs.",
 }
@@ -31,8 +32,6 @@ COMMANDS = {
 Each is the function of that name in the module of that name in this folder. The module is imported when the command
 is used, so that a command does not slow down the start of the others.
 """
-
-_RUNS = "the runs are the folders in runs; show one: cnn inspect RUN"
 
 ELSEWHERE = {
     "help": "cnn --help, or of one command: cnn train --help",
@@ -52,9 +51,15 @@ ELSEWHERE = {
     "show": "did you mean 'inspect'?",
     "info": "did you mean 'inspect'?",
     "summary": "did you mean 'inspect'?",
-    "list": _RUNS,
-    "ls": _RUNS,
-    "runs": _RUNS,
+    "list": "did you mean 'runs'?",
+    "ls": "did you mean 'runs'?",
+    "compare": "cnn runs compare RUN RUN",
+    "diff": "cnn runs compare RUN RUN",
+    "rm": "cnn runs rm RUN",
+    "remove": "cnn runs rm RUN",
+    "delete": "cnn runs rm RUN",
+    "rename": "cnn runs rename RUN NAME",
+    "mv": "cnn runs rename RUN NAME",
 }
 """What other programs call a command, and the hint where it is here."""
 
@@ -73,12 +78,7 @@ class CommandTable(typer.core.TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in COMMANDS and cmd_name not in self.commands:
             print_warnings()
-            module = import_module(f"cnncli.cli.{cmd_name}")
-            alone = typer.Typer(
-                add_completion=False, context_settings=SETTINGS, pretty_exceptions_enable=False
-            )
-            alone.command(cmd_name, cls=QuickCommand, epilog=module.EXAMPLES)(getattr(module, cmd_name))
-            self.commands[cmd_name] = typer.main.get_command(alone)
+            self.commands[cmd_name] = _make_command(cmd_name)
         return self.commands.get(cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -107,6 +107,45 @@ class CommandTable(typer.core.TyperGroup):
         words = [word for word in options if word != "--debug"] + words[len(options) :]
         call = partial(super().main, words, prog_name, complete_var, False, windows_expand_args, **extra)
         sys.exit(run_command(call, debug=debug))
+
+
+class SubcommandTable(typer.core.TyperGroup):
+    """A command that has commands of its own, such as `cnn runs rm`, and does something without one."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return read_quickly(super().get_params(ctx), self.callback)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and not ctx.resilient_parsing:
+            module = import_module(f"cnncli.cli.{self.name}")
+            known = list(self.commands)
+            hint = module.SUBCOMMAND_ELSEWHERE.get(args[0]) or did_you_mean(args[0], known)
+            raise UsageError(f"there is no command '{args[0]}' of {ctx.command_path}", hint)
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        module = import_module(f"cnncli.cli.{self.name}")
+        formatter.write(help_page(self, ctx, module.SUBCOMMAND_HELP))
+
+
+def _make_command(name: str) -> Any:
+    """Return the command of a module, with its subcommands if it has some."""
+    module = import_module(f"cnncli.cli.{name}")
+    function = getattr(module, name)
+    alone = typer.Typer(
+        name=name, add_completion=False, context_settings=SETTINGS, pretty_exceptions_enable=False
+    )
+    subcommands = getattr(module, "SUBCOMMANDS", None)
+    if subcommands is None:
+        alone.command(name, cls=QuickCommand, epilog=module.EXAMPLES)(function)
+        return typer.main.get_command(alone)
+    alone.callback(cls=SubcommandTable, epilog=module.EXAMPLES, invoke_without_command=True)(function)
+    for inner, run in subcommands.items():
+        alone.command(inner, cls=QuickCommand, epilog=module.SUBCOMMAND_EXAMPLES[inner])(run)
+    return typer.main.get_command(alone)
 
 
 app = typer.Typer(name="cnn", cls=CommandTable, context_settings=SETTINGS, pretty_exceptions_enable=False)

@@ -34,6 +34,7 @@ OPTIONS = {
     "train.epochs": "--epochs",
     "train.init_partial=true": "--init-partial",
     "train_run": "cnn train",
+    "list_runs": "cnn runs",
 }
 """The command-line option or command for a Python argument, setting or function that a hint names."""
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from cnncli.cli.console import unicode_ok
-from cnncli.cli.drawing import middle_cut
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,13 +68,11 @@ class Column:
     least: int | None = None
     are_names: bool = False
 
-    @property
+    @cached_property
     def width(self) -> int:
         """The columns of the terminal that it takes, at least."""
-        from rich.cells import cell_len
-
         texts = (self.title.rstrip(">"), *self.cells)
-        widest = max(cell_len(line) for text in texts for line in text.split("\n"))
+        widest = max(map(_widest_line, texts))
         return widest if self.least is None else min(widest, self.least)
 
 
@@ -97,18 +95,7 @@ def fitted_table(
         styles: of the rows, from the first on.
         total: draw a line above the last row, and print it bold.
     """
-    kept, gap = list(columns), GAP
-
-    def too_wide() -> int:
-        return sum(column.width for column in kept) + gap * (len(kept) - 1) - console.width
-
-    for rank in sorted({column.rank for column in columns} - {0}, reverse=True):
-        if too_wide() > 0:
-            kept = [column for column in kept if column.rank != rank]
-    if too_wide() > 0:
-        gap = 1
-    if (excess := too_wide()) > 0:
-        kept = _cut(kept, excess, "…" if unicode_ok(console.file) else "~")
+    kept, gap = _fit(columns, console)
     made = table(*(column.title for column in kept), title=title, gap=gap)
     for drawn, column in zip(made.columns, kept, strict=True):
         drawn.no_wrap = column.least is None
@@ -121,8 +108,57 @@ def fitted_table(
     return made
 
 
+def table_lines(columns: Sequence[Column], console: "Console") -> tuple[str, list[str]]:
+    """Return the header and the rows of such a table as plain text; thousands of rows take a few milliseconds."""
+    kept, gap = _fit(columns, console)
+    aligned = []
+    for column in kept:
+        width, right = column.width, column.title.endswith(">")
+        texts = (column.title.removesuffix(">"), *column.cells)
+        aligned.append([_padded(text, width, right=right) for text in texts])
+    header, *rows = [(" " * gap).join(row).rstrip() for row in zip(*aligned, strict=True)]
+    return header, rows
+
+
+def _widest_line(text: str) -> int:
+    return max(map(_cells, text.split("\n"))) if "\n" in text else _cells(text)
+
+
+def _cells(text: str) -> int:
+    """Return how many columns of the terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _padded(text: str, width: int, *, right: bool) -> str:
+    fill = " " * (width - _cells(text))
+    return fill + text if right else text + fill
+
+
+def _fit(columns: Sequence[Column], console: "Console") -> tuple[list[Column], int]:
+    """Return the columns that fit into the console, with names cut where that is needed, and the gap between them."""
+    kept, gap = list(columns), GAP
+
+    def too_wide() -> int:
+        return sum(column.width for column in kept) + gap * (len(kept) - 1) - console.width
+
+    for rank in sorted({column.rank for column in columns} - {0}, reverse=True):
+        if too_wide() > 0:
+            kept = [column for column in kept if column.rank != rank]
+    if too_wide() > 0:
+        gap = 1
+    if (excess := too_wide()) > 0:
+        kept = _cut(kept, excess, "…" if unicode_ok(console.file) else "~")
+    return kept, gap
+
+
 def _cut(columns: Sequence[Column], excess: int, mark: str) -> list[Column]:
     """Return the columns with their names cut, the widest names first, until they take so much less in all."""
+    from cnncli.cli.drawing import middle_cut  # imports NumPy, which the list of runs does without
+
     widths = {
         number: column.width for number, column in enumerate(columns) if column.are_names or number == 0
     }

@@ -1,5 +1,6 @@
 """Draws pictures of a run and of a data set; matplotlib is imported when the first one is drawn."""
 
+from cnncli.report.comparison import draw_comparison
 from cnncli.report.confusion import draw_confusion
 from cnncli.report.curves import draw_curves
 from cnncli.report.figures import save_png
@@ -8,6 +9,7 @@ from cnncli.report.samples import draw_samples
 
 __all__ = [
     "Mistake",
+    "draw_comparison",
     "draw_confusion",
     "draw_curves",
     "draw_mistakes",

@@ -1,29 +1,19 @@
 """Knows the files of a run folder, and reads and writes its run.json."""
 
-import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cnncli import locks
 from cnncli.errors import RunError, StorageError
-from cnncli.runs.machine import is_alive, process_identity
+from cnncli.runs.holding import hold_folder
+from cnncli.runs.info import UNKNOWN, read_info, status_of, write_info
 from cnncli.runs.metrics_file import Row, append_row, read_rows, rewrite_rows
-from cnncli.storage import remove_abandoned, storing, write_text_atomic
-
-STATUSES = ("running", "done", "failed", "interrupted")
-KILLED = "interrupted (killed)"
-"""The status of a run whose run.json says "running" while its process no longer exists."""
+from cnncli.storage import remove_abandoned
 
 CONTENTS = ("run.json", "config.yaml", "checkpoint")
 """What a complete run folder has."""
-
-_MAX_INFO_BYTES = 4 << 20
 
 
 @dataclass(unsafe_hash=True)
@@ -55,19 +45,7 @@ class Run:
         Raises:
             RunError: it is not a JSON object.
         """
-        with storing(self.info_path, "read"):
-            try:
-                with open(self.info_path, "rb") as file:
-                    text = file.read(_MAX_INFO_BYTES)
-            except FileNotFoundError:
-                return {}
-        try:
-            info = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise RunError(f"{self.info_path} is damaged: {error}") from error
-        if not isinstance(info, dict):
-            raise RunError(f"{self.info_path} is damaged: it is not a JSON object")
-        return info
+        return read_info(self.info_path)
 
     def write_info(self, **fields: Any) -> dict[str, Any]:
         """Set fields of run.json, keep the others, and return them all.
@@ -77,28 +55,14 @@ class Run:
         Raises:
             StorageError: the file cannot be written, for example on a full disk; it is unchanged.
         """
-        info = {**self.read_info(), **fields}
-        if "status" in fields:
-            info.pop("process", None)
-            if fields["status"] == "running":
-                info["process"] = process_identity()
-        text = json.dumps(info, indent=2, ensure_ascii=False, default=_to_json_value)
-        write_text_atomic(self.info_path, text.encode("utf-8", errors="replace").decode() + "\n")
-        return info
+        return write_info(self.info_path, **fields)
 
     def status(self) -> str:
         """Return running, done, failed, interrupted, "interrupted (killed)", or unknown."""
         try:
-            info = self.read_info()
+            return status_of(self.read_info())
         except (RunError, StorageError):
-            return "unknown"
-        status = info.get("status")
-        if status not in STATUSES:
-            return "unknown"
-        process = info.get("process")
-        if status == "running" and isinstance(process, dict) and not is_alive(process):
-            return KILLED
-        return str(status)
+            return UNKNOWN
 
     def missing(self, needed: Iterable[str] = CONTENTS) -> list[str]:
         """Return the missing items, named as in CONTENTS."""
@@ -114,23 +78,11 @@ class Run:
         """Prevent other processes from training this run during a `with` block.
 
         Raises:
-            RunError: another process trains it; the message names the process.
+            RunBusyError: another process trains it; the message names the process.
         """
-        path = self.path / ".lock"
-        try:
-            with storing(path):
-                held = locks.hold(path)
-        except locks.HeldError as error:
-            raise RunError(
-                f"{self.name} is being trained by {error}",
-                "wait for it, stop it, or start a run of another name",
-            ) from error
-        try:
-            remove_abandoned(self.path)
+        with hold_folder(self.path):
             remove_abandoned(self.checkpoints)
             yield
-        finally:
-            locks.release(held)
 
     def read_metrics(self) -> list[Row]:
         """Return the rows of metrics.csv, [] when there is no such file; raises RunError."""
@@ -152,11 +104,3 @@ class Run:
         for path in self.eval_dir.glob("*"):
             if path.suffix in (".json", ".png", ".csv"):
                 path.unlink()
-
-
-def _to_json_value(value: object) -> object:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    raise TypeError(f"a {type(value).__name__} is not a JSON value")

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from cnncli.errors import RunError, StorageError, UsageError
 from cnncli.names import did_you_mean, matching
-from cnncli.runs.folder import CONTENTS, KILLED, Run
+from cnncli.runs.folder import CONTENTS, Run
+from cnncli.runs.group import Group, natural_order
+from cnncli.runs.info import KILLED
 from cnncli.storage import make_folder, storing, take_folder, write_text_atomic
 
 BUNDLED = "bundled"
@@ -47,7 +49,7 @@ def create_run(
         StorageError: the folder cannot be created.
     """
     if name is not None:
-        _check_name(name)
+        check_name(name)
     parent = Path(runs_dir)
     make_folder(parent)
     run = _take_number(parent) if name is None else _take_name(parent, name, exist_ok)
@@ -79,17 +81,31 @@ def list_runs(runs_dir: str | os.PathLike[str] = "runs") -> list[Run]:
     return sorted((run for run in runs if len(run.missing()) < len(CONTENTS)), key=_age)
 
 
+def list_groups(runs_dir: str | os.PathLike[str] = "runs") -> list[Group]:
+    """Return the groups in a folder: repeats over seeds, and sweeps."""
+    with storing(runs_dir, "read"):
+        try:
+            names = sorted(os.listdir(runs_dir))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+    groups = [Group(Path(runs_dir) / name) for name in names if not name.startswith(".")]
+    return [group for group in groups if group.exists()]
+
+
 def latest_run(runs_dir: str | os.PathLike[str] = "runs", *, to_resume: bool = False) -> Run | None:
     """Return the run that "latest" means, None when there are no runs.
 
     It is the latest finished one. As long as no run is finished, it is the latest one with a checkpoint, else the
-    latest of all.
+    latest of all. A group stands for its best run.
 
     Args:
         runs_dir: the folder that holds the runs.
         to_resume: prefer the latest run that stopped before its end and is not being trained.
     """
-    runs = list_runs(runs_dir)[::-1]
+    runs = list_runs(runs_dir)
+    if not to_resume and (best := [run for run in map(Group.best, list_groups(runs_dir)) if run]):
+        runs = sorted([*runs, *best], key=_age)
+    runs.reverse()
     with_checkpoint = [run for run in runs if not run.missing(["checkpoint"])]
     stopped = (run for run in runs if to_resume and run.status() in STOPPED)
     finished = (run for run in with_checkpoint if run.status() == "done")
@@ -106,7 +122,8 @@ def find_run(
     """Find the run that a user means.
 
     Args:
-        text: a name, a path, the beginning of one name only, or "latest", as `latest_run` understands it.
+        text: a name, a path, the beginning of one name only, or "latest", as `latest_run` understands it. The name of
+            a group means its best run, and GROUP/RUN one of its runs.
         runs_dir: where names are looked up.
         needs: what the folder must have, of CONTENTS.
         to_resume: "latest" is rather a run that stopped before its end.
@@ -134,14 +151,16 @@ def _look_up(text: str, runs_dir: Path, to_resume: bool) -> Run:
     path = Path(text).expanduser()
     if bare and bare not in (".", "..") and not set(bare) & {"/", os.sep}:
         if (runs_dir / bare).is_dir():
-            return Run(runs_dir / bare)
+            return _run_or_best(runs_dir / bare)
         found = (
             latest_run(runs_dir, to_resume=to_resume) if bare == "latest" else _look_up_name(bare, runs_dir)
         )
         if found is not None:
             return found
     if path.is_dir() and text:
-        return Run(path)
+        return _run_or_best(path)
+    if bare and not path.is_absolute() and ".." not in path.parts and (runs_dir / path).is_dir():
+        return Run(runs_dir / path)
     if path.is_file():
         raise RunError(f"{text} is a file; a run is a folder", _hint_for_file(path))
     runs = list_runs(runs_dir)
@@ -150,16 +169,33 @@ def _look_up(text: str, runs_dir: Path, to_resume: bool) -> Run:
     raise RunError(f"there is no run {text!r} in {runs_dir}", _nearest(text, [run.name for run in runs]))
 
 
+def _run_or_best(folder: Path) -> Run:
+    """Return the run in a folder; of a group its best run.
+
+    Raises:
+        RunError: none of the runs of the group is finished.
+    """
+    group = Group(folder)
+    if not group.exists():
+        return Run(folder)
+    best = group.best()
+    if best is None:
+        names = [f"{group.name}/{run.path.name}" for run in group.runs()]
+        hint = f"name one of its runs: {', '.join(names[:3])}" if names else None
+        raise RunError(f"{folder} is a group of runs, and none of them is finished", hint)
+    return best
+
+
 def _look_up_name(text: str, runs_dir: Path) -> Run | None:
-    runs = list_runs(runs_dir)
     # run-1 is the whole name of a run that does not exist, and not the beginning of run-12.
     if _NUMBERED.fullmatch(text):
         return None
-    names = matching(text, [run.path.name for run in runs])
+    known = [group.path.name for group in list_groups(runs_dir)]
+    names = matching(text, known + [run.path.name for run in list_runs(runs_dir)])
     if len(names) > 1:
         more = f" and {len(names) - 8} older ones" if len(names) > 8 else ""
         raise RunError(f"{text!r} may be any of {', '.join(names[-8:])}{more}", "type more of the name")
-    return Run(runs_dir / names[0]) if names else None
+    return _run_or_best(runs_dir / names[0]) if names else None
 
 
 def _take_number(parent: Path) -> Run:
@@ -186,8 +222,12 @@ def _take_name(parent: Path, name: str, exist_ok: bool) -> Run:
     return run
 
 
-def _check_name(name: str) -> None:
-    """Refuse names with a path separator, with another meaning to a command, or with characters that shells change."""
+def check_name(name: str) -> None:
+    """Refuse names with a path separator, with another meaning to a command, or with characters that shells change.
+
+    Raises:
+        UsageError: the name cannot be one.
+    """
     if name.lower() == "latest":
         raise UsageError("a run cannot be called 'latest': that word means the latest run")
     if name.lower() == BUNDLED:
@@ -208,8 +248,7 @@ def _age(run: Run) -> tuple[str, list[tuple[int, str]]]:
         stamp = created.astimezone(UTC)
     except (RunError, StorageError, ValueError):
         stamp = datetime.fromtimestamp(os.stat(run.path).st_mtime, UTC)
-    parts = re.split(r"(\d+)", run.path.name)
-    return stamp.isoformat(), [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
+    return stamp.isoformat(), natural_order(run.path.name)
 
 
 def _nearest(text: str, names: list[str]) -> str | None:

@@ -10,7 +10,7 @@ import cnncli
 import cnncli.cli.app as app_module
 from cnncli.cli.app import app
 
-COMMANDS = ["download", "train", "eval", "predict", "draw", "inspect", "report", "export"]
+COMMANDS = ["download", "train", "eval", "predict", "draw", "inspect", "runs", "report", "export"]
 
 OPTIONS = {
     "download": "--data-dir --from --verify --force --list",
@@ -20,6 +20,7 @@ OPTIONS = {
     "predict": "--run --top --invert --prepare --raw --save-input --save-scale --csv --json --runs-dir",
     "draw": "--port --no-open --runs-dir",
     "inspect": "--json --save --save-scale --runs-dir",
+    "runs": "--sort --filter --status --limit --group --all --csv --json --runs-dir list compare rm rename",
     "report": "--output -o --split --dataset --checkpoint --data-dir --runs-dir --json",
     "export": "--to --output -o --checkpoint --input --data-dir --runs-dir --json",
 }
@@ -80,9 +81,9 @@ def test_the_version() -> None:
         (["help", "train"], "there is no command 'help'", "cnn --help, or of one command: cnn train --help"),
         (["test", "run-1"], "there is no command 'test'", "did you mean 'eval'?"),
         (
-            ["runs"],
-            "there is no command 'runs'",
-            "the runs are the folders in runs; show one: cnn inspect RUN",
+            ["ls"],
+            "there is no command 'ls'",
+            "did you mean 'runs'?",
         ),
         (["train", "--epoch", "3"], "no such option: --epoch", "did you mean --epochs?"),
         (["eval"], "missing argument 'RUN...'", "see `cnn eval --help`"),

@@ -80,6 +80,8 @@ def too_wide(lines: list[str], width: int) -> list[str]:
         ("predict one.png --run bundled", 0, ["100.0 %"]),
         ("predict one.png page.png one.png page.png one.png --run bundled", 0, ["one.png", "page.png"]),
         ("download --list --data-dir .", 0, [*DATASETS, "60,000"]),
+        ("runs", 0, ["run-1", "done"]),
+        ("runs rm run-1", 2, ["--yes"]),
         ("train --config nowhere", 2, ["hint:"]),
         ("train -c tiny.yaml --set train.optimizer.lrr=1 --set model=3", 2, ["lrr", "model=3"]),
     ],
@@ -101,6 +103,18 @@ def test_a_training_run_fits(terminal) -> None:
     (header,) = (line for line in lines if "val acc" in line and "so far" not in line)
     rows = [line for line in lines if line.strip().startswith(("1/2", "2/2")) and "%" in line]
     assert len(rows) == 2 and {len(row.rstrip(" *")) for row in rows} == {len(header.rstrip(" *"))}
+
+
+def test_a_comparison_of_several_runs_fits(terminal) -> None:
+    for number in (2, 3, 4):
+        shutil.copytree("runs/run-1", f"runs/run-1-with-a-long-name-{number}")
+    exit_code, lines = terminal(
+        "runs", "compare", "run-1", *(f"run-1-with-a-long-name-{n}" for n in (2, 3, 4))
+    )
+    for number in (2, 3, 4):
+        shutil.rmtree(f"runs/run-1-with-a-long-name-{number}")
+    assert exit_code == 0 and "their configs are the same" in lines
+    assert too_wide(lines, terminal.width) == []
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])

@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from cnncli.report import draw_confusion, draw_curves, draw_mistakes, draw_samples, find_mistakes, save_png
+from cnncli.report import (
+    draw_comparison,
+    draw_confusion,
+    draw_curves,
+    draw_mistakes,
+    draw_samples,
+    find_mistakes,
+    save_png,
+)
 
 CLASSES = {
     "2": ["cat", "dog"],
@@ -131,6 +139,23 @@ def cases() -> dict[str, Callable[[], Figure]]:
         "curves-perfect": lambda: curves(history(5, start=1e-9, end=1e-9), best_epoch=2),
         "curves-long-title": lambda: draw_curves(
             history(3), title="a-run-with-a-very-long-name-" * 6, subtitle=f"{SUBTITLE} " * 3
+        ),
+        "comparison-2": lambda: draw_comparison(
+            {"run-1": history(15), "run-2": history(10, start=0.3)}, title="run-1 and run-2"
+        ),
+        "comparison-40": lambda: draw_comparison(
+            {f"run-{n}": history(n + 1) for n in range(40)}, title="40 runs"
+        ),
+        "comparison-mixed": lambda: draw_comparison(
+            {
+                "a-run-with-a-very-long-name-" * 3: history(12),
+                "no-validation$x$": history(5, validation=False),
+                "one": history(1),
+                "diverged": diverged(4.2e7),
+                "none": [],
+                **{f"sweep-3/trial-{n}": history(8, start=0.2 + n / 30) for n in range(10)},
+            },
+            title="15 runs",
         ),
         "mistakes-0": lambda: gallery(10, CLASSES["10"], False, 0),
         "mistakes-1": lambda: gallery(10, CLASSES["10"], False, 1),
