@@ -33,6 +33,10 @@ TABLE_DECIMALS = 4
 FUNCTIONS = {
     "relu": "max(x, 0)",
     "leaky_relu": "x if x > 0, else {slope:g} * x",
+    "prelu": "x if x > 0, else {weight:g} * x",
+    "silu": "x / (1 + exp(-x))",
+    "gelu": "x * (1 + erf(x / sqrt(2))) / 2",
+    "gelu by tanh": "x * (1 + tanh(sqrt(2 / pi) * (x + {cube:g} * x^3))) / 2",
     "tanh": "tanh(x)",
     "sigmoid": "1 / (1 + exp(-x))",
 }
@@ -84,6 +88,7 @@ def value_json(found: OneValue) -> dict[str, Any]:
         "products": found.products,
         "bias": found.bias,
         "numbers": found.numbers,
+        "steps": found.steps,
         "box": found.box,
     }
 
@@ -102,7 +107,10 @@ def terms(found: OneValue) -> list[Term]:
     if deep:
         each = products[0].size
         several = len(order) > 1
-        parts = [((f"channel {c}, " if several else "") + _counted(each, "product"), sums[c]) for c in kept]
+        parts = [
+            ((f"channel {found.first[0] + c}, " if several else "") + _counted(each, "product"), sums[c])
+            for c in kept
+        ]
         other = f"{_counted(others, 'other channel')}, {_counted(others * each, 'product')}"
     else:
         assert found.weights is not None
@@ -149,7 +157,8 @@ def _where(found: OneValue) -> list[str]:
         _, top, left = found.first
         KH, KW = found.inputs.shape[-2:]
         deep = f"{found.inputs.shape[0]}x" if found.inputs.ndim == 3 else ""
-        window = f"{_span('row', top, KH)}, {_span('column', left, KW)}"
+        down, right = found.steps
+        window = f"{_span('row', top, KH, down)}, {_span('column', left, KW, right)}"
         reads = f"reads a window of {deep}{KH}x{KW} of {found.reads}: {window}"
         if found.how != "sum":
             reads += f", of map {found.first[0]}"
@@ -172,9 +181,12 @@ def _name_of_read(found: OneValue) -> str:
     return f"{found.reads}[{','.join(map(str, found.first))}]"
 
 
-def _span(axis: str, start: int, count: int) -> str:
-    """Return "row 3" or "rows 3 to 5"."""
-    return f"{axis} {start}" if count == 1 else f"{axis}s {start} to {start + count - 1}"
+def _span(axis: str, start: int, count: int, step: int = 1) -> str:
+    """Return "row 3", "rows 3 to 5" or "rows 3 to 7 in steps of 2"."""
+    if count == 1:
+        return f"{axis} {start}"
+    span = f"{axis}s {start} to {start + (count - 1) * step}"
+    return span if step == 1 else f"{span} in steps of {step}"
 
 
 def _formula(found: OneValue, decimals: int) -> list[str]:
@@ -184,7 +196,8 @@ def _formula(found: OneValue, decimals: int) -> list[str]:
     if found.how == "copy":
         return [f"{read} = {x}, unchanged"]
     if found.how == "function":
-        return [f"x = {read} = {found.inputs:.9g}", f"{FUNCTIONS[found.kind].format(**found.numbers)} = {y}"]
+        function = FUNCTIONS["gelu by tanh" if "cube" in found.numbers else found.kind]
+        return [f"x = {read} = {found.inputs:.9g}", f"{function.format(**found.numbers)} = {y}"]
     scale = [f"{name:<9} {value:.9g}" for name, value in (("x", float(found.inputs)), *found.numbers.items())]
     return [*scale, "", f"gamma * (x - mean) / sqrt(variance + eps) + beta = {y}"]
 
@@ -193,9 +206,9 @@ def _ledger(found: OneValue, decimals: int) -> list[str]:
     """Return the terms of a sum or a mean below each other, and below them the sum."""
     has = "the network's value"
     if found.how == "mean":
-        count = found.inputs.size
+        count = int(found.numbers.get("count", found.inputs.size))
         total = math.fsum(found.inputs.astype(np.float64).ravel().tolist())
-        above: list[Term] = [(f"sum of {_counted(count, 'number')}", total)]
+        above: list[Term] = [(f"sum of {_counted(found.inputs.size, 'number')}", total)]
         below: list[Term] = [(f"divided by {count:,}", found.exact), (has, found.value)]
     else:
         above, below = terms(found), [("sum", found.exact), (has, found.value)]
@@ -223,7 +236,7 @@ def _window_tables(found: OneValue, width: int) -> list[Text]:
     sums = np.abs(products.sum(axis=(1, 2)))
     for channel in np.argsort(-sums, kind="stable")[:MOST_CHANNELS].tolist():
         if len(products) > 1:
-            lines.append(Text(f"  channel {channel}", style="bold"))
+            lines.append(Text(f"  channel {found.first[0] + channel}", style="bold"))
         three = [("inputs", found.inputs), ("weights", weights), ("products", products)]
         lines += [*_tables([(name, each[channel]) for name, each in three], width), Text()]
     return lines

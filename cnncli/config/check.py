@@ -24,9 +24,17 @@ from cnncli.nn.network import Network, layer_names
 from cnncli.nn.parameters import FlatParameters
 from cnncli.optim import AVERAGES, OPTIMIZERS, SCHEDULES
 from cnncli.options import MAIN_OPTION, build_entry, inside, look_up
+from cnncli.types import Shape
 
-SHAPES = ((1, 32, 32), (32,))
-"""Inputs to try options with: every layer takes at least one of them."""
+
+def _shapes(options: Mapping[str, object]) -> tuple[Shape, ...]:
+    """Return inputs to try options with: every layer takes at least one of them."""
+    groups = options.get("groups")
+    fits = isinstance(groups, int) and not isinstance(groups, bool) and 0 < groups < _MANY
+    return (groups if fits else 1, 32, 32), (32,)  # type: ignore[return-value]
+
+
+_MANY = 1_000_000  # channels; nothing of that size is allocated
 
 
 def check_names(config: Config) -> None:
@@ -98,7 +106,7 @@ def _entries(
 def _layer_mistakes(index: int, entry: ListEntry) -> Iterator[ModelError]:
     def build(kind: str, options: Mapping[str, object]) -> None:
         refusals = []
-        for shape in SHAPES:
+        for shape in _shapes(options):
             try:
                 with inside(f"layer {index + 1} ({kind})"):
                     LAYERS[kind].from_options(options, shape, rng=np.random.default_rng(0))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from cnncli.errors import UsageError
 from cnncli.nn.layers import (
+    GELU,
     AvgPool2D,
     BatchNorm,
     Conv2D,
@@ -25,11 +26,13 @@ from cnncli.nn.layers import (
     LeakyReLU,
     Linear,
     MaxPool2D,
+    PReLU,
     ReLU,
     Sigmoid,
+    SiLU,
     Tanh,
 )
-from cnncli.nn.layers.windows import Pads
+from cnncli.nn.layers.windows import Pads, reach
 from cnncli.nn.network import Network
 from cnncli.options import Pair
 from cnncli.training.model import Model
@@ -56,19 +59,29 @@ class Step:
 
 @dataclass(frozen=True)
 class Convolution(Step):
-    """y[f, a, b] = bias[f] + sum over c, i, j of weight[f, c, i, j] · x[c, a·SH + i − top, b·SW + j − left].
+    """y[f, a, b] = bias[f] + sum over c, i, j of weight[f, c, i, j] · x[c, a·SH + i·DH − top, b·SW + j·DW − left].
 
     Attributes:
-        weight: (F, C, KH, KW).
+        weight: (F, C/G, KH, KW): each of G groups of filters reads its own group of channels.
         bias: (F,); zeros if the layer has none.
         stride: (SH, SW), in pixels.
-        pads: zeros around the image, ((top, bottom), (left, right)), in pixels. The two sides may differ by one.
+        pads: zeros around the image, ((top, bottom), (left, right)), in pixels. The two sides may differ.
+        groups: G.
+        dilation: (DH, DW), in pixels.
     """
 
     weight: Weights
     bias: Weights
     stride: Pair
     pads: Pads
+    groups: int = 1
+    dilation: Pair = (1, 1)
+
+    @property
+    def reach(self) -> Pair:
+        """How many pixels a window spans, those that the dilation skips included."""
+        KH, KW = self.weight.shape[2:]
+        return reach((KH, KW), self.dilation)
 
 
 @dataclass(frozen=True)
@@ -106,12 +119,14 @@ class Pooling(Step):
         size: (KH, KW), in pixels.
         stride: (SH, SW), in pixels.
         pads: ((top, bottom), (left, right)), in pixels; each is below the size of the window.
+        scale: (OH, OW), what each mean is multiplied by, where not all of its window counts; None where all does.
     """
 
     function: Literal["max", "mean"]
     size: Pair
     stride: Pair
     pads: Pads
+    scale: Weights | None = None
 
 
 @dataclass(frozen=True)
@@ -124,12 +139,14 @@ class Activation(Step):
     """A function of each number.
 
     Attributes:
-        function: "relu", "leaky_relu", "tanh" or "sigmoid".
+        function: as in a config; "gelu_tanh" is GELU by its approximation.
         slope: of "leaky_relu" for negative numbers; 0 for the others.
+        slopes: (C,), those of "prelu" for each channel or feature; None for the others.
     """
 
-    function: Literal["relu", "leaky_relu", "tanh", "sigmoid"]
+    function: Literal["relu", "leaky_relu", "prelu", "tanh", "sigmoid", "silu", "gelu", "gelu_tanh"]
     slope: float = 0.0
+    slopes: Weights | None = None
 
 
 @dataclass(frozen=True)
@@ -223,19 +240,33 @@ def _step(name: str, layer: Layer, before: Shape, after: Shape) -> Step:
     match layer:
         case Conv2D():
             pads = layer.pads(before)
-            return Convolution(name, before, after, *_weight_and_bias(layer), layer.stride, pads)
+            weights = _weight_and_bias(layer)
+            return Convolution(
+                name, before, after, *weights, layer.stride, pads, layer.groups, layer.dilation
+            )
         case Linear():
             return Dense(name, before, after, *_weight_and_bias(layer))
         case MaxPool2D():
             return Pooling(name, before, after, "max", layer.pool_size, layer.stride, layer.pads(before))
         case AvgPool2D():
-            return Pooling(name, before, after, "mean", layer.pool_size, layer.stride, layer.pads(before))
+            counts = layer.counts(before)
+            area = layer.pool_size[0] * layer.pool_size[1]
+            scale = None if counts is None else _weights(area / counts)
+            pads = layer.pads(before)
+            return Pooling(name, before, after, "mean", layer.pool_size, layer.stride, pads, scale)
         case GlobalAvgPool():
             return GlobalMean(name, before, after)
         case Flatten():
             return Flattening(name, before, after)
         case LeakyReLU():
             return Activation(name, before, after, "leaky_relu", layer.slope)
+        case PReLU():
+            slopes = _weights(np.broadcast_to(layer.weight, before[:1]))
+            return Activation(name, before, after, "prelu", slopes=slopes)
+        case SiLU():
+            return Activation(name, before, after, "silu")
+        case GELU():
+            return Activation(name, before, after, "gelu" if layer.approximate == "none" else "gelu_tanh")
         case ReLU():
             return Activation(name, before, after, "relu")
         case Tanh():

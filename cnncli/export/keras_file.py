@@ -112,11 +112,7 @@ class _Layers:
     def _add_step(self, step: Step, before: tuple[Step, ...], after: tuple[Step, ...]) -> None:
         match step:
             case Convolution():
-                self._add_padding(step, step.pads)
-                F, _, *kernel = step.weight.shape
-                sizes = {"filters": F, "kernel_size": kernel, "strides": step.stride}
-                arrays = step.weight.transpose(2, 3, 1, 0), step.bias
-                self._add("Conv2D", step.name, *arrays, padding="valid", data_format="channels_last", **sizes)
+                self._add_convolution(step)
             case Dense():
                 rows = step.weight.T if self._order is None else step.weight.T[self._order]
                 self._order = None
@@ -143,14 +139,45 @@ class _Layers:
                 self._add("Flatten", step.name)
             case Activation(function="leaky_relu"):
                 self._add("LeakyReLU", step.name, negative_slope=step.slope)
+            case Activation(function="prelu", slopes=slopes) if slopes is not None:
+                image = len(step.input_shape) == 3
+                wide = slopes.reshape(1, 1, -1) if image else slopes
+                if self._order is not None:
+                    wide = wide[self._order]
+                self._add("PReLU", step.name, wide, shared_axes=[1, 2] if image else None)
+            case Activation(function="gelu_tanh"):
+                raise UsageError(
+                    f"{step.name} cannot be written for Keras, whose files have no name for this approximation",
+                    "use `gelu: none`, or another format, such as onnx or torch",
+                )
             case Activation():
                 self._add("Activation", step.name, activation=step.function)
             case _:
                 raise UsageError(f"{step.name} cannot be written for Keras")
 
+    def _add_convolution(self, step: Convolution) -> None:
+        F, _, *kernel = step.weight.shape
+        sizes: dict[str, Any] = {"kernel_size": kernel, "strides": step.stride}
+        if step.dilation != (1, 1):
+            if step.stride != (1, 1):
+                raise UsageError(
+                    f"{step.name} cannot be written for Keras, whose convolutions have no stride beside a dilation",
+                    "use a stride of 1, no dilation, or another format, such as onnx or torch",
+                )
+            sizes["dilation_rate"] = step.dilation
+        self._add_padding(step, step.pads)
+        rest = {"padding": "valid", "data_format": "channels_last", **sizes}
+        arrays = step.weight.transpose(2, 3, 1, 0), step.bias  # (KH, KW, C/G, F)
+        self._add("Conv2D", step.name, *arrays, filters=F, groups=step.groups, **rest)
+
     def _add_pooling(self, step: Pooling, before: tuple[Step, ...]) -> None:
         sizes = {"pool_size": step.size, "strides": step.stride, "data_format": "channels_last"}
         _, H, W = step.input_shape
+        if step.scale is not None:
+            raise UsageError(
+                f"{step.name} cannot be written for Keras, which has no mean that leaves out this padding",
+                "use no ceil_mode and no padding, or another format, such as onnx or torch",
+            )
         same = (same_pads(H, step.size[0], step.stride[0]), same_pads(W, step.size[1], step.stride[1]))
         if step.function == "mean":  # the zeros count, and those of "same" would not
             self._add_padding(step, step.pads)

@@ -28,6 +28,7 @@ from cnncli.export.folded import (
 )
 from cnncli.export.images import CHUNK, Images, pixels_of
 from cnncli.export.subject import InputType, Subject
+from cnncli.nn.layers.activations import TANH_CUBE, TANH_SCALE
 from cnncli.nn.layers.windows import Pads
 from cnncli.types import FloatArray
 
@@ -131,7 +132,8 @@ class _Graph:
             case Convolution():
                 weight, pads = _with_small_padding(step)
                 sizes = {"kernel_shape": weight.shape[2:], "strides": step.stride, "pads": _pads(pads)}
-                self._add("Conv", step.name, weight, step.bias, dilations=(1, 1), group=1, **sizes)
+                more: dict[str, Any] = {"dilations": step.dilation, "group": step.groups}
+                self._add("Conv", step.name, weight, step.bias, **more, **sizes)
             case Dense():
                 self._add("Gemm", step.name, step.weight, step.bias, alpha=1.0, beta=1.0, transA=0, transB=1)
             case ScaleShift():
@@ -143,6 +145,10 @@ class _Graph:
                 self._add("Flatten", step.name, axis=1)
             case Flattening():
                 self._add("Flatten", step.name, axis=1)
+            case Activation(function="prelu", slopes=slopes) if slopes is not None:
+                self._add("PRelu", step.name, slopes.reshape(-1, *[1] * (len(step.input_shape) - 1)))
+            case Activation(function="silu" | "gelu" | "gelu_tanh"):
+                self._add_gate(step)
             case Activation():
                 options = {"alpha": step.slope} if step.function == "leaky_relu" else {}
                 self._add(FUNCTIONS[step.function], step.name, **options)
@@ -170,7 +176,40 @@ class _Graph:
             (top, bottom), (left, right) = step.pads
             border = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
             self._add("Pad", f"{step.name}.padded", border, np.float32(0), mode="constant")
-        self._add("AveragePool", step.name, pads=(0, 0, 0, 0), count_include_pad=0, **sizes)
+        if step.scale is None:
+            self._add("AveragePool", step.name, pads=(0, 0, 0, 0), count_include_pad=0, **sizes)
+        else:
+            self._add("AveragePool", f"{step.name}.mean", pads=(0, 0, 0, 0), count_include_pad=0, **sizes)
+            self._add("Mul", step.name, step.scale[np.newaxis, np.newaxis])
+
+    def _add_gate(self, step: Activation) -> None:
+        """Add y = x · share(x), from operators that are older than Gelu and Swish."""
+        from onnx import helper
+
+        x, name = self.value, step.name
+        if step.function == "silu":
+            self._add("Sigmoid", f"{name}.share")
+        else:
+            if step.function == "gelu":
+                self._add("Mul", f"{name}.scaled", np.float32(np.sqrt(0.5)))
+                self._add("Erf", f"{name}.height")
+            else:  # scale · x + scale · cube · x³ = (scale + scale · cube · x²) · x
+                self.nodes.append(helper.make_node("Mul", [x, x], [f"{name}.square"], name=f"{name}.square"))
+                self.value = f"{name}.square"
+                self._add("Mul", f"{name}.cube", np.float32(TANH_SCALE * TANH_CUBE))
+                self._add("Add", f"{name}.sum", np.float32(TANH_SCALE))
+                self._multiply(x, f"{name}.inner")
+                self._add("Tanh", f"{name}.height")
+            self._add("Add", f"{name}.above", np.float32(1))
+            self._add("Mul", f"{name}.share", np.float32(0.5))
+        self._multiply(x, name)
+
+    def _multiply(self, factor: str, output: str) -> None:
+        """Add the product of the current value and another one."""
+        from onnx import helper
+
+        self.nodes.append(helper.make_node("Mul", [self.value, factor], [output], name=output))
+        self.value = output
 
     def _add(self, kind: str, output: str, *constants: Any, **attributes: Any) -> None:
         """Add a node that reads the current value and constants, and writes the next one."""
@@ -191,12 +230,14 @@ def _with_small_padding(step: Convolution) -> tuple[Weights, Pads]:
     The border makes the kernel and the padding larger and changes no result. OpenVINO 2026.4 is wrong if one channel
     has a padding larger than the kernel, and if a kernel of 1x1 has a padding.
     """
-    KH, KW = step.weight.shape[2:]
+    KH, KW = step.reach
+    DH, DW = step.dilation
     (top, bottom), (left, right) = step.pads
-    most = max(bottom - KH, right - KW)
-    border = max(most, 1 if (KH, KW) == (1, 1) and max(bottom, right) else 0, 0)
+    most = max(max(top, bottom) - KH, max(left, right) - KW)
+    border = max(most, 1 if (KH, KW) == (1, 1) and max(top, bottom, left, right) else 0, 0)
     weight = np.pad(step.weight, ((0, 0), (0, 0), (border, border), (border, border)))
-    return weight, ((top + border, bottom + border), (left + border, right + border))
+    more = border * DH, border * DW
+    return weight, ((top + more[0], bottom + more[0]), (left + more[1], right + more[1]))
 
 
 def _pads(pads: Pads) -> tuple[int, int, int, int]:

@@ -26,6 +26,7 @@ from cnncli.export.folded import (
     Pooling,
     ScaleShift,
     Step,
+    Weights,
 )
 from cnncli.export.images import CHUNK, Images, pixels_of
 from cnncli.export.subject import Subject
@@ -112,12 +113,28 @@ class Affine(nn.Module):
         return x * self.weight + self.bias
 
 
+class Scaled(nn.Module):
+    """y = scale · x, for each position of an image.
+
+    Args:
+        scale: (OH, OW).
+    """
+
+    def __init__(self, scale: Weights) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.from_numpy(scale))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.scale
+
+
 def _module(step: Step) -> nn.Module:
     """Return the module that computes a step."""
     match step:
         case Convolution():
             F, C, *kernel = step.weight.shape
-            conv = nn.Conv2d(C, F, tuple(kernel), step.stride)
+            sizes = {"stride": step.stride, "dilation": step.dilation, "groups": step.groups}
+            conv = nn.Conv2d(C * step.groups, F, tuple(kernel), **sizes)
             return _padded(_with_weights(conv, step), step.pads, 0)
         case Dense():
             return _with_weights(nn.Linear(*step.weight.shape[::-1]), step)
@@ -126,15 +143,31 @@ def _module(step: Step) -> nn.Module:
         case Pooling(function="max"):
             return _padded(nn.MaxPool2d(step.size, step.stride), step.pads, float("-inf"))
         case Pooling():
-            return _padded(nn.AvgPool2d(step.size, step.stride), step.pads, 0)
+            mean = _padded(nn.AvgPool2d(step.size, step.stride), step.pads, 0)
+            return mean if step.scale is None else nn.Sequential(mean, Scaled(step.scale))
         case GlobalMean():
             return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         case Flattening():
             return nn.Flatten()
         case Activation():
-            made = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
-            return nn.LeakyReLU(step.slope) if step.function == "leaky_relu" else made[step.function]()
+            return _activation(step)
     raise UsageError(f"{step.name} cannot be written for PyTorch")
+
+
+def _activation(step: Activation) -> nn.Module:
+    match step.function:
+        case "leaky_relu":
+            return nn.LeakyReLU(step.slope)
+        case "prelu":
+            assert step.slopes is not None
+            module = nn.PReLU(len(step.slopes))
+            module.load_state_dict({"weight": torch.from_numpy(step.slopes)})
+            return module
+        case "gelu":
+            return nn.GELU()
+        case "gelu_tanh":
+            return nn.GELU(approximate="tanh")
+    return {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "silu": nn.SiLU}[step.function]()
 
 
 def _with_weights(module: nn.Module, step: Convolution | Dense) -> nn.Module:

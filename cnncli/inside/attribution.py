@@ -15,7 +15,7 @@ from cnncli.types import FloatArray, IntArray
 from .activations import as_batch, images_at_once
 from .receptive_field import Geometry, geometry
 
-ELEMENTWISE = ("batchnorm", "relu", "leaky_relu", "tanh", "sigmoid")
+ELEMENTWISE = ("batchnorm", "relu", "leaky_relu", "prelu", "silu", "gelu", "tanh", "sigmoid")
 """The kinds of layers that belong to the convolution before them: each number of a map stays in its place."""
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from cnncli.nn.layers import (
+    GELU,
     AvgPool2D,
     BatchNorm,
     Conv2D,
@@ -19,8 +20,12 @@ from cnncli.nn.layers import (
     LeakyReLU,
     Linear,
     MaxPool2D,
+    PReLU,
 )
+from cnncli.nn.layers.activations import TANH_CUBE
+from cnncli.nn.layers.windows import reach
 from cnncli.nn.network import Network
+from cnncli.options import Pair
 from cnncli.types import FloatArray, Shape
 
 from .activations import LayerOutput, as_batch, layer_outputs
@@ -47,12 +52,15 @@ class OneValue:
         value: the number, as the network computes it.
         how: how it is made.
         reads: the name of what the layer reads: the layer before it, or "input".
-        inputs: the numbers that are read: (C, KH, KW) of a convolution, (KH, KW) of a pooling, (H, W) of a global
-            one, (n,) of a linear layer, () of the others. Padding is 0, or −inf for a maximum.
+        inputs: the numbers that are read: (C, KH, KW) of a convolution, with the channels of its group, (KH, KW) of
+            a pooling, (H, W) of a global one, (n,) of a linear layer, () of the others. Padding is 0, or −inf for a
+            maximum.
         first: the index of the first of them in what is read; negative where the window begins in the padding.
+        steps: the distance of the rows and columns that a window reads; above 1 for a dilated convolution.
         weights: what each is multiplied by, of the same shape; None where there are none.
         bias: what is added; None where there is none.
-        numbers: for a batch normalization its mean, variance, eps, gamma and beta; for a function its parameters.
+        numbers: for a batch normalization its mean, variance, eps, gamma and beta; for a function its parameters; for
+            a mean that leaves out padding how many numbers count.
         exact: the value, computed in float64 without rounding in between.
         magnitude: the sum of the absolute values that were added: rounding errors are shares of it.
         box: the pixels of the input that the value depends on: left, top, right, bottom. None without images.
@@ -71,6 +79,7 @@ class OneValue:
     exact: float = 0.0
     magnitude: float = 0.0
     box: Box | None = None
+    steps: Pair = (1, 1)
 
     @property
     def products(self) -> FloatArray | None:
@@ -169,6 +178,7 @@ def explain_value(network: Network, x: FloatArray, position: Position) -> OneVal
         made.numbers,
         *_exact(layer, made),
         box,
+        made.steps,
     )
 
 
@@ -189,6 +199,7 @@ class _Made:
     weights: FloatArray | None = None
     bias: float | None = None
     numbers: dict[str, float] = field(default_factory=dict)
+    steps: Pair = (1, 1)
 
 
 def _made_of(layer: Layer, read: FloatArray, index: Shape) -> _Made:
@@ -204,15 +215,20 @@ def _made_of(layer: Layer, read: FloatArray, index: Shape) -> _Made:
         pads = layer.pads(read.shape)
         top, left = row * layer.stride[0] - pads[0][0], column * layer.stride[1] - pads[1][0]
         bias = float(layer.bias[f]) if "bias" in layer.parameters else None
-        window = _window(read, (top, left), layer.kernel_size, 0.0)
-        return _Made("sum", window, (0, top, left), layer.weight[f], bias)
+        channels = layer.weight.shape[1]
+        start = f // (layer.out_channels // layer.groups) * channels
+        (DH, DW), span = layer.dilation, reach(layer.kernel_size, layer.dilation)
+        window = _window(read[start : start + channels], (top, left), span, 0.0)[:, ::DH, ::DW]
+        return _Made("sum", window, (start, top, left), layer.weight[f], bias, steps=layer.dilation)
     if isinstance(layer, MaxPool2D | AvgPool2D):
         c, row, column = index
         pads = layer.pads(read.shape)
         top, left = row * layer.stride[0] - pads[0][0], column * layer.stride[1] - pads[1][0]
         largest = isinstance(layer, MaxPool2D)
         window = _window(read[c : c + 1], (top, left), layer.pool_size, -np.inf if largest else 0.0)[0]
-        return _Made("max" if largest else "mean", window, (c, top, left))
+        counts = None if isinstance(layer, MaxPool2D) else layer.counts(read.shape)
+        counted = {} if counts is None else {"count": float(counts[row, column])}
+        return _Made("max" if largest else "mean", window, (c, top, left), numbers=counted)
     if isinstance(layer, GlobalAvgPool):
         return _Made("mean", read[index[0]], (index[0], 0, 0))
     if isinstance(layer, Linear):
@@ -233,8 +249,14 @@ def _made_of(layer: Layer, read: FloatArray, index: Shape) -> _Made:
         return _Made("copy", read[place], place)
     if layer.kind == "dropout":
         return _Made("copy", read[index], index)
-    slope = {"slope": layer.slope} if isinstance(layer, LeakyReLU) else {}
-    return _Made("function", read[index], index, numbers=slope)
+    numbers = {}
+    if isinstance(layer, LeakyReLU):
+        numbers = {"slope": layer.slope}
+    elif isinstance(layer, PReLU):
+        numbers = {"weight": float(layer.weight[0 if layer.shared else index[0]])}
+    elif isinstance(layer, GELU) and layer.approximate == "tanh":
+        numbers = {"cube": TANH_CUBE}
+    return _Made("function", read[index], index, numbers=numbers)
 
 
 def _window(read: FloatArray, corner: tuple[int, int], size: tuple[int, int], fill: float) -> FloatArray:
@@ -257,7 +279,8 @@ def _exact(layer: Layer, made: _Made) -> tuple[float, float]:
         terms = [*(numbers * made.weights).ravel().tolist(), made.bias or 0.0]
         return _sum(terms), _sum([abs(term) for term in terms])
     if made.how == "mean":
-        return _sum(numbers.ravel().tolist()) / numbers.size, float(np.abs(numbers).sum() / numbers.size)
+        count = made.numbers.get("count", numbers.size)
+        return _sum(numbers.ravel().tolist()) / count, float(np.abs(numbers).sum() / count)
     if made.how == "max":
         return float(numbers.max()), 0.0
     number = float(numbers)
@@ -267,6 +290,8 @@ def _exact(layer: Layer, made: _Made) -> tuple[float, float]:
         return scale * (number - mean) + beta, abs(scale) * (abs(number) + abs(mean)) + abs(beta)
     if made.how == "copy":
         return number, 0.0
+    if isinstance(layer, PReLU):
+        return number if number > 0 else made.numbers["weight"] * number, 0.0
     # the layer itself, in float64: a function of one number has no parts
     exact = float(layer.forward(np.full((1, 1), number))[0, 0])
     return exact, 0.0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cnncli.nn.layers import Window
 from cnncli.nn.layers.windows import check_padding, pads_of
 from cnncli.nn.network import Network
 from cnncli.options import Pair
@@ -107,7 +108,7 @@ def receptive_fields(
     spans = []
     for axis, places in ((0, rows), (1, columns)):
         first = np.asarray(places, np.int64)
-        span = first, first + 1  # from and to the first behind, in positions of the layer
+        span: tuple[IntArray, IntArray] = first, first + 1  # from and to the first behind, in positions of the layer
         for step in range(index, -1, -1):
             before = network.shapes[step - 1] if step else network.input_shape
             window = network.layers[step].window()
@@ -118,6 +119,9 @@ def receptive_fields(
                 span = np.zeros_like(first), np.full_like(first, size)
                 continue
             padding = pads_of(check_padding(window.padding), before, window.kernel, window.stride)[axis][0]
+            if window.dilation[axis] > 1:
+                span = _dilated_span(window, axis, padding, span, size)
+                continue
             empty = span[1] <= span[0]
             start = span[0] * window.stride[axis] - padding
             end = (span[1] - 1) * window.stride[axis] - padding + window.kernel[axis]
@@ -126,3 +130,27 @@ def receptive_fields(
         spans.append(span)
     (top, bottom), (left, right) = spans
     return np.stack(np.broadcast_arrays(left, top, right, bottom), axis=-1)
+
+
+def _dilated_span(
+    window: Window, axis: int, padding: int, span: tuple[IntArray, IntArray], size: int
+) -> tuple[IntArray, IntArray]:
+    """Return from where to where the windows of some positions read, where they skip pixels.
+
+    Args:
+        window: of the layer.
+        axis: 0 for rows, 1 for columns.
+        padding: before the image.
+        span: the positions, from and to the first behind.
+        size: of the image.
+    """
+    stride, dilation = window.stride[axis], window.dilation[axis]
+    start, end = np.full_like(span[0], size), np.zeros_like(span[0])
+    for offset in range(-padding, window.kernel[axis] - padding, dilation):  # of one tap
+        # the first and the last position at which this tap is inside the image
+        first = np.maximum(span[0], -(offset // stride))
+        last = np.minimum(span[1] - 1, (size - 1 - offset) // stride)
+        reads = first <= last
+        start = np.where(reads, np.minimum(start, first * stride + offset), start)
+        end = np.where(reads, np.maximum(end, last * stride + offset + 1), end)
+    return np.minimum(start, end), end

@@ -2,6 +2,7 @@
 
 from .build import build_network
 from .layers import (
+    GELU,
     INFERENCE,
     LAYERS,
     AvgPool2D,
@@ -15,8 +16,10 @@ from .layers import (
     Linear,
     MaxPool2D,
     Mode,
+    PReLU,
     ReLU,
     Sigmoid,
+    SiLU,
     Tanh,
 )
 from .losses import accuracy, cross_entropy, log_softmax, softmax
@@ -25,6 +28,7 @@ from .parameters import FlatParameters, Parameter
 from .summary import summarize, totals
 
 __all__ = [
+    "GELU",
     "INFERENCE",
     "LAYERS",
     "AvgPool2D",
@@ -40,8 +44,10 @@ __all__ = [
     "MaxPool2D",
     "Mode",
     "Network",
+    "PReLU",
     "Parameter",
     "ReLU",
+    "SiLU",
     "Sigmoid",
     "Tanh",
     "accuracy",

@@ -65,7 +65,12 @@ INITIALIZERS: dict[str, Initializer] = {"he": he_normal, "glorot": glorot_unifor
 
 
 def weight_and_bias(
-    shape: Shape, init: str, bias: bool, rng: np.random.Generator | None, dtype: npt.DTypeLike
+    shape: Shape,
+    init: str,
+    bias: bool,
+    rng: np.random.Generator | None,
+    dtype: npt.DTypeLike,
+    groups: int = 1,
 ) -> dict[str, Parameter]:
     """Return the parameters of a convolution or a linear layer: the weight, and the bias if there is one.
 
@@ -75,13 +80,14 @@ def weight_and_bias(
         bias: whether each output has a bias.
         rng: the generator for the initial weights; None for a fresh one.
         dtype: of the parameters.
+        groups: each input contributes to this fraction of the outputs.
 
     Raises:
         ModelError: `init` or `bias` is not valid.
     """
     draw_weight = INITIALIZERS[choice("init", init, tuple(INITIALIZERS))]
     outputs, inputs, *kernel = shape
-    fan_in, fan_out = inputs * prod(kernel), outputs * prod(kernel)
+    fan_in, fan_out = inputs * prod(kernel), outputs // groups * prod(kernel)
     # a generator of its own: the weights do not depend on the order in which layers are first used
     (own_rng,) = (rng or np.random.default_rng()).spawn(1)
     weight = Parameter.drawn(shape, dtype, partial(draw_weight, shape, fan_in, fan_out, own_rng, dtype))

@@ -6,7 +6,7 @@ from cnncli.engine.kernels.activation import DropoutKernel
 from cnncli.engine.kernels.layout import matching_columns, single_block, transposed
 from cnncli.engine.parallel.caller import FastExecutor
 from cnncli.nn.build import build_network
-from cnncli.nn.layers import Dropout, LeakyReLU, MaxPool2D, Mode, ReLU
+from cnncli.nn.layers import Dropout, LeakyReLU, MaxPool2D, Mode, PReLU, ReLU
 from cnncli.nn.layers.windows import pad, taps
 from cnncli.nn.network import Network
 
@@ -37,7 +37,7 @@ def margin(network: Network, x, rng=None) -> float:
     nearest = np.inf
     for layer in network.layers:
         scale = np.sqrt((np.asarray(x) ** 2).mean()) + 1e-12
-        if isinstance(layer, ReLU | LeakyReLU):
+        if isinstance(layer, ReLU | LeakyReLU | PReLU):
             nearest = min(nearest, np.abs(x).min() / scale)
         elif isinstance(layer, MaxPool2D):
             _, oh, ow = layer.output_shape(x.shape[1:])

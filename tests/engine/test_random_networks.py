@@ -15,19 +15,24 @@ from tests.engine.oracle import batch, distance, margin, twins
 def layer_lists(draw):
     """Draw a network: convolutions, pools, norms and activations, then dense layers."""
     shape = (draw(st.sampled_from([1, 1, 2, 3])), draw(st.integers(4, 13)), draw(st.integers(4, 13)))
-    model = []
+    model, channels = [], shape[0]
     for _ in range(draw(st.integers(0, 3))):
         kernel = draw(st.sampled_from([1, 2, 3, 3, 3, 3, 5, (2, 3)]))
-        padding = draw(st.sampled_from(["same", "valid", 1, 2]))
+        padding = draw(st.sampled_from(["same", "valid", 1, 2, [[1, 0], [0, 2]]]))
+        groups = draw(st.sampled_from([1, 1, 1, channels]))
+        filters = draw(st.integers(1, 9) | st.sampled_from([17, 20]))
+        channels = filters if groups == 1 else groups * draw(st.integers(1, 2))
         model.append(
             (
                 "conv",
                 {
-                    "filters": draw(st.integers(1, 9) | st.sampled_from([17, 20])),
+                    "filters": channels,
                     "kernel": list(kernel) if isinstance(kernel, tuple) else kernel,
                     "stride": draw(st.sampled_from([1, 1, 1, 2, 3])),
                     "padding": padding,
                     "bias": draw(st.booleans()),
+                    "dilation": draw(st.sampled_from([1, 1, 1, 2])),
+                    "groups": groups,
                 },
             )
         )
@@ -38,8 +43,11 @@ def layer_lists(draw):
                 options = {
                     "size": size,
                     "stride": draw(st.sampled_from([1, 2, size])),
-                    "padding": draw(st.integers(0, 1)),
+                    "padding": draw(st.sampled_from([0, 1, "same", [[1, 0], [0, 1]]])),
+                    "ceil_mode": draw(st.booleans()),
                 }
+                if kind == "avgpool":
+                    options["count_include_pad"] = draw(st.booleans())
                 model.append((kind, options))
             else:
                 model.append((kind, {}))
@@ -69,6 +77,10 @@ def compare(drawn, images, shards):
         build_network(model, shape, rng=np.random.default_rng(0))
     except ModelError:
         assume(False)
+    if images < 3:
+        # over one or two numbers a BatchNorm's gradient is a difference of equals, in any precision
+        behind = [kind for kind, _ in model[-3:]]
+        assume("batchnorm" not in behind)
     fast, exact = twins(model, shape, seed=images)
     x, labels = batch(shape, images, 4, seed=images)
     state = exact.state()

@@ -21,7 +21,7 @@ from cnncli.export.folded import (
 from cnncli.export.images import Images
 from cnncli.export.subject import Subject
 from cnncli.nn.build import build_network
-from cnncli.nn.layers import LAYERS, AvgPool2D, Conv2D, MaxPool2D
+from cnncli.nn.layers import GELU, LAYERS, AvgPool2D, Conv2D, MaxPool2D, SiLU
 from cnncli.nn.layers.windows import pad
 from cnncli.training.model import Model
 
@@ -62,8 +62,41 @@ MEANS: list[Any] = [
 ]
 """Without "flatten", and with as many channels as classes: the mean of each channel is a logit."""
 
+GENERAL: list[Any] = [
+    {"conv": {"filters": 6, "kernel": 3, "dilation": 2, "padding": [[1, 0], [0, 2]]}},
+    {"prelu": -0.5},
+    {"conv": {"filters": 12, "kernel": [2, 3], "groups": 6, "stride": [1, 2], "padding": 1}},
+    "batchnorm",
+    "silu",
+    {"avgpool": {"size": 3, "stride": 2, "ceil_mode": True}},
+    {"conv": {"filters": 12, "kernel": 3, "groups": 3, "dilation": [1, 2], "padding": "same"}},
+    {"gelu": "tanh"},
+    {"avgpool": {"size": 2, "stride": 1, "padding": "same", "count_include_pad": False}},
+    {"maxpool": {"size": 2, "padding": [[1, 0], [0, 0]], "ceil_mode": True}},
+    "flatten",
+    {"linear": 12},
+    {"prelu": {"shared": True}},
+    {"linear": 12},
+    "gelu",
+    {"linear": 10},
+]
+"""What not every runtime has."""
+
+GENERAL_KERAS: list[Any] = [
+    {"conv": {"filters": 6, "kernel": 3, "dilation": 2, "padding": [[1, 0], [0, 2]]}},
+    {"prelu": -0.5},
+    {"conv": {"filters": 12, "kernel": 3, "groups": 6, "stride": 2, "padding": 1}},
+    "silu",
+    {"maxpool": {"size": 3, "stride": 2, "padding": "same"}},
+    "flatten",
+    {"prelu": 0.1},
+    {"linear": 10},
+    "gelu",
+    {"linear": 10},
+]
+
 assert {
-    name for layer in EVERY_LAYER + MEANS for name in ([layer] if isinstance(layer, str) else layer)
+    name for layer in EVERY_LAYER + MEANS + GENERAL for name in ([layer] if isinstance(layer, str) else layer)
 } == set(LAYERS)
 
 
@@ -114,8 +147,12 @@ def run_steps(folded: FoldedNetwork, images: Images) -> np.ndarray:
         assert x.shape[1:] == step.input_shape
         match step:
             case Convolution(weight=weight):
+                channels, more = (
+                    step.input_shape[0],
+                    {"groups": step.groups, "dilation": step.dilation},
+                )
                 layer = Conv2D(
-                    weight.shape[1], weight.shape[0], weight.shape[2:], step.stride, dtype=np.float64
+                    channels, weight.shape[0], weight.shape[2:], step.stride, dtype=np.float64, **more
                 )
                 layer.weight, layer.bias = weight, step.bias
                 x = layer.forward(pad(x, step.pads))
@@ -123,6 +160,7 @@ def run_steps(folded: FoldedNetwork, images: Images) -> np.ndarray:
                 x = MaxPool2D(step.size, step.stride).forward(pad(x, step.pads, -np.inf))
             case Pooling():
                 x = AvgPool2D(step.size, step.stride).forward(pad(x, step.pads))
+                x = x if step.scale is None else x * step.scale
             case Dense():
                 x = x @ step.weight.T.astype(np.float64) + step.bias
             case ScaleShift():
@@ -132,12 +170,17 @@ def run_steps(folded: FoldedNetwork, images: Images) -> np.ndarray:
                 x = x.mean(axis=(2, 3))
             case Flattening():
                 x = x.reshape(len(x), -1)
+            case Activation(function="prelu"):
+                x = np.where(x > 0, x, step.slopes.reshape(-1, *[1] * (x.ndim - 2)) * x)
             case Activation(function=function):
                 formulas = {
                     "relu": lambda x: np.maximum(x, 0),
                     "leaky_relu": lambda x, slope=step.slope: np.where(x > 0, x, slope * x),
                     "tanh": np.tanh,
                     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+                    "silu": SiLU().forward,
+                    "gelu": GELU().forward,
+                    "gelu_tanh": GELU("tanh").forward,
                 }
                 x = formulas[function](x)
         assert x.shape[1:] == step.output_shape

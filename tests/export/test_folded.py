@@ -7,7 +7,16 @@ from cnncli.errors import UsageError
 from cnncli.export.folded import Convolution, Dense, ScaleShift, Step, fold_model
 from cnncli.export.images import logits_of
 
-from .networks import CONFIGS, EVERY_LAYER, MEANS, digits, make_config_subject, make_subject, run_steps
+from .networks import (
+    CONFIGS,
+    EVERY_LAYER,
+    GENERAL,
+    MEANS,
+    digits,
+    make_config_subject,
+    make_subject,
+    run_steps,
+)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -20,6 +29,7 @@ def test_the_steps_of_a_config_compute_what_its_network_computes(path) -> None:
 
 @pytest.mark.parametrize(("shape", "layers", "classes"), [
     ((1, 28, 28), EVERY_LAYER, 10), ((3, 21, 16), EVERY_LAYER, 10), ((3, 13, 9), MEANS, 5),
+    ((1, 28, 28), GENERAL, 10), ((3, 23, 16), GENERAL, 10),
 ])  # fmt: skip
 def test_the_steps_of_every_layer_compute_what_the_layer_computes(shape, layers, classes) -> None:
     subject = make_subject(layers, shape, classes)

@@ -15,6 +15,7 @@ from cnncli.export.keras_file import answers, write
 from .networks import (
     CONFIGS,
     EVERY_LAYER,
+    GENERAL_KERAS,
     KERAS_LAYERS,
     MEANS,
     OVERLAPPING,
@@ -29,6 +30,7 @@ NETWORKS = {
     **{path.stem: lambda path=path: make_config_subject(path) for path in CONFIGS},
     "every-layer": lambda: make_subject(KERAS_LAYERS),
     "every-layer-in-color": lambda: make_subject(KERAS_LAYERS, (3, 21, 16)),
+    "general": lambda: make_subject(GENERAL_KERAS),
     "means": lambda: make_subject(MEANS, (3, 13, 9), 5),
     "same-at-stride-2": lambda: make_subject(
         [
@@ -89,6 +91,23 @@ def test_a_padding_that_keras_lacks_is_refused_by_the_name_of_its_layer() -> Non
     ) as caught:
         write(make_subject(EVERY_LAYER))
     assert "put a relu before it" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("layer", "why"),
+    [
+        ({"gelu": "tanh"}, "gelu1 cannot be written for Keras, whose files have no name"),
+        ({"avgpool": {"size": 3, "stride": 2, "ceil_mode": True}}, "avgpool1 cannot be written for Keras"),
+        (
+            {"conv": {"filters": 2, "kernel": 3, "stride": 2, "dilation": 2}},
+            "conv1 cannot be written for Keras, whose convolutions have no stride beside a dilation",
+        ),
+    ],
+)
+def test_what_keras_lacks_is_refused_with_what_to_do(layer, why) -> None:
+    with pytest.raises(UsageError, match=why) as caught:
+        write(make_subject([layer, "flatten", {"linear": 10}]))
+    assert "another format" in caught.value.hint
 
 
 def test_the_temperature_is_a_layer_before_the_softmax() -> None:

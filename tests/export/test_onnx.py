@@ -13,7 +13,7 @@ from cnncli.export.images import logits_of, pixels_of
 from cnncli.export.subject import ExportOptions, Subject
 from cnncli.training.calibration import Calibration, with_temperature
 
-from .networks import CONFIGS, EVERY_LAYER, MEANS, digits, make_config_subject, make_subject
+from .networks import CONFIGS, EVERY_LAYER, GENERAL, MEANS, digits, make_config_subject, make_subject
 from .onnx_runtimes import RUNTIMES, why_missing
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra onnx)")
@@ -25,6 +25,10 @@ NETWORKS = {
     "every-layer": lambda: make_subject(EVERY_LAYER),
     "every-layer-in-color": lambda: make_subject(EVERY_LAYER, (3, 21, 16)),
     "means": lambda: make_subject(MEANS, (3, 13, 9), 5),
+}
+GENERAL_NETWORKS = {
+    "general": lambda: make_subject(GENERAL),
+    "general-in-color": lambda: make_subject(GENERAL, (3, 23, 16)),
 }
 each_network = pytest.mark.parametrize("name", NETWORKS)
 HEAD = ["flatten", {"linear": 10}]
@@ -42,9 +46,9 @@ def expected(subject: Subject, images) -> np.ndarray:
 
 
 @needs_runtime
-@each_network
+@pytest.mark.parametrize("name", [*NETWORKS, *GENERAL_NETWORKS])
 def test_onnxruntime_gives_the_logits_of_every_config_and_layer(name, tmp_path) -> None:
-    subject = NETWORKS[name]()
+    subject = {**NETWORKS, **GENERAL_NETWORKS}[name]()
     images = digits(20, subject.folded.input_shape)
     found = answers(RUNTIMES["onnxruntime"], subject, images, tmp_path)
     np.testing.assert_allclose(found, expected(subject, images), rtol=0, atol=1e-4)

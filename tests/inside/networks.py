@@ -53,6 +53,24 @@ SPECS: dict[str, tuple[list[Any], tuple[int, int, int]]] = {
 }
 
 
+SPECS["groups, dilation and other activations"] = (
+    [
+        {"conv": {"filters": 4, "kernel": 3, "dilation": 2, "padding": [[1, 2], [0, 2]]}},
+        {"prelu": -0.3},
+        {"conv": {"filters": 8, "kernel": 2, "groups": 2, "padding": "same"}},
+        "silu",
+        {"avgpool": {"size": 3, "stride": 2, "ceil_mode": True, "count_include_pad": False}},
+        {"gelu": "tanh"},
+        {"maxpool": {"size": 2, "padding": "same"}},
+        "gelu",
+        "flatten",
+        {"prelu": {"shared": True}},
+        {"linear": 3},
+    ],
+    (1, 12, 11),
+)
+
+
 def network_of(name: str, seed: int = 0, dtype: Any = np.float64) -> Network:
     """Return a network with random weights and running statistics."""
     spec, shape = SPECS[name]

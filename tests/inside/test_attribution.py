@@ -34,11 +34,22 @@ def as_torch(torch: Any, network: Network, x: Any, first: int, last: int) -> Any
         match layer.kind:
             case "conv":
                 (top, bottom), (left, right) = layer.pads(tuple(x.shape[1:]))
-                x = F.conv2d(F.pad(x, (left, right, top, bottom)), p["weight"], p.get("bias"), layer.stride)
+                padded = F.pad(x, (left, right, top, bottom))
+                moves = layer.stride, 0, layer.dilation, layer.groups
+                x = F.conv2d(padded, p["weight"], p.get("bias"), *moves)
             case "maxpool":
-                x = F.max_pool2d(x, layer.pool_size, layer.stride, layer.padding)
+                (top, bottom), (left, right) = layer.pads(tuple(x.shape[1:]))
+                padded = F.pad(x, (left, right, top, bottom), value=-float("inf"))
+                x = F.max_pool2d(padded, layer.pool_size, layer.stride)
             case "avgpool":
-                x = F.avg_pool2d(x, layer.pool_size, layer.stride, layer.padding)
+                modes = layer.ceil_mode, layer.count_include_pad
+                x = F.avg_pool2d(x, layer.pool_size, layer.stride, layer.padding, *modes)
+            case "prelu":
+                x = F.prelu(x, p["weight"])
+            case "silu":
+                x = F.silu(x)
+            case "gelu":
+                x = F.gelu(x, approximate=layer.approximate)
             case "globalavgpool":
                 x = x.mean(dim=(2, 3))
             case "batchnorm":

@@ -56,7 +56,7 @@ def test_the_parts_are_where_they_say_they_are(name: str) -> None:
                 window = found.inputs if found.inputs.ndim == 3 else found.inputs[np.newaxis]
                 channel, top, left = found.first
                 for (c, i, j), number in np.ndenumerate(window):
-                    at = channel + c, top + i, left + j
+                    at = channel + c, top + i * found.steps[0], left + j * found.steps[1]
                     if 0 <= at[1] < source.shape[1] and 0 <= at[2] < source.shape[2]:
                         assert source[at] == number
                     else:

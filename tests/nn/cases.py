@@ -111,6 +111,20 @@ def convolutions() -> list[Case]:
         ((2, 1, 6, 6), {"filters": 2, "kernel": 3, "stride": 5, "padding": 2}),
         ((1, 2, 6, 7), {"filters": 1, "kernel": (5, 2), "stride": (2, 3), "padding": "same"}),
         ((2, 2, 1, 8), {"filters": 2, "kernel": (1, 3), "padding": "same"}),
+        # groups: depthwise, with two filters a channel, and groups of several channels
+        ((2, 3, 5, 4), {"filters": 3, "kernel": 3, "padding": 1, "groups": 3}),
+        ((1, 2, 6, 5), {"filters": 4, "kernel": (2, 3), "stride": 2, "groups": 2, "bias": False}),
+        ((2, 4, 5, 5), {"filters": 6, "kernel": 3, "padding": "same", "groups": 2}),
+        ((1, 6, 4, 4), {"filters": 3, "kernel": 1, "stride": (1, 2), "groups": 3}),
+        # dilation
+        ((1, 2, 7, 8), {"filters": 2, "kernel": 3, "dilation": 2}),
+        ((2, 1, 6, 9), {"filters": 3, "kernel": (2, 3), "dilation": (3, 2), "padding": "same"}),
+        ((1, 2, 9, 7), {"filters": 2, "kernel": 3, "stride": 2, "dilation": (1, 3), "padding": (0, 3)}),
+        ((2, 4, 6, 6), {"filters": 4, "kernel": 3, "dilation": 2, "padding": 2, "groups": 4}),
+        ((1, 1, 8, 8), {"filters": 1, "kernel": 2, "stride": 3, "dilation": 4, "padding": ((1, 0), (0, 2))}),
+        # each side by itself
+        ((2, 2, 4, 5), {"filters": 2, "kernel": 3, "padding": ((1, 0), (0, 2))}),
+        ((1, 1, 5, 4), {"filters": 2, "kernel": (2, 3), "stride": 2, "padding": ((0, 3), (2, 1))}),
     ]
     return made + [Case("conv", shape, options) for shape, options in odd]
 
@@ -137,7 +151,26 @@ def poolings(kind: str) -> list[Case]:
         ((2, 1, 3, 4), {"size": (3, 4)}),  # the window is the image
         ((2, 1, 9, 2), {"size": 2, "stride": 4}),
         ((1, 1, 1, 8), {"size": (1, 2)}),
+        ((1, 2, 5, 6), {"size": 2, "padding": "same"}),
+        ((2, 1, 7, 5), {"size": 3, "stride": 2, "padding": "same"}),
+        ((1, 1, 4, 6), {"size": (2, 4), "stride": 1, "padding": "same"}),
+        ((1, 2, 6, 5), {"size": 2, "padding": "valid"}),
+        ((2, 1, 6, 7), {"size": 3, "stride": 2, "ceil_mode": True}),
+        ((1, 1, 5, 8), {"size": 2, "stride": 3, "padding": 1, "ceil_mode": True}),
+        ((1, 2, 6, 6), {"size": (3, 2), "stride": (2, 3), "padding": (1, 0), "ceil_mode": True}),
+        ((1, 1, 2, 9), {"size": 1, "stride": 2, "ceil_mode": True}),
+        ((1, 1, 5, 6), {"size": 3, "stride": 2, "padding": ((2, 0), (0, 1))}),
+        ((2, 1, 6, 4), {"size": 2, "stride": 2, "padding": ((1, 0), (0, 1)), "ceil_mode": True}),
     ]
+    if kind == "avgpool":
+        off = {"count_include_pad": False}
+        odd += [
+            ((1, 2, 5, 5), {"size": 3, "stride": 2, "padding": 1, **off}),
+            ((1, 1, 6, 7), {"size": (2, 4), "stride": 1, "padding": "same", **off}),
+            ((2, 1, 6, 5), {"size": 3, "stride": 2, "ceil_mode": True, **off}),
+            ((1, 1, 5, 8), {"size": 2, "stride": 3, "padding": ((1, 0), (0, 1)), "ceil_mode": True, **off}),
+            ((1, 2, 4, 4), {"size": 2, **off}),
+        ]
     return made + [Case(kind, shape, options) for shape, options in odd]
 
 
@@ -160,6 +193,9 @@ CASES: dict[str, list[Case]] = {
     "globalavgpool": [Case("globalavgpool", shape, {}) for shape in IMAGES],
     "relu": elementwise("relu"),
     "leaky_relu": elementwise("leaky_relu", {}, {"slope": 0.2}, {"_": 0.5}, {"slope": 0}),
+    "prelu": elementwise("prelu", {}, {"slope": -0.5}, {"shared": True}, {"_": 0, "shared": True}),
+    "silu": elementwise("silu"),
+    "gelu": elementwise("gelu", {}, {"approximate": "tanh"}, {"_": "none"}),
     "tanh": elementwise("tanh"),
     "sigmoid": elementwise("sigmoid"),
     "flatten": elementwise("flatten"),

@@ -45,7 +45,18 @@ def pads(padding: Any, image: tuple[int, int], kernel: tuple[int, int], stride: 
     if padding == "valid":
         return (0, 0), (0, 0)
     vertical, horizontal = padding if isinstance(padding, tuple) else (padding, padding)
-    return (vertical, vertical), (horizontal, horizontal)
+    return both(vertical), both(horizontal)
+
+
+def ceiled(length: int, kernel: int, stride: int, sides: tuple[int, int]) -> tuple[int, int]:
+    """The padding with which every window fits that begins before the padding at the end, and is needed."""
+    before, after = sides
+    longer = after
+    while True:
+        start = (output_length(length, kernel, stride, before, longer) - 1) * stride
+        if start + kernel >= before + length + after or start + stride >= before + length:
+            return before, longer
+        longer += 1
 
 
 def both(value: Any) -> tuple[int, int]:
@@ -57,22 +68,26 @@ def conv(
     x: np.ndarray, dy: np.ndarray | None, weight: np.ndarray, bias: np.ndarray, options: dict[str, Any]
 ) -> Any:
     """Cross-correlation, pixel by pixel. Pixels outside the image are zero, so the loops skip them."""
-    N, C, H, W = x.shape
-    F, _, KH, KW = weight.shape
+    N, _, H, W = x.shape
+    F, C, KH, KW = weight.shape  # C: the channels of a group
     SH, SW = both(options.get("stride", 1))
-    (top, bottom), (left, right) = pads(options.get("padding", 0), (H, W), (KH, KW), (SH, SW))
-    OH, OW = output_length(H, KH, SH, top, bottom), output_length(W, KW, SW, left, right)
+    DH, DW = both(options.get("dilation", 1))
+    spans = (KH - 1) * DH + 1, (KW - 1) * DW + 1
+    (top, bottom), (left, right) = pads(options.get("padding", 0), (H, W), spans, (SH, SW))
+    OH, OW = output_length(H, spans[0], SH, top, bottom), output_length(W, spans[1], SW, left, right)
+    filters_per_group = F // options.get("groups", 1)
     y = np.zeros((N, F, OH, OW))
     dx, dweight, dbias = np.zeros_like(x), np.zeros_like(weight), np.zeros_like(bias)
     for n, f, a, b in positions(N, F, OH, OW):
         y[n, f, a, b] = bias[f]
         dbias[f] += dy[n, f, a, b]
         for c, i, j in positions(C, KH, KW):
-            row, column = a * SH + i - top, b * SW + j - left
+            row, column = a * SH + i * DH - top, b * SW + j * DW - left
+            k = f // filters_per_group * C + c
             if 0 <= row < H and 0 <= column < W:
-                y[n, f, a, b] += weight[f, c, i, j] * x[n, c, row, column]
-                dweight[f, c, i, j] += dy[n, f, a, b] * x[n, c, row, column]
-                dx[n, c, row, column] += dy[n, f, a, b] * weight[f, c, i, j]
+                y[n, f, a, b] += weight[f, c, i, j] * x[n, k, row, column]
+                dweight[f, c, i, j] += dy[n, f, a, b] * x[n, k, row, column]
+                dx[n, k, row, column] += dy[n, f, a, b] * weight[f, c, i, j]
     return y, dx, {"weight": dweight, "bias": dbias}
 
 
@@ -81,7 +96,12 @@ def pool(x: np.ndarray, dy: np.ndarray, options: dict[str, Any], kind: str) -> A
     N, C, H, W = x.shape
     KH, KW = both(options.get("size", options.get("_")))
     SH, SW = both(options.get("stride", (KH, KW)))
-    (top, bottom), (left, right) = pads(options.get("padding", 0), (H, W), (KH, KW), (SH, SW))
+    (top, bottom), (left, right) = own = pads(options.get("padding", 0), (H, W), (KH, KW), (SH, SW))
+    if not options.get("count_include_pad", True):
+        own = (0, 0), (0, 0)
+    if options.get("ceil_mode"):
+        top, bottom = ceiled(H, KH, SH, (top, bottom))
+        left, right = ceiled(W, KW, SW, (left, right))
     OH, OW = output_length(H, KH, SH, top, bottom), output_length(W, KW, SW, left, right)
     y, dx = np.zeros((N, C, OH, OW)), np.zeros_like(x)
     for n, c, a, b in positions(N, C, OH, OW):
@@ -98,9 +118,14 @@ def pool(x: np.ndarray, dy: np.ndarray, options: dict[str, Any], kind: str) -> A
             y[n, c, a, b] = x[winner]
             dx[winner] += dy[n, c, a, b]
         else:
+            count = sum(
+                -own[0][0] <= a * SH + i - top < H + own[0][1]
+                and -own[1][0] <= b * SW + j - left < W + own[1][1]
+                for i, j in positions(KH, KW)
+            )
             for place in inside:
-                y[n, c, a, b] += x[place] / (KH * KW)
-                dx[place] += dy[n, c, a, b] / (KH * KW)
+                y[n, c, a, b] += x[place] / count
+                dx[place] += dy[n, c, a, b] / count
     return y, dx, {}
 
 
@@ -149,11 +174,35 @@ def elementwise(x: np.ndarray, dy: np.ndarray, kind: str, slope: float) -> Any:
             y[place], derivative = (v, 1.0) if v > 0 else (slope * v, slope)
         elif kind == "tanh":
             y[place], derivative = math.tanh(v), 1 / math.cosh(v) ** 2
+        elif kind == "silu":
+            share = 1 / (1 + math.exp(-v))
+            y[place], derivative = v * share, share + v * math.exp(-v) / (1 + math.exp(-v)) ** 2
+        elif kind == "gelu":
+            share = (1 + math.erf(v / math.sqrt(2))) / 2
+            y[place], derivative = v * share, share + v * math.exp(-(v**2) / 2) / math.sqrt(2 * math.pi)
+        elif kind == "gelu_tanh":
+            inner = math.sqrt(2 / math.pi) * (v + 0.044715 * v**3)
+            dinner = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * v**2)
+            y[place] = v / 2 * (1 + math.tanh(inner))
+            derivative = (1 + math.tanh(inner)) / 2 + v / 2 * dinner / math.cosh(inner) ** 2
         else:
             y[place] = 1 / (1 + math.exp(-v))
             derivative = math.exp(-v) / (1 + math.exp(-v)) ** 2
         dx[place] = dy[place] * derivative
     return y, dx, {}
+
+
+def prelu(x: np.ndarray, dy: np.ndarray, weight: np.ndarray) -> Any:
+    """A slope of each channel, or one for all, that is learned."""
+    y, dx, dweight = np.zeros_like(x), np.zeros_like(x), np.zeros_like(weight)
+    for place in positions(*x.shape):
+        k = place[1] if len(weight) > 1 else 0
+        if x[place] > 0:
+            y[place], dx[place] = x[place], dy[place]
+        else:
+            y[place], dx[place] = weight[k] * x[place], weight[k] * dy[place]
+            dweight[k] += dy[place] * x[place]
+    return y, dx, {"weight": dweight}
 
 
 def batchnorm(

@@ -204,7 +204,7 @@ def test_a_state_of_words_is_refused() -> None:
 def test_a_spec_builds_the_same_network_again() -> None:
     net = network()
     spec = net.spec()
-    assert spec[3] == {"maxpool": {"size": 2, "stride": 2, "padding": 0}}
+    assert spec[3] == {"maxpool": {"size": 2, "stride": 2, "padding": 0, "ceil_mode": False}}
     assert spec[4]["conv"]["kernel"] == [3, 2]
     again = build_network(spec, (2, 9, 8), rng=np.random.default_rng(0))
     np.testing.assert_array_equal(again.parameters.values, net.parameters.values)

@@ -32,17 +32,25 @@ def as_torch(
         case "conv":
             (top, bottom), (left, right) = layer.pads(case.shape[1:])
             padded = F.pad(x, (left, right, top, bottom))
-            return F.conv2d(padded, p["weight"], p.get("bias"), stride=layer.stride)
+            return F.conv2d(padded, p["weight"], p.get("bias"), layer.stride, 0, layer.dilation, layer.groups)
         case "maxpool":
-            return F.max_pool2d(x, layer.pool_size, layer.stride, layer.padding)
+            return F.max_pool2d(x, layer.pool_size, layer.stride, layer.padding, 1, layer.ceil_mode)
         case "avgpool":
-            return F.avg_pool2d(x, layer.pool_size, layer.stride, layer.padding)
+            return F.avg_pool2d(
+                x, layer.pool_size, layer.stride, layer.padding, layer.ceil_mode, layer.count_include_pad
+            )
         case "globalavgpool":
             return F.adaptive_avg_pool2d(x, 1).flatten(1)
         case "relu":
             return F.relu(x)
         case "leaky_relu":
             return F.leaky_relu(x, layer.slope)
+        case "prelu":
+            return F.prelu(x, p["weight"])
+        case "silu":
+            return F.silu(x)
+        case "gelu":
+            return F.gelu(x, approximate=layer.approximate)
         case "tanh":
             return torch.tanh(x)
         case "sigmoid":
@@ -58,10 +66,14 @@ def as_torch(
 
 
 def torch_can(case: Case) -> bool:
-    """PyTorch refuses pooling with padding above half a window, and BatchNorm with one value per channel."""
+    """PyTorch has no pooling with padding above half a window or in words, nor BatchNorm of one value per channel."""
     if case.kind in ("maxpool", "avgpool"):
         layer: Any = case.layer()
-        return all(2 * border <= size for border, size in zip(layer.padding, layer.pool_size, strict=True))
+        sides = layer.padding
+        return not isinstance(sides, str) and all(
+            isinstance(side, int) and 2 * side <= size
+            for side, size in zip(sides, layer.pool_size, strict=True)
+        )
     if case.kind == "batchnorm":
         return np.prod(case.shape) > case.shape[1]
     return case.kind != "dropout"  # draws differently; the plain loops check it

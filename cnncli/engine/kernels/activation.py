@@ -16,7 +16,7 @@ from cnncli.nn.layers import Dropout, Layer, LeakyReLU, ReLU, Sigmoid, Tanh
 from cnncli.types import FloatArray
 
 
-class _Elementwise(Kernel):
+class Elementwise(Kernel):
     """y = f(x), written over x, and dx = dy · slope, where the slope dy/dx is a function of y."""
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
@@ -51,7 +51,7 @@ class _Elementwise(Kernel):
         """Record out = dy/dx."""
 
 
-class ReLUKernel(_Elementwise):
+class ReLUKernel(Elementwise):
     """y = max(x, 0); the slope is 1 where y > 0, else 0."""
 
     description: ClassVar[str] = "ReLU"
@@ -92,7 +92,7 @@ class LeakyReLUKernel(ReLUKernel):
         tape.maximum(out, self.leak, out=out)
 
 
-class TanhKernel(_Elementwise):
+class TanhKernel(Elementwise):
     """y = tanh(x); the slope is 1 - y²."""
 
     description: ClassVar[str] = "tanh"
@@ -106,7 +106,7 @@ class TanhKernel(_Elementwise):
         tape.record(np.subtract, np.float32(1), out, out)
 
 
-class SigmoidKernel(_Elementwise):
+class SigmoidKernel(Elementwise):
     """y = 1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2, which cannot overflow; the slope is y · (1 - y)."""
 
     description: ClassVar[str] = "sigmoid"
@@ -124,7 +124,7 @@ class SigmoidKernel(_Elementwise):
         tape.multiply(out, y, out=out)
 
 
-class DropoutKernel(_Elementwise):
+class DropoutKernel(Elementwise):
     """y = x · mask, with a new mask for every slot of every step; dx = dy · mask.
 
     The random stream belongs to this layer, step and shard, and serves slot after slot. So the masks depend on the

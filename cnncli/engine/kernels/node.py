@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnncli.nn.layers import BatchNorm, Layer, ReLU
+from cnncli.nn.layers import BatchNorm, Conv2D, Layer, ReLU
 from cnncli.types import FloatArray, Shape
 
 
@@ -57,6 +57,12 @@ def inference_affine(norm: BatchNorm) -> tuple[FloatArray, FloatArray]:
     """Return (scale, shift), each (C,), of a BatchNorm in evaluation mode."""
     scale = norm.gamma / np.sqrt(norm.buffers["running_var"] + norm.eps)
     return scale, norm.beta - scale * norm.buffers["running_mean"]
+
+
+def dense_conv(layer: Layer) -> Conv2D | None:
+    """Return a convolution in which every filter reads all channels and pixels next to each other, or None."""
+    is_dense = isinstance(layer, Conv2D) and layer.groups == 1 and layer.dilation == (1, 1)
+    return layer if is_dense else None  # type: ignore[return-value]
 
 
 def count_with_relu(nodes: Sequence[Node]) -> int:

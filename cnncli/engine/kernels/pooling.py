@@ -109,7 +109,7 @@ class MaxPool2x2(Kernel):
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
-        return int(is_two_by_two(nodes[0].layer))
+        return int(is_two_by_two(nodes[0]))
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)
@@ -156,6 +156,15 @@ class AvgPool(_Pool):
     padding_value = 0.0
     layer = AvgPool2D
 
+    def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
+        super().__init__(nodes, workload)
+        layer = nodes[0].layer
+        assert isinstance(layer, AvgPool2D)
+        counts = layer.counts(nodes[0].input_shape)  # (OH, OW), where they differ
+        self.share: FloatArray | np.float32 = np.float32(1 / (self.size[0] * self.size[1]))
+        if counts is not None:
+            self.share = (1 / counts[..., np.newaxis, np.newaxis]).astype(np.float32)
+
     def record_forward(self, tape: Tape, slot: int, out: Layout) -> None:
         y = self.y
         for position, tap in enumerate(self._taps(self.x)):
@@ -167,8 +176,8 @@ class AvgPool(_Pool):
         record_copy(tape, single_block(y), out)
 
     def _record_mean(self, tape: Tape, values: FloatArray) -> None:
-        """Record values / (size of the window)."""
-        tape.multiply(values, np.float32(1 / (self.size[0] * self.size[1])), out=values)
+        """Record values / (how many pixels a window counts)."""
+        tape.multiply(values, self.share, out=values)
 
     def record_backward(self, tape: Tape, slot: int, dy: Layout) -> Layout:
         record_copy(tape, dy, single_block(self.dy))

@@ -77,6 +77,10 @@ class Tape:
         """out = the larger of a and b."""
         self._calls.append(partial(np.maximum, a, b, out=out))  # NumPy deprecates a positional out here
 
+    def minimum(self, a: Array, b: Array | np.generic, out: Array) -> None:
+        """out = the smaller of a and b."""
+        self._calls.append(partial(np.minimum, a, b, out=out))
+
     def greater(self, a: Array, b: Array, out: Array) -> None:
         """out = a > b."""
         self.record(np.greater, a, b, out)

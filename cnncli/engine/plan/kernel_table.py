@@ -14,6 +14,7 @@ from cnncli.engine.kernels.conv.first import FirstConv
 from cnncli.engine.kernels.conv.first_pool import FirstConvPool
 from cnncli.engine.kernels.conv.pool_planes import covers_pool
 from cnncli.engine.kernels.conv.rows import ConvRows
+from cnncli.engine.kernels.conv.taps import ConvTaps
 from cnncli.engine.kernels.conv.winograd_pool import WinogradConvPool
 from cnncli.engine.kernels.conv.winograd_rows import WinogradRows, suits_winograd_rows
 from cnncli.engine.kernels.kernel import Kernel, Workload
@@ -21,7 +22,9 @@ from cnncli.engine.kernels.linear import FlatInput, FlattenKernel, LinearKernel
 from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.plain_layer import PlainLayer
 from cnncli.engine.kernels.pooling import AvgPool, GlobalAvg, MaxPool, MaxPool2x2
-from cnncli.nn.layers import BatchNorm, Dropout, LeakyReLU, ReLU, Sigmoid, Tanh
+from cnncli.engine.kernels.prelu import PReLUKernel
+from cnncli.engine.kernels.smooth_activation import GELUKernel, SiLUKernel
+from cnncli.nn.layers import GELU, BatchNorm, Dropout, LeakyReLU, PReLU, ReLU, Sigmoid, SiLU, Tanh
 
 KERNELS: tuple[type[Kernel], ...] = (
     FirstConvPool,
@@ -29,6 +32,7 @@ KERNELS: tuple[type[Kernel], ...] = (
     WinogradConvPool,
     WinogradRows,
     ConvRows,
+    ConvTaps,
     MaxPool2x2,
     MaxPool,
     AvgPool,
@@ -40,11 +44,17 @@ KERNELS: tuple[type[Kernel], ...] = (
     AffineKernel,
     ReLUKernel,
     LeakyReLUKernel,
+    PReLUKernel,
     TanhKernel,
     SigmoidKernel,
+    SiLUKernel,
+    GELUKernel,
     DropoutKernel,
     PlainLayer,
 )
+
+
+_ELEMENTWISE = (BatchNorm, Dropout, GELU, LeakyReLU, PReLU, ReLU, Sigmoid, SiLU, Tanh)
 
 
 def match(nodes: Sequence[Node], workload: Workload) -> tuple[type[Kernel], int]:
@@ -61,6 +71,6 @@ def read_image_major(nodes: Sequence[Node]) -> bool:
     for position, node in enumerate(nodes):
         if suits_winograd_rows(node):
             return not covers_pool(nodes[position:])  # with a pool after it, another kernel runs it
-        if not isinstance(node.layer, BatchNorm | Dropout | LeakyReLU | ReLU | Sigmoid | Tanh):
+        if not isinstance(node.layer, _ELEMENTWISE):
             return False
     return False

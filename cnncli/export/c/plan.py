@@ -33,6 +33,7 @@ from cnncli.types import Shape
 NO_PADS: Pads = ((0, 0), (0, 0))
 
 RECTIFIERS = ("relu", "leaky_relu")
+FUNCTIONS = (*RECTIFIERS, "tanh", "sigmoid")
 
 
 @dataclass
@@ -207,6 +208,11 @@ def _operations(steps: Sequence[Step], folded: FoldedNetwork) -> Iterator[Operat
     flattened: Shape | None = None  # the image whose values are a vector now, still as (H, W, C)
     for step in steps:
         match step:
+            case Activation(function=function) if function not in FUNCTIONS:
+                raise UsageError(
+                    f"{step.name} cannot be written in C, which has {', '.join(FUNCTIONS)}",
+                    "use one of them, or another format, such as onnx or html",
+                )
             case Flattening():
                 flattened = step.input_shape
                 continue
@@ -228,12 +234,17 @@ def _operations(steps: Sequence[Step], folded: FoldedNetwork) -> Iterator[Operat
         match step:
             case Convolution():
                 current.target = replace(current.target, pads=step.pads)
-                weight = _ordered(step.weight.transpose(0, 2, 3, 1))
+                weight = _ordered(_dense_kernel(step).transpose(0, 2, 3, 1))
                 made: Operation = Product(
                     step.name, None, target, weight=weight, bias=step.bias, stride=step.stride
                 )
             case Dense():
                 made = Product(step.name, None, target, weight=_dense_weight(step, flattened), bias=step.bias)
+            case Pooling(scale=scale) if scale is not None:
+                raise UsageError(
+                    f"{step.name} cannot be written in C, which counts the padding in every mean",
+                    "use no ceil_mode and count_include_pad, or another format, such as onnx or html",
+                )
             case Pooling():
                 made = Pool(
                     step.name,
@@ -266,6 +277,16 @@ def _array(shape: Shape) -> Array:
     """Return the array of an image (C, H, W) or a vector."""
     channels, height, width = (*shape, 1, 1)[:3]
     return Array(height, width, channels)
+
+
+def _dense_kernel(step: Convolution) -> Weights:
+    """Return the weight (F, C, KH, KW) of the same convolution without groups and dilation: the rest is zeros."""
+    F, channels, KH, KW = step.weight.shape
+    G, (DH, DW) = step.groups, step.dilation
+    weight = np.zeros((G, F // G, G, channels, *step.reach), np.float32)
+    for group, own in enumerate(step.weight.reshape(G, F // G, channels, KH, KW)):
+        weight[group, :, group, :, ::DH, ::DW] = own
+    return weight.reshape(F, G * channels, *step.reach)
 
 
 def _dense_weight(step: Dense, flattened: Shape | None) -> Weights:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cnncli.export.subject import DataType, Subject
-from cnncli.nn.layers import AvgPool2D, BatchNorm, Conv2D, Layer, LeakyReLU, MaxPool2D
+from cnncli.nn.layers import GELU, AvgPool2D, BatchNorm, Conv2D, Layer, LeakyReLU, MaxPool2D
 from cnncli.types import FloatArray, Shape
 
 _LARGEST = 127
@@ -71,14 +71,23 @@ def _options(layer: Layer, before: Shape) -> dict[str, Any]:
     """Return what a layer needs in inference, beside its arrays; the padding is in pixels."""
     match layer:
         case Conv2D():
-            return {"stride": list(layer.stride), "pads": [list(pair) for pair in layer.pads(before)]}
+            return {
+                "stride": list(layer.stride),
+                "pads": [list(pair) for pair in layer.pads(before)],
+                "groups": layer.groups,
+                "dilation": list(layer.dilation),
+            }
         case MaxPool2D() | AvgPool2D():
             pads = [list(pair) for pair in layer.pads(before)]
-            return {"size": list(layer.pool_size), "stride": list(layer.stride), "pads": pads}
+            counts = layer.counts(before) if isinstance(layer, AvgPool2D) else None
+            counted = {} if counts is None else {"counts": counts.ravel().tolist()}
+            return {"size": list(layer.pool_size), "stride": list(layer.stride), "pads": pads, **counted}
         case BatchNorm():
             return {"eps": layer.eps}
         case LeakyReLU():
             return {"slope": layer.slope}
+        case GELU():
+            return {"approximate": layer.approximate}
     return {}
 
 

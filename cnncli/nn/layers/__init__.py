@@ -1,6 +1,6 @@
 """The table of layers: every kind that a config can name."""
 
-from .activations import LeakyReLU, ReLU, Sigmoid, Tanh
+from .activations import GELU, LeakyReLU, PReLU, ReLU, Sigmoid, SiLU, Tanh
 from .base import INFERENCE, Layer, Mode, Window
 from .batchnorm import BatchNorm
 from .conv import Conv2D
@@ -16,6 +16,9 @@ LAYERS: dict[str, type[Layer]] = {
     "globalavgpool": GlobalAvgPool,
     "relu": ReLU,
     "leaky_relu": LeakyReLU,
+    "prelu": PReLU,
+    "silu": SiLU,
+    "gelu": GELU,
     "tanh": Tanh,
     "sigmoid": Sigmoid,
     "flatten": Flatten,
@@ -25,6 +28,7 @@ LAYERS: dict[str, type[Layer]] = {
 }
 
 __all__ = [
+    "GELU",
     "INFERENCE",
     "LAYERS",
     "AvgPool2D",
@@ -38,7 +42,9 @@ __all__ = [
     "Linear",
     "MaxPool2D",
     "Mode",
+    "PReLU",
     "ReLU",
+    "SiLU",
     "Sigmoid",
     "Tanh",
     "Window",

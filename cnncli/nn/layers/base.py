@@ -45,11 +45,19 @@ INFERENCE = Mode()
 
 
 class Window(NamedTuple):
-    """The part of a layer's input that one output position depends on, for the receptive field."""
+    """The part of a layer's input that one output position depends on, for the receptive field.
+
+    Attributes:
+        kernel: how many pixels it spans, in each direction.
+        stride: from window to window.
+        padding: as `check_padding` takes it.
+        dilation: the distance of the pixels that it reads.
+    """
 
     kernel: Pair
     stride: Pair
     padding: object
+    dilation: Pair = (1, 1)
 
 
 class Layer(ABC):

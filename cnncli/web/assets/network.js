@@ -10,16 +10,26 @@
 const cnnNetwork = (() => {
   // ---- layers: each takes x, {shape, values}, and returns y of the same form
 
-  // y[f, a, b] = bias[f] + sum over c, i, j of weight[f, c, i, j] * x[c, a*SH + i - top, b*SW + j - left]
+  // y[f, a, b] = bias[f] + sum over c, i, j of weight[f, c, i, j] * x[c, a*SH + i*DH - top, b*SW + j*DW - left]
+  //
+  // With G groups, c counts the channels of the group of filter f.
   //
   // As in nn/layers/conv.py, the pixels of each window are copied into one row first (im2col). Then every output is the
   // product of a row of pixels and a row of weights.
   function conv(x, layer) {
     const [F, C, KH, KW] = layer.weight.shape;
     const [, OH, OW] = layer.outputShape;
+    const G = layer.groups;
     const length = C * KH * KW;
-    const rows = im2col(pad(x, layer.pads, 0), layer.outputShape, [KH, KW], layer.stride); // (OH*OW, C*KH*KW)
-    const y = products(rows, length, layer.weight.values, F, OH * OW);
+    const padded = pad(x, layer.pads, 0);
+    const [, H, W] = padded.shape;
+    const y = new Float32Array(F * OH * OW);
+    for (let g = 0; g < G; g++) {
+      const part = {shape: [C, H, W], values: padded.values.subarray(g * C * H * W, (g + 1) * C * H * W)};
+      const rows = im2col(part, layer.outputShape, [KH, KW], layer.stride, layer.dilation); // (OH*OW, C*KH*KW)
+      const weight = layer.weight.values.subarray((g * F * length) / G, ((g + 1) * F * length) / G);
+      y.set(products(rows, length, weight, F / G, OH * OW), (g * F * OH * OW) / G);
+    }
     if (layer.bias) addToChannels(y, layer.bias.values, OH * OW);
     return {shape: [F, OH, OW], values: y};
   }
@@ -50,16 +60,41 @@ const cnnNetwork = (() => {
   const leakyRelu = (x, layer) => each(x, (v) => (v > 0 ? v : layer.slope * v));
   const tanh = (x) => each(x, Math.tanh);
   const sigmoid = (x) => each(x, (v) => 1 / (1 + Math.exp(-v)));
+  const silu = (x) => each(x, (v) => v / (1 + Math.exp(-v)));
+
+  // y = x where x > 0, else weight[c] * x; one weight may serve all channels
+  function prelu(x, layer) {
+    const weight = layer.weight.values;
+    const area = x.values.length / x.shape[0];
+    const y = x.values.map((v, n) => (v > 0 ? v : v * weight[weight.length > 1 ? Math.floor(n / area) : 0]));
+    return {shape: x.shape, values: y};
+  }
+
+  // y = x * (the share of a normal distribution below x)
+  function gelu(x, layer) {
+    if (layer.approximate === 'none') return each(x, (v) => v * normalShare(v));
+    return each(x, (v) => v * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3))) / 2);
+  }
+
+  // Abramowitz and Stegun, Handbook of Mathematical Functions (1964), formula 7.1.26, right to 8 digits
+  function normalShare(v) {
+    const z = Math.abs(v) / Math.SQRT2;
+    const t = 1 / (1 + 0.3275911 * z);
+    const sum = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+    const beyond = (sum * Math.exp(-z * z)) / 2;
+    return v < 0 ? beyond : 1 - beyond;
+  }
 
   // y[c, a, b] = max over i, j of x[c, a*SH + i - top, b*SW + j - left]; outside of the image is -infinity
   function maxpool(x, layer) {
     return pool(x, layer, -Infinity, Math.max, (largest) => largest);
   }
 
-  // y[c, a, b] = mean over i, j of the same; outside of the image is 0, which counts as a pixel
+  // y[c, a, b] = mean over i, j of the same; outside of the image is 0, and counts tells how many pixels count
   function avgpool(x, layer) {
-    const count = layer.size[0] * layer.size[1];
-    return pool(x, layer, 0, (sum, v) => sum + v, (sum) => sum / count);
+    const {counts} = layer;
+    const all = layer.size[0] * layer.size[1];
+    return pool(x, layer, 0, (sum, v) => sum + v, (sum, n) => sum / (counts ? counts[n % counts.length] : all));
   }
 
   // y[c] = mean over a, b of x[c, a, b]
@@ -78,7 +113,7 @@ const cnnNetwork = (() => {
   const dropout = (x) => x; // it drops nothing in inference
 
   const LAYERS = {
-    conv, linear, batchnorm, relu, leaky_relu: leakyRelu, tanh, sigmoid,
+    conv, linear, batchnorm, relu, leaky_relu: leakyRelu, prelu, silu, gelu, tanh, sigmoid,
     maxpool, avgpool, globalavgpool, flatten, dropout,
   };
 
@@ -102,7 +137,7 @@ const cnnNetwork = (() => {
   }
 
   // Copies the pixels of each window into one row: (C, H, W) -> (OH*OW, C*KH*KW).
-  function im2col(x, outputShape, [KH, KW], [SH, SW]) {
+  function im2col(x, outputShape, [KH, KW], [SH, SW], [DH, DW]) {
     const [C, H, W] = x.shape;
     const [, OH, OW] = outputShape;
     const rows = new Float32Array(OH * OW * C * KH * KW);
@@ -111,8 +146,8 @@ const cnnNetwork = (() => {
       for (let b = 0; b < OW; b++) {
         for (let c = 0; c < C; c++) {
           for (let i = 0; i < KH; i++) {
-            const start = (c * H + a * SH + i) * W + b * SW;
-            for (let j = 0; j < KW; j++) rows[n++] = x.values[start + j];
+            const start = (c * H + a * SH + i * DH) * W + b * SW;
+            for (let j = 0; j < KW; j++) rows[n++] = x.values[start + j * DW];
           }
         }
       }
@@ -198,7 +233,8 @@ const cnnNetwork = (() => {
               found = combine(found, padded.values[(c * H + a * SH + i) * W + b * SW + j]);
             }
           }
-          y[n++] = finish(found);
+          y[n] = finish(found, n);
+          n++;
         }
       }
     }

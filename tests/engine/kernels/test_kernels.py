@@ -56,6 +56,19 @@ CASES = {
         ([conv(3, 3), conv(6, [2, 3], stride=[3, 2], padding=[1, 2], bias=False), RELU, *END], (2, 11, 8)),
         ([conv(2, 3), conv(6, 3, padding=3), RELU, *END], (1, 6, 5)),
     ],
+    "ConvTaps": [
+        ([conv(6, 3), conv(6, 3, groups=6, padding=1), RELU, *END], (1, 9, 10)),
+        ([conv(4, 1), conv(8, [2, 3], groups=4, stride=[1, 2], padding="same", bias=False), *END], (1, 8, 9)),
+        (
+            [conv(6, 3, dilation=2, padding=2), RELU, conv(4, 3, dilation=[1, 2], groups=2), RELU, *END],
+            (2, 9, 10),
+        ),
+        ([conv(5, 3), conv(5, 3, groups=5, stride=2, padding=1), BN, RELU, *END], (1, 12, 11)),
+        (
+            [conv(4, 3, groups=2, stride=2, padding=[[1, 0], [0, 2]]), conv(4, 2, dilation=3), *END],
+            (2, 13, 12),
+        ),
+    ],
     "MaxPool2x2": [
         ([conv(3, 3), ("tanh", {}), pool(2), *END], (1, 9, 8)),
         ([conv(3, 3), BN, pool(2), conv(2, 2), pool(2), *END], (1, 13, 12)),
@@ -65,11 +78,21 @@ CASES = {
         ([conv(3, 3), pool(3, stride=2), *END], (1, 11, 12)),
         ([pool(3, stride=2, padding=1), conv(3, 1), pool([2, 3]), *END], (2, 13, 12)),
         ([conv(3, 3), pool(2, stride=3), *END], (1, 12, 11)),
+        ([conv(3, 3), pool(3, stride=2, ceil_mode=True), pool(2, padding="same"), *END], (1, 12, 11)),
     ],
     "AvgPool": [
         ([conv(3, 3), pool(2, "avgpool"), *END], (1, 9, 10)),
         ([conv(3, 3), pool(3, "avgpool", stride=2, padding=1), *END], (1, 10, 9)),
         ([conv(3, 3), pool([1, 2], "avgpool", stride=3), *END], (1, 10, 9)),
+        (
+            [
+                conv(3, 3),
+                pool(3, "avgpool", stride=2, ceil_mode=True),
+                pool(2, "avgpool", stride=1, padding="same", count_include_pad=False),
+                *END,
+            ],
+            (1, 10, 11),
+        ),
     ],
     "GlobalAvg": [
         ([conv(3, 3), RELU, ("globalavgpool", {}), ("linear", {"units": 5})], (1, 8, 9)),
@@ -98,6 +121,15 @@ CASES = {
     ],
     "TanhKernel": [([conv(3, 3), ("tanh", {}), *END, ("tanh", {})], (1, 7, 7))],
     "SigmoidKernel": [([conv(3, 3), ("sigmoid", {}), *END], (1, 7, 7))],
+    "PReLUKernel": [
+        ([conv(3, 3), ("prelu", {"slope": -0.5}), *END, ("prelu", {"shared": True})], (1, 7, 7)),
+        ([conv(9, 3), ("prelu", {}), conv(4, 3), ("prelu", {"shared": True}), *END], (1, 9, 8)),
+    ],
+    "SiLUKernel": [([conv(3, 3), ("silu", {}), *END, ("silu", {})], (1, 7, 7))],
+    "GELUKernel": [
+        ([conv(3, 3), ("gelu", {}), *END, ("gelu", {})], (1, 7, 7)),
+        ([conv(3, 3), ("gelu", {"approximate": "tanh"}), *END], (1, 7, 7)),
+    ],
     "DropoutKernel": [],  # random: see test_dropout_draws_and_masks_like_the_plain_layer
     "PlainLayer": [],  # see test_a_layer_without_a_kernel_runs_by_its_own_code
 }

@@ -44,6 +44,16 @@ NETWORKS = {
     "every layer": lambda: make_subject(EVERY_LAYER),
     "in color": lambda: make_subject(EVERY_LAYER, (3, 21, 28)),
     "means": lambda: make_subject(MEANS, classes=5),
+    "groups and dilation": lambda: make_subject(
+        [
+            {"conv": {"filters": 6, "kernel": 3, "dilation": 2, "padding": [[1, 0], [0, 2]]}},
+            "relu",
+            {"conv": {"filters": 8, "kernel": [2, 3], "groups": 2, "stride": [1, 2], "padding": 1}},
+            {"maxpool": {"size": 3, "stride": 2, "padding": "same"}},
+            "flatten",
+            {"linear": 10},
+        ]
+    ),
     "an image at the end": lambda: make_subject(POOLS, (1, 27, 26), 10),
     "a sigmoid at the end": lambda: make_subject(["flatten", {"linear": 10}, "sigmoid"]),
     "a maximum at the end": lambda: make_subject(
@@ -64,6 +74,16 @@ def test_float_logits_are_those_of_the_network(name: str, tmp_path: Path) -> Non
     images = digits(1000, subject.folded.input_shape)
     found = run_compiled(subject, images, tmp_path)
     expect_equal(found, logits_of(subject.model.network, subject.model.normalize, images))
+
+
+@pytest.mark.parametrize(
+    "layer", ["prelu", "silu", "gelu", {"avgpool": {"size": 3, "stride": 2, "ceil_mode": True}}]
+)
+def test_what_the_program_lacks_is_refused_with_what_to_do(layer) -> None:
+    kind = layer if isinstance(layer, str) else "avgpool"
+    with pytest.raises(UsageError, match=f"{kind}1 cannot be written in C") as caught:
+        write(make_subject([layer, "flatten", {"linear": 10}]))
+    assert "another format" in caught.value.hint
 
 
 @needs_gcc

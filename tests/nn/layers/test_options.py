@@ -153,7 +153,7 @@ def test_the_short_form_sets_the_main_option() -> None:
         assert make(kind, {"_": value}).options()[name] == value
     error = refusal("conv", {"_": 32})
     assert error.message == "conv has no main option that 32 could be"
-    assert error.hint == "conv takes: filters, kernel, stride, padding, bias, init"
+    assert error.hint == "conv takes: filters, kernel, stride, padding, bias, init, groups, dilation"
     assert refusal("maxpool", {"_": 2, "size": 3}).message == "the option 'size' is given twice"
     assert refusal("linear", {"_": "ten"}).message == "units: expected a positive whole number, found 'ten'"
 

@@ -26,9 +26,14 @@ def oracle(case: Case, layer: Layer, x: np.ndarray, dy: np.ndarray) -> Any:
             return naive.linear(x, dy, value["weight"], value.get("bias", np.zeros(len(value["weight"]))))
         case "flatten":
             return naive.flatten(x, dy)
-        case "relu" | "leaky_relu" | "tanh" | "sigmoid":
+        case "relu" | "leaky_relu" | "tanh" | "sigmoid" | "silu":
             slope = case.options.get("slope", case.options.get("_", 0.01))
             return naive.elementwise(x, dy, case.kind, slope)
+        case "gelu":
+            kind = "gelu_tanh" if case.options.get("approximate") == "tanh" else "gelu"
+            return naive.elementwise(x, dy, kind, 0)
+        case "prelu":
+            return naive.prelu(x, dy, value["weight"])
         case "batchnorm":
             return naive.batchnorm(x, dy, value["gamma"], value["beta"], case.options.get("eps", 1e-5), None)
     return pytest.fail(f"naive.py has no loops for {case.kind}")

@@ -15,7 +15,7 @@ from cnncli.engine.kernels.conv.bias_relu import BiasReLU
 from cnncli.engine.kernels.conv.conv_kernel import ConvKernel, ConvSizes
 from cnncli.engine.kernels.kernel import LayerGenerators, Workload, of_slot
 from cnncli.engine.kernels.layout import Layout
-from cnncli.engine.kernels.node import Node, count_with_relu
+from cnncli.engine.kernels.node import Node, count_with_relu, dense_conv
 from cnncli.engine.kernels.products import ColumnSum, SummedProduct, record_product
 from cnncli.engine.kernels.tape import Tape
 from cnncli.nn.layers import Conv2D
@@ -26,8 +26,7 @@ MOST_TAPS = 110  # of a window: KH·KW·C; with more, the windows would be many 
 
 def first_conv(nodes: Sequence[Node], workload: Workload) -> Conv2D | None:
     """Return the convolution that the network starts with, or None."""
-    layer = nodes[0].layer
-    return layer if isinstance(layer, Conv2D) and nodes[0].index == 0 and not workload.needs_dx else None
+    return dense_conv(nodes[0].layer) if nodes[0].index == 0 and not workload.needs_dx else None
 
 
 class PhasedInput:

@@ -11,20 +11,24 @@ from cnncli.engine.kernels.kernel import Workload
 from cnncli.engine.kernels.layout import Layout
 from cnncli.engine.kernels.node import Node, count_with_relu
 from cnncli.engine.kernels.tape import Tape
-from cnncli.nn.layers import Layer, MaxPool2D
+from cnncli.nn.layers import MaxPool2D
+from cnncli.nn.layers.windows import NO_PADS
 from cnncli.types import FloatArray, Shape
 
 
 def covers_pool(nodes: Sequence[Node]) -> int:
     """Return how many nodes `conv -> [ReLU] -> max-pool (2x2, stride 2, no padding)` covers, or 0."""
     count = count_with_relu(nodes)
-    return count + 1 if len(nodes) > count and is_two_by_two(nodes[count].layer) else 0
+    return count + 1 if len(nodes) > count and is_two_by_two(nodes[count]) else 0
 
 
-def is_two_by_two(layer: Layer) -> bool:
+def is_two_by_two(node: Node) -> bool:
     """Return whether a layer is a max-pool of 2x2 windows at stride 2 without padding."""
+    layer = node.layer
     return (
-        isinstance(layer, MaxPool2D) and layer.pool_size == layer.stride == (2, 2) and layer.padding == (0, 0)
+        isinstance(layer, MaxPool2D)
+        and layer.pool_size == layer.stride == (2, 2)
+        and layer.pads(node.input_shape) == NO_PADS
     )
 
 

@@ -18,10 +18,9 @@ from cnncli.engine.kernels.conv.row_windows import RowWindows
 from cnncli.engine.kernels.conv.rows_backward import row_gradient
 from cnncli.engine.kernels.kernel import LayerGenerators, Workload
 from cnncli.engine.kernels.layout import Layout, single_block
-from cnncli.engine.kernels.node import Node, count_with_relu
+from cnncli.engine.kernels.node import Node, count_with_relu, dense_conv
 from cnncli.engine.kernels.products import ColumnSum, record_product
 from cnncli.engine.kernels.tape import Tape
-from cnncli.nn.layers import Conv2D
 from cnncli.types import FloatArray
 
 
@@ -32,7 +31,7 @@ class ConvRows(ConvKernel):
 
     @classmethod
     def match(cls, nodes: Sequence[Node], workload: Workload) -> int:
-        return count_with_relu(nodes) if isinstance(nodes[0].layer, Conv2D) else 0
+        return count_with_relu(nodes) if dense_conv(nodes[0].layer) else 0
 
     def __init__(self, nodes: Sequence[Node], workload: Workload) -> None:
         super().__init__(nodes, workload)

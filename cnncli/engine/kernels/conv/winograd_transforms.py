@@ -26,9 +26,8 @@ Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVP
 
 import numpy as np
 
-from cnncli.engine.kernels.node import Node
+from cnncli.engine.kernels.node import Node, dense_conv
 from cnncli.engine.kernels.tape import Tape
-from cnncli.nn.layers import Conv2D
 from cnncli.types import FloatArray
 
 _FEWEST_CHANNELS = 9  # C; with fewer, the transforms cost more than the products that they save
@@ -47,8 +46,8 @@ BACKWARD_ORDER = (1, 2, 0, 3)
 
 def suits_winograd(node: Node) -> bool:
     """Return whether a layer is a 3x3 convolution at stride 1 with enough channels for Winograd to pay off."""
-    layer = node.layer
-    if not isinstance(layer, Conv2D) or layer.in_channels < _FEWEST_CHANNELS:
+    layer = dense_conv(node.layer)
+    if layer is None or layer.in_channels < _FEWEST_CHANNELS:
         return False
     return (layer.kernel_size, layer.stride) == ((3, 3), (1, 1))
 
