@@ -83,7 +83,7 @@ def test_the_page_on_many_runs_runs_from_top_to_bottom(few_digits: None, tmp_pat
             done = CliRunner().invoke(app, arguments, prog_name="cnn")
             assert done.exit_code == 0, f"{line}\n{done.stdout}{done.stderr}"
             assert max(map(len, done.stdout.splitlines()), default=0) <= 80, line
-    assert {path.name for path in Path("runs").iterdir()} == {"first", "wide"}
+    assert {path.name for path in Path("runs").iterdir()} == {"first", "wide", "few-seeds", "chosen"}
 
 
 FRUIT = {"apple": (200, 40, 40), "banana": (235, 205, 60), "pear": (130, 180, 60)}

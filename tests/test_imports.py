@@ -62,7 +62,8 @@ BELOW: dict[str, set[str]] = {
 
 BELOW["web"] = {*BELOW["training"], "training", "inside"}
 BELOW["export"] = {*BELOW["web"], "web"}
-BELOW["cli"] = {*BELOW["export"], "export"}
+BELOW["sweep"] = {*BELOW["training"], "training"}
+BELOW["cli"] = {*BELOW["export"], "export", "sweep"}
 
 ENGINE: dict[str, set[str]] = {
     "engine.kernels": set(),

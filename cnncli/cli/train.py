@@ -28,6 +28,7 @@ EXAMPLES = """
   cnn train mnist.yaml --epochs 3 --set train.optimizer.lr=0.01
   cnn train my.yaml --dry-run               find mistakes in a few seconds
   cnn train my.yaml --init-from run-3       start with the weights of another run
+  cnn train mnist.yaml --seeds 5            five seeds: mean and standard deviation
   cnn train --resume latest                 resume after an interruption
   cnn train --resume run-3 --epochs 20      train a finished run for longer
 """
@@ -91,6 +92,15 @@ def train(
         int | None,
         training_option("--seed", metavar="N", help="Another seed gives other initial weights and batches."),
     ] = None,
+    seeds: Annotated[
+        str | None,
+        training_option(
+            "--seeds",
+            metavar="N|LIST",
+            help="Train N times with other seeds, or with those of a list such as 1,2,7, each as a run of its own,"
+            " and print mean and standard deviation. The same command goes on where it stopped.",
+        ),
+    ] = None,
     save_every: Annotated[
         str | None,
         output_option(
@@ -141,9 +151,10 @@ def train(
     Without a config the best available data is used: MNIST if already downloaded, or if it can be downloaded, else
     generated digits. Ctrl-C saves and stops; --resume resumes from there, with the same result.
     """
-    from cnncli.cli import train_session
+    from cnncli.cli import train_repeats, train_session
     from cnncli.cli.console import note, silence
     from cnncli.config.overrides import Override
+    from cnncli.runs.lookup import find_group_to_resume
     from cnncli.training.choose import REFERENCE, choose_config
 
     config = _one_config(file, config, runs_dir)
@@ -178,10 +189,19 @@ def train(
             "--init-partial": init_partial,
             "--exist-ok": exist_ok,
             "--dry-run": dry_run,
+            "--seeds": seeds,
         }
         wrong = [option for option, value in clash.items() if value]
         if wrong:
             raise UsageError(f"--resume goes on with a run as it is, and {wrong[0]} does not go with that")
+        group = find_group_to_resume(resume, runs_dir)
+        if group is not None:
+            if changes:
+                raise UsageError(
+                    f"{group.name} is a group of runs, which goes on as it is, without {changes[0].written}"
+                )
+            train_repeats.resume(group, options)
+            return
         train_session.resume(resume, runs_dir, changes, options)
     elif print_config:
         from cnncli.config.load import load_config
@@ -191,6 +211,14 @@ def train(
         check_model(chosen)
         notify(f"config {chosen.origin.source}")
         sys.stdout.write(chosen.to_yaml())
+    elif seeds is not None:
+        for option, value in {"--dry-run": dry_run, "--exist-ok": exist_ok}.items():
+            if value:
+                raise UsageError(f"{option} does not go with --seeds")
+        if seed is not None and "," in seeds:
+            raise UsageError("--seeds lists the seeds, so there is no place for --seed")
+        chosen = choose_config(config, changes, progress=not quiet, notify=notify)
+        train_repeats.start(chosen, seeds, runs_dir, name, options)
     elif dry_run:
         if profile:
             raise UsageError("--profile writes into the run folder, and --dry-run leaves none")

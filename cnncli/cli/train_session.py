@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,12 +90,25 @@ def try_out(config: Config, options: TrainOptions) -> None:
 def _train(
     config: Config, run: Run, options: TrainOptions, *, resume: bool = False, prepared: Prepared | None = None
 ) -> None:
-    """Train, and print the result. A signal that comes too late to stop the run does not lose the printed result."""
+    """Train, and print the result."""
+    train_one(config, run, options, _print_result, resume=resume, prepared=prepared)
+
+
+def train_one(
+    config: Config,
+    run: Run,
+    options: TrainOptions,
+    show: Callable[[TrainResult, TrainOptions, Config], None],
+    *,
+    resume: bool = False,
+    prepared: Prepared | None = None,
+) -> None:
+    """Train, and show the result. A signal that comes too late to stop the run does not lose what is shown."""
     display = make_display(config.train.epochs, quiet=options.quiet)
     with StopRequest(display.stopping) as stop:
         with display:
             result = _watch(config, run, options, display, stop, resume=resume, prepared=prepared)
-        _print_result(result, options, config)
+        show(result, options, config)
 
 
 def _watch(

@@ -78,7 +78,8 @@ def list_runs(runs_dir: str | os.PathLike[str] = "runs") -> list[Run]:
         except (FileNotFoundError, NotADirectoryError):
             return []
     runs = [Run(parent / name) for name in names if not name.startswith(".")]
-    return sorted((run for run in runs if len(run.missing()) < len(CONTENTS)), key=_age)
+    found = (run for run in runs if len(run.missing()) < len(CONTENTS) and not Group(run.path).exists())
+    return sorted(found, key=_age)
 
 
 def list_groups(runs_dir: str | os.PathLike[str] = "runs") -> list[Group]:
@@ -110,6 +111,25 @@ def latest_run(runs_dir: str | os.PathLike[str] = "runs", *, to_resume: bool = F
     stopped = (run for run in runs if to_resume and run.status() in STOPPED)
     finished = (run for run in with_checkpoint if run.status() == "done")
     return next(chain(stopped, finished, with_checkpoint, runs), None)
+
+
+def find_group_to_resume(text: str, runs_dir: str | os.PathLike[str] = "runs") -> Group | None:
+    """Return the group that is meant by what a user wants to resume; None if it is a run.
+
+    Args:
+        text: as for `find_run`; "latest" is a group if one of repeats has stopped after every run that has stopped.
+        runs_dir: where names are looked up.
+    """
+    if text != "latest":
+        bare = text.rstrip("/" + os.sep)
+        named = [Group(Path(runs_dir) / bare), Group(Path(text).expanduser())] if bare else []
+        return next((group for group in named if group.exists()), None)
+    stopped = [group for group in list_groups(runs_dir) if group.status() in STOPPED]
+    if not stopped:
+        return None
+    group = max(stopped, key=_age)
+    run = latest_run(runs_dir, to_resume=True)
+    return group if run is None or run.status() not in STOPPED or _age(run) < _age(group) else None
 
 
 def find_run(
@@ -241,7 +261,7 @@ def check_name(name: str) -> None:
         )
 
 
-def _age(run: Run) -> tuple[str, list[tuple[int, str]]]:
+def _age(run: Run | Group) -> tuple[str, list[tuple[int, str]]]:
     """Sort by the time of creation, then by name with numbers as numbers."""
     try:
         created = datetime.fromisoformat(str(run.read_info().get("created")))

@@ -15,7 +15,7 @@ COMMANDS = ["download", "train", "eval", "predict", "draw", "inspect", "runs", "
 OPTIONS = {
     "download": "--data-dir --from --verify --force --list",
     "train": "--config -c --set --name --exist-ok --runs-dir --resume --epochs --batch-size --lr --seed"
-    " --print-config --dry-run --json --quiet -q --init-from --init-partial",
+    " --print-config --dry-run --json --quiet -q --init-from --init-partial --seeds",
     "eval": "--split --dataset --prepare --checkpoint --min-accuracy --json --runs-dir",
     "predict": "--run --top --invert --prepare --raw --save-input --save-scale --csv --json --runs-dir",
     "draw": "--port --no-open --runs-dir",
