@@ -108,7 +108,10 @@ def receptive_fields(
     spans = []
     for axis, places in ((0, rows), (1, columns)):
         first = np.asarray(places, np.int64)
-        span: tuple[IntArray, IntArray] = first, first + 1  # from and to the first behind, in positions of the layer
+        span: tuple[IntArray, IntArray] = (
+            first,
+            first + 1,
+        )  # from and to the first behind, in positions of the layer
         for step in range(index, -1, -1):
             before = network.shapes[step - 1] if step else network.input_shape
             window = network.layers[step].window()
