@@ -156,6 +156,29 @@ def _smoothing(size: int, sigma: float) -> FloatArray:
     return bell.astype(np.float32)
 
 
+def thickness(images: FloatArray, rng: RandomSource, *, pixels: float) -> FloatArray:
+    """Make strokes thicker or thinner by up to ±pixels on each side, with a finer or a broader pen.
+
+    A stroke grows by one pixel where each pixel becomes the brightest of itself and its four neighbors, and shrinks by
+    one where it becomes the darkest. Fractions of a pixel are between the image and that one.
+    """
+    change = _between(rng, pixels, len(images))
+    changed = images.copy()
+    for sign, extreme in ((1, np.maximum), (-1, np.minimum)):
+        left = (sign * change).clip(0)  # pixels that an image still has to change by
+        while (chosen := np.flatnonzero(left > 0)).size:
+            some = changed[chosen]
+            reached = some.copy()
+            extreme(reached[:, :, 1:], some[:, :, :-1], out=reached[:, :, 1:])
+            extreme(reached[:, :, :-1], some[:, :, 1:], out=reached[:, :, :-1])
+            extreme(reached[..., 1:], some[..., :-1], out=reached[..., 1:])
+            extreme(reached[..., :-1], some[..., 1:], out=reached[..., :-1])
+            part = left[chosen].clip(0, 1).astype(images.dtype)[:, None, None, None]
+            changed[chosen] = some + part * (reached - some)
+            left -= 1
+    return changed
+
+
 def erase(images: FloatArray, rng: RandomSource, *, size: float) -> FloatArray:
     """Black out a square of size × size pixels whose middle is a random pixel.
 
@@ -216,6 +239,7 @@ AUGMENTATIONS: dict[str, Transform] = {
         affine, {"degrees": _ANGLE, "zoom": _FACTOR, "shift": _SHIFT, "shear": Range(0, 0, 80)}
     ),
     "elastic": Transform(elastic, {"alpha": Range(34, 0, 10_000), "sigma": Range(4, 0.1, 1000)}),
+    "thickness": Transform(thickness, {"pixels": Range(0.5, 0, 10)}),
     "erase": Transform(erase, {"size": Range(8, 0, 1000, whole=True)}),
     "noise": Transform(noise, {"std": Range(0.1, 0, 10)}),
     "flip": Transform(flip, {"chance": Range(0.5, 0, 1)}),

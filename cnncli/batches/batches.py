@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.batches.random_source import RandomSlice, RandomSource
+from cnncli.batches.targets import TargetRule
 from cnncli.errors import DataError
 from cnncli.randomness import stream
 from cnncli.types import OF_NO_CLASS, ByteArray, FloatArray, IntArray, Shape
@@ -92,6 +93,7 @@ class Batches:
         dtype: float32 or float64.
         indices: use only these images of the set, without copying them; None for all images. Portions instead of
             indices make an epoch of a given number of images of each.
+        targets: how targets differ from labels, and how images are mixed; None for labels alone.
 
     Raises:
         DataError: an epoch has no batch.
@@ -115,6 +117,7 @@ class Batches:
         drop_last: bool = False,
         dtype: npt.DTypeLike = np.float32,
         indices: IntArray | list[Portion] | None = None,
+        targets: TargetRule | None = None,
     ) -> None:
         if len(images) != len(labels):
             raise ValueError(f"{len(images)} images, but {len(labels)} labels")
@@ -138,6 +141,7 @@ class Batches:
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.dtype = np.dtype(dtype)
+        self.targets = targets
         self._has_outliers = len(labels) > 0 and int(labels.min()) == OF_NO_CLASS
         self._order: tuple[int, IntArray] = 0, np.empty(0, np.int64)
         if len(self) == 0:
@@ -205,10 +209,24 @@ class Batches:
         for step in range(start_step, len(self)):
             count = self.size(step)
             x, y = np.empty((count, *self.input_shape), self.dtype), np.empty(count, np.int64)
-            self.write(epoch, step, slice(0, count), x, y)
+            targets = None if self.targets is None else np.empty((count, self.targets.classes), np.float32)
+            self.write(epoch, step, slice(0, count), x, y, targets)
             yield x, y
 
-    def write(self, epoch: int, step: int, part: slice, x: FloatArray, y: npt.NDArray[np.int64]) -> None:
+    @property
+    def has_targets(self) -> bool:
+        """Whether the targets of a batch are more than its labels."""
+        return self.targets is not None
+
+    def write(
+        self,
+        epoch: int,
+        step: int,
+        part: slice,
+        x: FloatArray,
+        y: npt.NDArray[np.int64],
+        targets: FloatArray | None = None,
+    ) -> None:
         """Prepare a part of a batch; this is what each worker calls.
 
         Together, the parts equal the batch, except for rounding.
@@ -218,25 +236,51 @@ class Batches:
             step: the step of the epoch, counted from 0.
             part: the images of the batch to prepare, a slice with start and stop.
             x: the array to write the images to, (part, C, H, W), float32 or float64.
-            y: the array to write the labels to, (part,).
+            y: the array to write the labels to, (part,); of a mixed image, that of its larger share.
+            targets: the array to write the targets to, (part, K), float32, if `has_targets`.
         """
         first = step * self.batch_size
-        chosen = self._kept_order(epoch)[first + part.start : first + part.stop]
+        order = self._kept_order(epoch)[first : first + self.size(step)]
+        chosen = order[part]
         y[...] = self.labels[chosen]
         images = np.take(self.images, chosen, axis=0)
-        if self.augment is None:
+        rule = self.targets
+        if rule is not None:
+            assert targets is not None
+            targets[...] = rule.of_images(chosen, y)
+        mixing = None if rule is None else rule.mixing
+        if self.augment is None and mixing is None:
             to_input(images, self.normalize, out=x)
+            self._weigh(targets)
             return
-        count = self.size(step)
-        rng = stream(self.seed, "augment", epoch, step)
-        source = rng if len(images) == count else RandomSlice(rng, count, part)
-        augmented = self.augment(to_input(images, None, self.dtype), source)
+        changed = to_input(images, None, self.dtype)
+        if rule is not None and mixing is not None:
+            rng = stream(self.seed, "mix", epoch, step)
+            partners = order[rng.permutation(len(order))][part]
+            others = to_input(np.take(self.images, partners, axis=0), None, self.dtype)
+            shares = mixing.mix(changed, others, self._source(rng, len(order), part))
+            assert targets is not None
+            rule.mixed(targets, rule.of_images(partners, self.labels[partners]), shares)
+            y[...] = np.where(shares >= 0.5, y, self.labels[partners])
+        self._weigh(targets)
+        if self.augment is not None:
+            rng = stream(self.seed, "augment", epoch, step)
+            changed = self.augment(changed, self._source(rng, len(order), part))
         if self.normalize is None:
-            x[...] = augmented
+            x[...] = changed
             return
         mean, std = self.normalize
-        np.subtract(augmented, x.dtype.type(mean), out=x)
+        np.subtract(changed, x.dtype.type(mean), out=x)
         x *= x.dtype.type(1 / std)
+
+    def _weigh(self, targets: FloatArray | None) -> None:
+        if targets is not None and self.targets is not None and self.targets.weights is not None:
+            targets *= self.targets.weights.astype(np.float32)
+
+    @staticmethod
+    def _source(rng: np.random.Generator, count: int, part: slice) -> RandomSource:
+        """Return the random numbers of a part of a batch of `count` images."""
+        return rng if part.stop - part.start == count else RandomSlice(rng, count, part)
 
     def _kept_order(self, epoch: int) -> IntArray:
         """Return the order of an epoch, drawn only once as long as the epoch does not change."""

@@ -34,6 +34,9 @@ class RandomSource(Protocol):
     def standard_normal(self, size: Any, dtype: Any = np.float64) -> npt.NDArray[Any]:
         """Draw from the normal distribution with mean 0 and standard deviation 1."""
 
+    def beta(self, a: float, b: float, size: Any) -> npt.NDArray[Any]:
+        """Draw from a beta distribution, which lies between 0 and 1."""
+
 
 class RandomSlice:
     """The random numbers that a generator draws for a part of a batch.
@@ -74,6 +77,10 @@ class RandomSlice:
     def standard_normal(self, size: Any, dtype: Any = np.float64) -> npt.NDArray[Any]:
         """Draw from the normal distribution with mean 0 and standard deviation 1."""
         return self._rng.standard_normal(self._batch_shape(size), dtype)[self._part]
+
+    def beta(self, a: float, b: float, size: Any) -> npt.NDArray[Any]:
+        """Draw from a beta distribution, which lies between 0 and 1."""
+        return self._rng.beta(a, b, self._batch_shape(size))[self._part]
 
     def _batch_shape(self, size: SupportsIndex | Sequence[int]) -> tuple[int, ...]:
         """Return the shape for the complete batch."""

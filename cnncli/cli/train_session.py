@@ -167,6 +167,8 @@ def _data_lines(run: Run) -> Iterator[str]:
         ):
             if names:
                 yield f"{', '.join(names)} {what}"
+    if teachers := info.get("teachers"):
+        yield f"learns from: {', '.join(each['path'] for each in teachers)}"
     if frozen := info.get("frozen"):
         yield f"frozen: {', '.join(frozen)}"
 

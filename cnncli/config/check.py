@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cnncli.batches.augment import AUGMENTATIONS, make_augmentation
+from cnncli.batches.mixing import MIXINGS
 from cnncli.config.errors import Problem, join_problems
 from cnncli.config.list_entries import ListEntry, read_entry, read_options
 from cnncli.config.schema import Config
@@ -60,7 +61,8 @@ def find_problems(data: object) -> Iterator[Problem]:
     yield from _entries(data, ("data", "augment"), _augmentation_mistakes)
     yield from _named(data, "optimizer", OPTIMIZERS, "adam", FlatParameters({}))
     yield from _named(data, "schedule", SCHEDULES, "constant")
-    yield from _named(data, "average", AVERAGES, None, Network((), (1,)))
+    yield from _named(data, "average", AVERAGES, None, Network((), (1,)), 1)
+    yield from _named(data, "mix", MIXINGS, None)
     yield from _frozen(data)
 
 

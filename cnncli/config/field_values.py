@@ -3,6 +3,8 @@
 Each function returns the value, or raises ValueError; the description of the field then says what it takes.
 """
 
+from collections.abc import Mapping
+
 from pydantic import BeforeValidator
 
 from cnncli.config.list_entries import ListEntry, read_text
@@ -58,6 +60,34 @@ def refuse_no_layers(layers: tuple[ListEntry, ...]) -> tuple[ListEntry, ...]:
 def read_name_alone(value: object) -> object:
     """Read `adam` as `{name: adam}`."""
     return {"name": value} if isinstance(value, str) else value
+
+
+def read_class_weights(value: object) -> object:
+    """Accept "balanced", or a number above 0 for each of some classes, whose names may be numbers."""
+    if value is None or value == "balanced":
+        return value
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError
+    weights = {str(name): weight for name, weight in value.items() if not isinstance(name, bool)}
+    if len(weights) < len(value) or not all(_is_weight(weight) for weight in weights.values()):
+        raise ValueError
+    return {name: float(weight) for name, weight in weights.items()}
+
+
+def _is_weight(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 10**9
+
+
+def read_teachers_alone(value: object) -> object:
+    """Read `run-3` or a list of runs as `{teachers: [...]}`."""
+    return {"teachers": value} if isinstance(value, str) or is_list(value) else value
+
+
+def read_teachers(value: object) -> object:
+    names = (value,) if isinstance(value, str) else tuple(value) if is_list(value) else ()
+    if not names:
+        raise ValueError
+    return tuple(read_text(name) for name in names)
 
 
 def expand_home(folder: str) -> str:

@@ -24,11 +24,14 @@ from cnncli.config.errors import Origin, Problem, join_problems, to_problem
 from cnncli.config.field_values import (
     auto_or_up_to,
     expand_home,
+    read_class_weights,
     read_colour,
     read_logs,
     read_name,
     read_name_alone,
     read_size,
+    read_teachers,
+    read_teachers_alone,
     read_validation,
     refuse_no_layers,
 )
@@ -165,6 +168,22 @@ class ScheduleConfig(Named):
     name: Text = Field(default="constant", description="the name of a schedule")
 
 
+class MixConfig(Named):
+    """How pairs of training images are mixed, and its own options."""
+
+    name: Text = Field(description="the name of a way to mix images")
+
+
+class DistillConfig(Section):
+    """Whose answers are learned from beside the labels."""
+
+    teachers: Annotated[tuple[str, ...], BeforeValidator(read_teachers)] = Field(
+        strict=False, description="a run, or a list of runs"
+    )
+    share: float = Field(default=0.5, gt=0, le=1, description="a number above 0, up to 1")
+    temperature: float = Field(default=1.0, ge=0.1, le=100, description="a number from 0.1 to 100")
+
+
 class AverageConfig(Named):
     """Which average of the weights is kept, and its own options."""
 
@@ -184,6 +203,8 @@ class SaveEvery(Section):
 
 Optimizer = Annotated[OptimizerConfig, BeforeValidator(read_name_alone)]
 Schedule = Annotated[ScheduleConfig, BeforeValidator(read_name_alone)]
+Mix = Annotated[MixConfig | None, BeforeValidator(read_name_alone)]
+Distill = Annotated[DistillConfig | None, BeforeValidator(read_teachers_alone)]
 Average = Annotated[AverageConfig | None, BeforeValidator(read_name_alone)]
 
 
@@ -198,6 +219,13 @@ class TrainConfig(Section):
     schedule: Schedule = Field(default=ScheduleConfig(), description="a name, or {name: ..., options}")
     warmup_epochs: float = Field(default=0.0, ge=0, description="a number of epochs from 0 up")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="a number from 0 to below 1")
+    mix: Mix = Field(default=None, description="a name, {name: ..., options}, or null")
+    class_weights: Annotated[
+        Literal["balanced"] | dict[str, float] | None, BeforeValidator(read_class_weights)
+    ] = Field(default=None, description="{class: number above 0}, balanced, or null")
+    distill: Distill = Field(
+        default=None, description="{teachers: [...], share: ..., temperature: ...}, or null"
+    )
     clip_norm: float | None = Field(default=None, gt=0, description="a number above 0, or null")
     average: Average = Field(default=None, description="a name, {name: ..., options}, or null")
     patience: int | None = Field(

@@ -64,8 +64,20 @@ class BatchSource(Protocol):
     def size(self, step: int) -> int:
         """Return the number of images in a step of an epoch, 0 if there is no such step."""
 
-    def write(self, epoch: int, step: int, part: slice, x: FloatArray, y: npt.NDArray[np.int64]) -> None:
-        """Write a part of a batch to x (part, C, H, W) and y (part,).
+    @property
+    def has_targets(self) -> bool:
+        """Whether the targets of a batch are more than its labels."""
+
+    def write(
+        self,
+        epoch: int,
+        step: int,
+        part: slice,
+        x: FloatArray,
+        y: npt.NDArray[np.int64],
+        targets: FloatArray | None = None,
+    ) -> None:
+        """Write a part of a batch to x (part, C, H, W), y (part,) and, if it has targets, targets (part, K).
 
         Every image is the same, up to rounding, as if the whole batch were written at once.
         """
@@ -89,7 +101,13 @@ class Executor(ABC):
 
     @abstractmethod
     def loss_and_gradients(
-        self, x: FloatArray, labels: IntArray, *, key: Key = (0, 1, 0), label_smoothing: float = 0.0
+        self,
+        x: FloatArray,
+        labels: IntArray,
+        *,
+        key: Key = (0, 1, 0),
+        label_smoothing: float = 0.0,
+        targets: FloatArray | None = None,
     ) -> BatchResult:
         """Run forward and backward in training mode; the gradients are left in `network.parameters.grads`.
 
@@ -98,11 +116,19 @@ class Executor(ABC):
             labels: (N,), class numbers.
             key: (seed, epoch, step), which names the random streams of dropout.
             label_smoothing: the share of every target that is spread evenly over the classes.
+            targets: (N, K), which replace the labels in the loss; see `cross_entropy`.
         """
 
     @abstractmethod
     def train_step(
-        self, x: FloatArray, labels: IntArray, optimizer: Optimizer, settings: StepSettings, *, key: Key
+        self,
+        x: FloatArray,
+        labels: IntArray,
+        optimizer: Optimizer,
+        settings: StepSettings,
+        *,
+        key: Key,
+        targets: FloatArray | None = None,
     ) -> BatchResult:
         """Run one batch and update the parameters.
 

@@ -28,7 +28,13 @@ class PlainExecutor(Executor):
         return self.network.forward(x)
 
     def loss_and_gradients(
-        self, x: FloatArray, labels: IntArray, *, key: Key = (0, 1, 0), label_smoothing: float = 0.0
+        self,
+        x: FloatArray,
+        labels: IntArray,
+        *,
+        key: Key = (0, 1, 0),
+        label_smoothing: float = 0.0,
+        targets: FloatArray | None = None,
     ) -> BatchResult:
         """Run forward and backward in training mode; see `Executor.loss_and_gradients`."""
         seed, epoch, step = key
@@ -36,19 +42,28 @@ class PlainExecutor(Executor):
         run = self._timed_loss_and_gradients if self._timed else self.network.loss_and_gradients
         # The loss reports a diverging batch, so NumPy need not warn about it.
         with np.errstate(over="ignore", invalid="ignore"):
-            loss, logits = run(x, labels, rng=rng, label_smoothing=label_smoothing)
+            loss, logits = run(x, labels, rng=rng, label_smoothing=label_smoothing, targets=targets)
         self.network.parameters.clear_frozen(self.network.parameters.grads)
         return BatchResult(float(loss), int((logits.argmax(axis=1) == labels).sum()))
 
     def train_step(
-        self, x: FloatArray, labels: IntArray, optimizer: Optimizer, settings: StepSettings, *, key: Key
+        self,
+        x: FloatArray,
+        labels: IntArray,
+        optimizer: Optimizer,
+        settings: StepSettings,
+        *,
+        key: Key,
+        targets: FloatArray | None = None,
     ) -> BatchResult:
         """Run one batch and update the parameters.
 
         Raises:
             DivergenceError: the loss or a gradient is not finite; the parameters are unchanged.
         """
-        result = self.loss_and_gradients(x, labels, key=key, label_smoothing=settings.label_smoothing)
+        result = self.loss_and_gradients(
+            x, labels, key=key, label_smoothing=settings.label_smoothing, targets=targets
+        )
         result = self._update_parameters(optimizer, settings, result)
         self._clock.stop("optimizer")
         return result
@@ -70,12 +85,19 @@ class PlainExecutor(Executor):
         count = self._images_in_step(batches, step)
         x = np.empty((count, *batches.input_shape), self.network.dtype)
         labels = np.empty(count, np.int64)
-        batches.write(epoch, step, slice(0, count), x, labels)
+        targets = np.empty((count, *self.network.output_shape), np.float32) if batches.has_targets else None
+        batches.write(epoch, step, slice(0, count), x, labels, targets)
         self._clock.stop("prepare the batch")
-        return self.train_step(x, labels, optimizer, settings, key=key)
+        return self.train_step(x, labels, optimizer, settings, key=key, targets=targets)
 
     def _timed_loss_and_gradients(
-        self, x: FloatArray, labels: IntArray, *, rng: np.random.Generator, label_smoothing: float
+        self,
+        x: FloatArray,
+        labels: IntArray,
+        *,
+        rng: np.random.Generator,
+        label_smoothing: float,
+        targets: FloatArray | None,
     ) -> tuple[float, FloatArray]:
         """Do the same as `Network.loss_and_gradients`, and measure the time of every layer."""
         layers = list(zip(self.network.names, self.network.layers, strict=True))
@@ -85,7 +107,7 @@ class PlainExecutor(Executor):
         for name, layer in layers:
             x = layer.forward(x, mode)
             self._clock.stop(name)
-        loss, dy = cross_entropy(x, labels, label_smoothing)
+        loss, dy = cross_entropy(x, labels, label_smoothing, targets)
         self._clock.stop("loss")
         for name, layer in reversed(layers):
             dy = layer.backward(dy)

@@ -1,4 +1,6 @@
-"""Initial weights, scaled so that activations neither vanish nor explode in a deep network. Biases start at zero.
+"""Initial weights, scaled so that activations neither vanish nor explode in a deep network.
+
+Biases start at zero, except with `uniform`.
 
 The weights are drawn in float32 for every dtype of the network, so that a float64 network starts from the same
 weights as a float32 network and the two can be compared.
@@ -59,9 +61,34 @@ def glorot_uniform(
     return weight.astype(dtype, copy=False)
 
 
+def fan_in_uniform(
+    shape: Shape, fan_in: int, fan_out: int, rng: np.random.Generator, dtype: npt.DTypeLike = np.float32
+) -> FloatArray:
+    """Draw uniformly from ±1 / sqrt(fan_in): 0.41 of the standard deviation of `he_normal`.
+
+    Args:
+        shape: of the weight or of the bias.
+        fan_in: the number of inputs that each output sums over: C·KH·KW for a convolution.
+        fan_out: not used; all initializers have the same signature.
+        rng: the generator.
+        dtype: of the result.
+
+    Source: the range is that of the Linear and Conv2d of PyTorch, for weights and biases.
+    """
+    limit = 1 / np.sqrt(fan_in)
+    weight = rng.random(shape, dtype=np.float32)  # in [0, 1)
+    weight *= 2 * limit
+    weight -= limit
+    return weight.astype(dtype, copy=False)
+
+
 Initializer = Callable[[Shape, int, int, np.random.Generator, npt.DTypeLike], FloatArray]
 
-INITIALIZERS: dict[str, Initializer] = {"he": he_normal, "glorot": glorot_uniform}
+INITIALIZERS: dict[str, Initializer] = {
+    "he": he_normal,
+    "glorot": glorot_uniform,
+    "uniform": fan_in_uniform,
+}
 
 
 def weight_and_bias(
@@ -93,5 +120,9 @@ def weight_and_bias(
     weight = Parameter.drawn(shape, dtype, partial(draw_weight, shape, fan_in, fan_out, own_rng, dtype))
     if not flag("bias", bias):
         return {"weight": weight}
-    zeros = partial(np.zeros, outputs, dtype)
-    return {"weight": weight, "bias": Parameter.drawn((outputs,), dtype, zeros, decay=False)}
+    if draw_weight is fan_in_uniform:
+        (bias_rng,) = own_rng.spawn(1)
+        draw_bias = partial(fan_in_uniform, (outputs,), fan_in, fan_out, bias_rng, dtype)
+    else:
+        draw_bias = partial(np.zeros, outputs, dtype)
+    return {"weight": weight, "bias": Parameter.drawn((outputs,), dtype, draw_bias, decay=False)}

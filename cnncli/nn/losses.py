@@ -37,9 +37,12 @@ def softmax(logits: FloatArray) -> FloatArray:
 
 
 def cross_entropy(
-    logits: FloatArray, labels: IntArray, label_smoothing: float = 0.0
+    logits: FloatArray,
+    labels: IntArray,
+    label_smoothing: float = 0.0,
+    targets: FloatArray | None = None,
 ) -> tuple[float, FloatArray]:
-    """Return the mean cross-entropy between the labels and softmax(logits), and its gradient.
+    """Return the mean cross-entropy between the labels or targets and softmax(logits), and its gradient.
 
         loss = −1/N · sum over n, k of target[n, k] · log_softmax(logits)[n, k]
         dlogits = (softmax(logits) − target) / N
@@ -49,6 +52,8 @@ def cross_entropy(
         logits: (N, K).
         labels: (N,), integers from 0 to K − 1, or OF_NO_CLASS: the target of such a sample is 1 / K for each class.
         label_smoothing: s, from 0 to 1.
+        targets: (N, K), which replace onehot(labels). A row sums to the weight of its sample, so that
+            dlogits = (weight · softmax(logits) − target) / N.
 
     Returns:
         The loss, and dlogits (N, K) in the dtype of the logits.
@@ -67,6 +72,8 @@ def cross_entropy(
             "the last layer must have as many units as the data set has classes",
         )
     log_probabilities = log_softmax(logits)
+    if targets is not None:
+        return _with_targets(log_probabilities, targets, label_smoothing)
     if labels.min() == OF_NO_CLASS:
         return _with_outliers(log_probabilities, labels, label_smoothing)
     each = np.arange(N)
@@ -92,6 +99,23 @@ def _with_outliers(
     loss = -float((target * log_probabilities).sum(dtype=np.float64)) / N
     dlogits = np.exp(log_probabilities, out=log_probabilities)
     dlogits -= target
+    dlogits /= N
+    return loss, dlogits
+
+
+def _with_targets(
+    log_probabilities: FloatArray, targets: FloatArray, label_smoothing: float
+) -> tuple[float, FloatArray]:
+    """Return the loss and its gradient for targets (N, K) of any weight; overwrites `log_probabilities`."""
+    N, K = log_probabilities.shape
+    weights = targets.sum(axis=1, keepdims=True)
+    smooth = (
+        targets if not label_smoothing else (1 - label_smoothing) * targets + label_smoothing / K * weights
+    )
+    loss = -float((smooth * log_probabilities).sum(dtype=np.float64)) / N
+    dlogits = np.exp(log_probabilities, out=log_probabilities)
+    dlogits *= weights
+    dlogits -= smooth
     dlogits /= N
     return loss, dlogits
 

@@ -107,6 +107,7 @@ class Network:
         *,
         rng: np.random.Generator | None = None,
         label_smoothing: float = 0.0,
+        targets: FloatArray | None = None,
     ) -> tuple[float, FloatArray]:
         """Return the mean loss of a batch and its logits, and write the gradients to `parameters.grads`.
 
@@ -114,10 +115,10 @@ class Network:
             x: (N, *input_shape).
             labels: (N,), from 0 to K − 1.
             rng: the generator of dropout.
-            label_smoothing: see `cross_entropy`.
+            label_smoothing, targets: see `cross_entropy`.
         """
         logits = self.forward(x, training=True, rng=rng)
-        loss, dlogits = cross_entropy(logits, labels, label_smoothing)
+        loss, dlogits = cross_entropy(logits, labels, label_smoothing, targets)
         self.backward(dlogits)
         return loss, logits
 

@@ -78,6 +78,7 @@ def _few_of(batches: Batches, count: int) -> Batches:
         drop_last=batches.drop_last,
         dtype=batches.dtype,
         indices=np.sort(batches.order(1)[:count]),
+        targets=batches.targets,
     )
 
 

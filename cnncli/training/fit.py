@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cnncli.batches.batches import Batches
 from cnncli.engine.executor import StepSettings
 from cnncli.errors import DivergenceError
-from cnncli.optim.averaging import ExponentialAverage
+from cnncli.optim.averaging import Average
 from cnncli.optim.optimizers import Optimizer
 from cnncli.optim.schedules import Schedule
 from cnncli.training.state import EpochRecord, StepRecord, TrainingState
@@ -30,7 +30,7 @@ def fit(
     validate: "Callable[[], Evaluation] | None" = None,
     label_smoothing: float = 0.0,
     clip_norm: float | None = None,
-    average: ExponentialAverage | None = None,
+    average: Average | None = None,
     patience: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[StepRecord | EpochRecord]:

@@ -26,7 +26,7 @@ from cnncli.errors import CnnError, ModelError, UsageError
 from cnncli.memory import available_bytes
 from cnncli.nn.build import build_network
 from cnncli.nn.network import Network
-from cnncli.optim import ExponentialAverage, Optimizer, Schedule, make_average, make_optimizer, make_schedule
+from cnncli.optim import Average, Optimizer, Schedule, make_average, make_optimizer, make_schedule
 from cnncli.randomness import stream
 from cnncli.training.event_log import require_package
 from cnncli.training.initial import Initial, start_from
@@ -41,6 +41,7 @@ from cnncli.training.selection import (
     split_indices,
     with_outliers,
 )
+from cnncli.training.targets import Teacher, make_targets
 from cnncli.training.training_set import check_sets, load_training_set
 from cnncli.types import IntArray, MeanStd, Shape
 
@@ -68,6 +69,7 @@ class Prepared:
         data_path: where the set was found, None for drawn digits; of several sets a list.
         outliers: how many images of no class each epoch has.
         initial: where the first weights came from; None for random ones, and in a resume.
+        teachers: whose answers are learned from.
     """
 
     config: "Config"
@@ -77,13 +79,14 @@ class Prepared:
     network: Network
     optimizer: Optimizer
     schedule: Schedule
-    average: ExponentialAverage | None
+    average: Average | None
     normalize: MeanStd | None
     data_checksum: int
     preparation: Preparation
     data_path: str | list[str | None] | None
     outliers: int = 0
     initial: Initial | None = None
+    teachers: tuple[Teacher, ...] = ()
 
 
 def prepare(
@@ -127,8 +130,11 @@ def prepare(
         augment = make_augmentation(config.data.augment)
     except ModelError as error:
         raise config.model_error(error, "data.augment") from error
+    images, labels = with_outliers(dataset.train, outliers)
+    targets, teachers = make_targets(config, dataset, train, labels)
     batches = Batches(
-        *with_outliers(dataset.train, outliers),
+        images,
+        labels,
         batch_size=settings.batch_size,
         seed=config.seed,
         normalize=normalize,
@@ -136,6 +142,7 @@ def prepare(
         drop_last=settings.drop_last,
         dtype=network.dtype,
         indices=portions(dataset, train, len(outliers)),
+        targets=targets,
     )
     optimizer, schedule, average = _build_optimization(config, network, len(batches))
     return Prepared(
@@ -155,6 +162,7 @@ def prepare(
         data_path=paths[0] if isinstance(config.data.dataset, str) else paths,
         outliers=len(outliers) // POOL,
         initial=initial,
+        teachers=teachers,
     )
 
 
@@ -287,7 +295,7 @@ def _check_outputs(
 
 def _build_optimization(
     config: "Config", network: Network, steps_per_epoch: int
-) -> tuple[Optimizer, Schedule, ExponentialAverage | None]:
+) -> tuple[Optimizer, Schedule, Average | None]:
     settings = config.train
     section = "train.optimizer"
     try:
@@ -302,7 +310,9 @@ def _build_optimization(
             warmup_epochs=settings.warmup_epochs,
         )
         section = "train.average"
-        average = settings.average and make_average(settings.average.name, settings.average.options, network)
+        average = settings.average and make_average(
+            settings.average.name, settings.average.options, network, settings.epochs * steps_per_epoch
+        )
     except ModelError as error:
         raise config.model_error(error, section) from error
     return optimizer, schedule, average or None

@@ -35,6 +35,8 @@ def info_at_start(
         info["resumes"] = [*info.get("resumes", []), {"from_step": state.global_step, **this_one}]
     if prepared.initial is not None:
         info["initial"] = asdict(prepared.initial)
+    if prepared.teachers:
+        info["teachers"] = [teacher._asdict() for teacher in prepared.teachers]
     first = {key: info[key] for key in ("command_line",) if key in info}
     return info | {
         "name": run.name,

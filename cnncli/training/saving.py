@@ -103,6 +103,11 @@ def restore(run: Run, prepared: Prepared) -> TrainingState:
             f"the training and validation images are not those that {run.name} was started with",
             hint="restore the old data set, or train a new run",
         )
+    if training.pop("teachers", []) != [teacher.sha256 for teacher in prepared.teachers]:
+        raise RunError(
+            f"the teachers of {run.name} are not those that it was started with",
+            hint="restore their checkpoints, or train a new run",
+        )
     try:
         state = TrainingState.from_json({**training, "history": saved.meta.get("history", [])})
     except TypeError as error:
@@ -210,7 +215,11 @@ def _meta(run: Run, prepared: Prepared, state: TrainingState) -> dict[str, Any]:
         "global_step": state.global_step,
         "best": state.best(),
         "history": history,
-        "training": {**training, "data_checksum": prepared.data_checksum},
+        "training": {
+            **training,
+            "data_checksum": prepared.data_checksum,
+            "teachers": [teacher.sha256 for teacher in prepared.teachers],
+        },
         **describe_sets(prepared),
     }
 

@@ -15,6 +15,7 @@ CASES = {
     "shear": {"degrees": 12},
     "affine": {"degrees": 10, "zoom": 0.1, "shift": 2.5, "shear": 5},
     "elastic": {"alpha": 30, "sigma": 4},
+    "thickness": {"pixels": 1.5},
     "erase": {"size": 7},
     "noise": {"std": 0.2},
     "flip": {"chance": 0.5},
@@ -28,6 +29,7 @@ ZERO = {
     "shear": {"degrees": 0},
     "affine": {"degrees": 0, "zoom": 0, "shift": 0, "shear": 0},
     "elastic": {"alpha": 0},
+    "thickness": {"pixels": 0},
     "erase": {"size": 0},
     "noise": {"std": 0},
     "flip": {"chance": 0},
@@ -305,3 +307,12 @@ def test_a_wrong_name_or_value_is_named_with_its_place(kind, options, message, h
 def test_a_value_given_twice_is_refused():
     with pytest.raises(ModelError, match="the option 'degrees' is given twice"):
         make_augmentation([("rotate", {"_": 3, "degrees": 4})])
+
+
+def test_a_stroke_becomes_thicker_or_thinner_by_its_number_of_pixels():
+    images = np.zeros((200, 1, 20, 20), np.float32)
+    images[:, :, :, 7:12] = 1
+    changed = apply("thickness", {"pixels": 1.5}, images)
+    widths = changed[:, 0, 10].sum(axis=1)
+    drawn = np.random.default_rng(1).uniform(-1, 1, 200) * 1.5
+    np.testing.assert_allclose(widths, 5 + 2 * drawn, atol=1e-4)

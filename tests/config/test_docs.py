@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cnncli.batches.augment import AUGMENTATIONS
+from cnncli.batches.mixing import MIXINGS
 from cnncli.config.errors import section_at
 from cnncli.config.load import parse_config
 from cnncli.config.schema import Config
@@ -71,7 +72,8 @@ def test_a_key_is_documented_with_what_its_errors_say_and_its_default(key: str) 
         written = parse_config("model: [relu]").to_dict() if "normalize." not in key else {}
         value: Any = written
         for part in key.split("."):
-            value = value[part]
+            # the default of a section may be null; then what it has is the default of its own
+            value = value[part] if value is not None else field.get_default()
         assert default == f"`{inline(value)}`"
 
 
@@ -98,10 +100,11 @@ def check(documented: dict[str, list[str]], table: Mapping[str, Mapping[str, obj
             assert value == expected, f"{name}.{option}"
 
 
-def test_every_optimizer_schedule_and_average_is_documented_with_its_defaults() -> None:
+def test_every_optimizer_schedule_average_and_mixing_is_documented_with_its_defaults() -> None:
     check(rows("## Optimizers"), {name: signature(made) for name, made in OPTIMIZERS.items()})
     check(rows("## Schedules"), {name: signature(made) for name, made in SCHEDULES.items()})
     check(rows("## Averages"), {name: signature(made) for name, made in AVERAGES.items()})
+    check(rows("## Mixed images"), {name: signature(made) for name, made in MIXINGS.items()})
 
 
 def test_every_augmentation_is_documented_with_its_defaults() -> None:

@@ -88,7 +88,7 @@ def test_every_name_and_option_in_it_is_known_where_it_is_used(path: Path) -> No
     )
     assert all(0 <= rate(step) <= config.train.optimizer.lr for step in range(100))
     if config.train.average is not None:
-        make_average(config.train.average.name, config.train.average.options, network)
+        make_average(config.train.average.name, config.train.average.options, network, 100)
 
 
 @each_recipe

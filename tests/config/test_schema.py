@@ -213,6 +213,9 @@ train:
   schedule: {name: cosine}
   warmup_epochs: 0.0
   label_smoothing: 0.0
+  mix: null
+  class_weights: null
+  distill: null
   clip_norm: null
   average: null
   patience: null

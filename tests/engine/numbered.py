@@ -19,6 +19,8 @@ class Numbered:
     def whole(self, epoch, step):
         return batch(self.input_shape, self.sizes[step], int(self.labels.max()) + 1, seed=10 * epoch + step)
 
-    def write(self, epoch, step, part, x, y):
+    has_targets = False
+
+    def write(self, epoch, step, part, x, y, targets=None):
         self.parts.append(part)
         x[...], y[...] = (array[part] for array in self.whole(epoch, step))

@@ -416,10 +416,10 @@ def test_every_shard_prepares_its_own_images_once():
 )
 def test_an_error_while_preparing_ends_the_step_and_the_next_one_is_right(options):
     class Failing(Numbered):
-        def write(self, epoch, step, part, x, y):
+        def write(self, epoch, step, part, x, y, targets=None):
             if step == 1:
                 raise DataError(f"image {part.start} cannot be read")
-            super().write(epoch, step, part, x, y)
+            super().write(epoch, step, part, x, y, targets)
 
     model, shape = NETWORKS["blocks"]
     ours, theirs = (build_network(model, shape, rng=np.random.default_rng(0)) for _ in range(2))

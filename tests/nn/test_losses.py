@@ -25,6 +25,30 @@ def test_cross_entropy_is_what_plain_loops_give(
     np.testing.assert_allclose(dlogits, want_gradient, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_targets_of_one_class_with_a_weight_are_weighted_labels(smoothing: float) -> None:
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=(6, 4)), rng.integers(0, 4, 6)
+    weights = rng.uniform(0.2, 3, 6)
+    loss, dlogits = cross_entropy(logits, labels, smoothing, weights[:, None] * np.eye(4)[labels])
+    single = [naive.cross_entropy(logits[[i]], labels[[i]], smoothing) for i in range(6)]
+    assert loss == pytest.approx(np.mean([w * each for w, (each, _) in zip(weights, single, strict=True)]))
+    np.testing.assert_allclose(
+        dlogits, [w * each[0] / 6 for w, (_, each) in zip(weights, single, strict=True)], atol=1e-12
+    )
+
+
+def test_the_gradient_of_any_targets_is_that_of_the_loss() -> None:
+    rng = np.random.default_rng(2)
+    logits, targets, labels = rng.normal(size=(3, 5)), rng.uniform(0, 1, (3, 5)), np.zeros(3, np.int64)
+    _, dlogits = cross_entropy(logits, labels, 0.1, targets)
+    for place in np.ndindex(logits.shape):
+        step = np.zeros_like(logits)
+        step[place] = 1e-6
+        up, down = (cross_entropy(logits + sign * step, labels, 0.1, targets)[0] for sign in (1, -1))
+        assert dlogits[place] == pytest.approx((up - down) / 2e-6, abs=1e-8)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_logits_of_ten_thousand_are_no_trouble(dtype: type) -> None:
     logits = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 0], [1e4, 1e4, -1e4]], dtype)

@@ -9,7 +9,7 @@ import pytest
 
 from cnncli.nn import FlatParameters, Parameter
 from cnncli.nn.aligned import aligned_zeros
-from cnncli.nn.initializers import INITIALIZERS, glorot_uniform, he_normal
+from cnncli.nn.initializers import INITIALIZERS, fan_in_uniform, glorot_uniform, he_normal, weight_and_bias
 
 
 def flat(dtype: Any = np.float32) -> FlatParameters:
@@ -169,4 +169,15 @@ def test_initializers_have_their_published_spread() -> None:
     limit = np.sqrt(6 / 700)
     assert np.abs(glorot).max() == pytest.approx(limit, rel=0.001)
     assert glorot.std() == pytest.approx(limit / np.sqrt(3), rel=0.01)
-    assert max(abs(he.mean()), abs(glorot.mean())) < 1e-3
+    uniform = fan_in_uniform((400, 300), 300, 400, np.random.default_rng(0))
+    assert np.abs(uniform).max() == pytest.approx(1 / np.sqrt(300), rel=0.001)
+    assert uniform.std() == pytest.approx(1 / np.sqrt(3 * 300), rel=0.01)
+    assert max(abs(he.mean()), abs(glorot.mean()), abs(uniform.mean())) < 1e-3
+
+
+def test_biases_are_zero_unless_they_are_drawn_like_the_weights() -> None:
+    drawn = weight_and_bias((400, 300), "uniform", True, np.random.default_rng(0), np.float32)
+    assert np.abs(drawn["bias"].value).max() == pytest.approx(1 / np.sqrt(300), rel=0.05)
+    assert not np.isin(drawn["bias"].value, drawn["weight"].value).mean() > 0.1
+    for init in ("he", "glorot"):
+        assert not weight_and_bias((4, 3), init, True, None, np.float32)["bias"].value.any()

@@ -21,12 +21,12 @@ def wander(network: Network, step: int) -> None:
 
 
 def test_the_table_holds_what_the_tests_below_cover() -> None:
-    assert set(AVERAGES) == {"ema"}
+    assert set(AVERAGES) == {"ema", "swa"}
 
 
 def test_follows_the_formula_for_parameters_and_buffers() -> None:
     network = tiny_network()
-    average = make_average("ema", {"decay": 0.5}, network)
+    average = make_average("ema", {"decay": 0.5}, network, 100)
     expected = {name: array.astype(np.float64) for name, array in network.state().items()}
     for step in range(1, 12):
         wander(network, step)
@@ -40,9 +40,25 @@ def test_follows_the_formula_for_parameters_and_buffers() -> None:
         np.testing.assert_allclose(found[name], array, rtol=1e-5, atol=1e-6)
 
 
+def test_swa_is_the_plain_mean_of_the_last_steps() -> None:
+    network = tiny_network()
+    average = make_average("swa", {"start": 0.6}, network, 10)
+    seen = []
+    for step in range(1, 11):
+        wander(network, step)
+        average.update()
+        seen.append(network.state())
+        if step <= 6:
+            assert np.allclose(average.values, network.parameters.values, rtol=1e-6)
+    found = averaged_weights(average.state_dict())
+    for name, array in found.items():
+        mean = np.mean([state[name] for state in seen[6:]], axis=0, dtype=np.float64)
+        np.testing.assert_allclose(array, mean, rtol=1e-4, atol=1e-5)
+
+
 def test_a_constant_network_is_its_own_average() -> None:
     network = tiny_network()
-    average = make_average("ema", {}, network)
+    average = make_average("ema", {}, network, 100)
     for _ in range(3):
         average.update()
     assert np.array_equal(average.values, network.parameters.values)
@@ -50,7 +66,7 @@ def test_a_constant_network_is_its_own_average() -> None:
 
 def test_applied_swaps_the_average_in_and_the_weights_back() -> None:
     network = tiny_network()
-    average = make_average("ema", {"decay": 0.9}, network)
+    average = make_average("ema", {"decay": 0.9}, network, 100)
     wander(network, 1)
     average.update()
     own = network.state()
@@ -65,7 +81,7 @@ def test_applied_swaps_the_average_in_and_the_weights_back() -> None:
 
 def test_applied_gives_the_weights_back_after_an_error() -> None:
     network = tiny_network()
-    average = make_average("ema", {}, network)
+    average = make_average("ema", {}, network, 100)
     wander(network, 1)
     own = network.parameters.values.copy()
     with pytest.raises(KeyError), average.applied(network):
@@ -75,11 +91,11 @@ def test_applied_gives_the_weights_back_after_an_error() -> None:
 
 def test_a_saved_average_goes_on_to_the_same_bits() -> None:
     network = tiny_network()
-    first = make_average("ema", {"decay": 0.99}, network)
+    first = make_average("ema", {"decay": 0.99}, network, 100)
     for step in range(3):
         wander(network, step)
         first.update()
-    second = make_average("ema", {"decay": 0.99}, tiny_network(seed=5))
+    second = make_average("ema", {"decay": 0.99}, tiny_network(seed=5), 100)
     second.load_state_dict(first.state_dict())
     second.network = network
     wander(network, 9)
@@ -90,7 +106,7 @@ def test_a_saved_average_goes_on_to_the_same_bits() -> None:
 
 
 def test_a_foreign_state_is_refused_whole() -> None:
-    average = make_average("ema", {}, tiny_network())
+    average = make_average("ema", {}, tiny_network(), 100)
     arrays = average.state_dict()
     arrays["conv1.weight"] = arrays.pop("linear1.weight")
     with pytest.raises(CheckpointError, match=r"Missing: linear1.weight. Not expected: conv1.weight."):
@@ -99,8 +115,8 @@ def test_a_foreign_state_is_refused_whole() -> None:
 
 def test_a_wrong_option_is_named() -> None:
     with pytest.raises(ModelError) as caught:
-        make_average("ema", {"decay": 1}, tiny_network())
+        make_average("ema", {"decay": 1}, tiny_network(), 100)
     assert caught.value.key_path == ("decay",)
     with pytest.raises(ModelError) as caught:
-        make_average("ema", {"decy": 0.9}, tiny_network())
+        make_average("ema", {"decy": 0.9}, tiny_network(), 100)
     assert caught.value.hint == "did you mean 'decay'?"

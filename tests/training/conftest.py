@@ -94,7 +94,7 @@ def make_training(
     )
     options = {"momentum": 0.9, "nesterov": True} if optimizer == "sgd" else {}
     moves = make_optimizer(optimizer, {**options, "weight_decay": 0.01}, network.parameters)
-    average = make_average("ema", {"decay": 0.9}, network)
+    average = make_average("ema", {"decay": 0.9}, network, 100)
     schedule = make_schedule(
         "one_cycle", {}, base_lr=0.02, total_steps=epochs * 5, steps_per_epoch=5, warmup_epochs=0.6
     )

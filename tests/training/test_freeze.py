@@ -28,7 +28,7 @@ def trained(kind: str, optimizer: str, clip: float | None, *, freeze=FROZEN, wor
     images, labels = stripes(20)
     batches = Batches(images, labels, batch_size=5, seed=1)
     moves = make_optimizer(optimizer, {**OPTIONS[optimizer], "weight_decay": 0.1}, network.parameters)
-    average = make_average("ema", {"decay": 0.9}, network)
+    average = make_average("ema", {"decay": 0.9}, network, 100)
     with compile(
         network, kind, batch_size=5, workers=workers, shards=2 if kind == "fast" else None
     ) as executor:

@@ -122,15 +122,29 @@ class FastExecutor(Executor):
         return logits
 
     def loss_and_gradients(
-        self, x: FloatArray, labels: IntArray, *, key: Key = (0, 1, 0), label_smoothing: float = 0.0
+        self,
+        x: FloatArray,
+        labels: IntArray,
+        *,
+        key: Key = (0, 1, 0),
+        label_smoothing: float = 0.0,
+        targets: FloatArray | None = None,
     ) -> BatchResult:
         """Run forward and backward in training mode; see `Executor.loss_and_gradients`."""
-        self._copy_in(x, labels)
-        self._run(Task("gradients", len(x), key, StepSettings(0.0, label_smoothing)))
+        self._copy_in(x, labels, targets)
+        settings = StepSettings(0.0, label_smoothing)
+        self._run(Task("gradients", len(x), key, settings, has_targets=targets is not None))
         return self._result(len(x))
 
     def train_step(
-        self, x: FloatArray, labels: IntArray, optimizer: Optimizer, settings: StepSettings, *, key: Key
+        self,
+        x: FloatArray,
+        labels: IntArray,
+        optimizer: Optimizer,
+        settings: StepSettings,
+        *,
+        key: Key,
+        targets: FloatArray | None = None,
     ) -> BatchResult:
         """Run one batch and update the parameters.
 
@@ -138,10 +152,11 @@ class FastExecutor(Executor):
             DivergenceError: the loss or a gradient is not finite; the parameters are unchanged.
         """
         self._clock.start()
-        self._copy_in(x, labels)
+        self._copy_in(x, labels, targets)
         self._share(optimizer, self._runner.batches)
         self._clock.stop("copy the batch in")
-        return self._step(Task("step", len(x), key, settings, optimizer.step_count + 1), optimizer)
+        task = Task("step", len(x), key, settings, optimizer.step_count + 1, targets is not None)
+        return self._step(task, optimizer)
 
     def train_batch(
         self, batches: BatchSource, optimizer: Optimizer, settings: StepSettings, *, key: Key
@@ -158,7 +173,8 @@ class FastExecutor(Executor):
             self._check_source(batches)
             self._reserve(batches.batch_size)
         self._share(optimizer, batches)
-        return self._step(Task("batch", images, key, settings, optimizer.step_count + 1), optimizer)
+        task = Task("batch", images, key, settings, optimizer.step_count + 1, batches.has_targets)
+        return self._step(task, optimizer)
 
     def plan(self, images: int, shard: int = 0, *, training: bool = True) -> ShardPlan:
         """Return a shard's plan for batches of so many images, for training or inference."""
@@ -204,7 +220,7 @@ class FastExecutor(Executor):
             raise ModelError(f"the network takes {self.network.input_shape}, found a batch of {x.shape}")
         return x
 
-    def _copy_in(self, x: FloatArray, labels: IntArray) -> None:
+    def _copy_in(self, x: FloatArray, labels: IntArray, targets: FloatArray | None) -> None:
         """Copy a batch into shared memory."""
         x = self._checked(x)
         if len(x) != len(labels) or not len(x):
@@ -213,6 +229,8 @@ class FastExecutor(Executor):
         self._reserve(len(x))
         self._arrays.x[: len(x)] = x
         self._arrays.labels[: len(x)] = labels
+        if targets is not None:
+            self._arrays.targets[: len(x)] = targets
 
     def _reserve(self, images: int) -> None:
         """Make room for a batch of so many images."""

@@ -38,6 +38,7 @@ class Task(NamedTuple):
         key: (seed, epoch, step), for dropout and the batch.
         settings: of the step.
         step_count: the optimizer's, after this step.
+        has_targets: whether the shared targets replace the labels in the loss.
     """
 
     kind: Literal["forward", "gradients", "step", "batch"]
@@ -45,6 +46,7 @@ class Task(NamedTuple):
     key: Key = (0, 1, 0)
     settings: StepSettings = StepSettings(0.0)
     step_count: int = 0
+    has_targets: bool = False
 
 
 class ShardRunner:
@@ -125,13 +127,14 @@ class ShardRunner:
             yield from plan.forward(no_generators, exchange)
             arrays.logits[rows] = plan.logits
             return
+        targets = arrays.targets[rows] if task.has_targets else None
         if task.kind == "batch":
             assert self.batches is not None
             _, epoch, step = task.key
-            self.batches.write(epoch, step, rows, arrays.x[rows], arrays.labels[rows])
+            self.batches.write(epoch, step, rows, arrays.x[rows], arrays.labels[rows], targets)
             plan.clock.stop("prepare the batch")
         yield from plan.forward(dropout_generators(task.key, shard), exchange)
-        loss, correct = plan.loss(arrays.labels[rows], task.images, task.settings.label_smoothing)
+        loss, correct = plan.loss(arrays.labels[rows], task.images, task.settings.label_smoothing, targets)
         plan.clock.stop("loss")
         yield from plan.backward(exchange)
         plan.collect(self._gradients_by_name[shard])

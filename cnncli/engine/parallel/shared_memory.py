@@ -50,6 +50,7 @@ class SharedArrays:
         x: (N, C, H, W), the images. The caller writes them before the task, except in `train_batch`, where every
             shard writes its own rows first.
         labels: (N,), written together with x.
+        targets: (N, K), written together with x if the batch has targets.
         logits: (N, K). Every shard writes its own rows at the end of an inference task; the caller reads them after it.
         shard_gradients: (S, P). Every shard writes its own row after its backward pass. After the barrier that
             follows, every shard reads its slice of all rows.
@@ -64,6 +65,7 @@ class SharedArrays:
 
     x: FloatArray
     labels: npt.NDArray[np.int64]
+    targets: FloatArray
     logits: FloatArray
     shard_gradients: FloatArray
     losses: npt.NDArray[np.float64]
@@ -81,6 +83,7 @@ class SharedArrays:
         return cls(
             x=memory.empty(images, *network.input_shape),
             labels=memory.empty(images, dtype=np.int64),
+            targets=memory.empty(images, *network.output_shape),
             logits=memory.empty(images, *network.output_shape),
             shard_gradients=memory.empty(shards, network.parameters.size),
             losses=losses,

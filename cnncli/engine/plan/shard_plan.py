@@ -174,16 +174,19 @@ class ShardPlan:
                     norm.normalize_with(total, remember=exchange.shard == 0 and norm is norms[0])
             self._replay(stage.forward)
 
-    def loss(self, labels: IntArray, batch: int, label_smoothing: float) -> tuple[float, int]:
+    def loss(
+        self, labels: IntArray, batch: int, label_smoothing: float, targets: FloatArray | None = None
+    ) -> tuple[float, int]:
         """Return the shard's part of the mean loss and its correct predictions; turns `logits` into their gradient.
 
         Args:
             labels: (N,).
             batch: the number of images in the whole batch.
             label_smoothing: the share of every target that is spread evenly over the classes.
+            targets: (N, K), which replace the labels in the loss.
         """
         correct = int((self.logits.argmax(axis=1) == labels).sum())
-        loss, dlogits = cross_entropy(self.logits, labels, label_smoothing)
+        loss, dlogits = cross_entropy(self.logits, labels, label_smoothing, targets)
         share = self.images / batch
         np.multiply(dlogits, np.float32(share), out=self.logits)
         return loss * share, correct
