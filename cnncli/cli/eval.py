@@ -83,6 +83,15 @@ def eval(
             help="Write truth, answer and probabilities of every image, as CSV.",
         ),
     ] = None,
+    tta: Annotated[
+        int,
+        typer.Option(
+            "--tta",
+            metavar="N",
+            min=1,
+            help="Average over N views of each image, changed as in training (test-time augmentation).",
+        ),
+    ] = 1,
     data_dir: DataDir = None,
     runs_dir: RunsDir = Path("runs"),
     plots: Plots = True,
@@ -110,6 +119,7 @@ def eval(
                 prepare=prepare,
                 checkpoint=checkpoint,
                 data_dir=data_dir,
+                views=tta,
                 on_batch=on_batch,
                 notify=lambda text: note(option_hint(text)),
             )
@@ -195,6 +205,8 @@ def print_measured(measured: "Measured") -> None:
         "loss": four_decimals(evaluation.loss),
         "calibration": f"{percent(evaluation.calibration_error)} expected error",
     }
+    if views := document.get("views"):
+        lines["views"] = f"{views} of each image, averaged"
     if evaluation.unknown is not None:
         lines["unknown"] = f"{percent(evaluation.unknown)} taken for none of the classes"
     if wrong:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from cnncli.batches.views import Views
+from cnncli.config.list_entries import read_entry
 from cnncli.data.dataset import Dataset, Split
 from cnncli.data.load import is_own, own_folder
 from cnncli.engine import compile
@@ -100,6 +102,7 @@ def measure_runs(
     prepare: Prepare = "auto",
     checkpoint: Literal["best", "last"] = "best",
     data_dir: str | Path | None = None,
+    views: int = 1,
     on_batch: Callable[[int, int], None] | None = None,
     notify: Callable[[str], None] = lambda text: None,
     open_executor: OpenExecutor = lambda model: compile(model.network, batch_size=BATCH),
@@ -115,6 +118,8 @@ def measure_runs(
             For a network that reads digits in the form of MNIST, "auto" finds the digits of any other pictures.
         checkpoint: which weights of each run.
         data_dir: where data sets are; None for where they were in training.
+        views: of each image, itself and copies changed as in the training of the run; their probabilities are averaged
+            (test-time augmentation).
         on_batch: called with (images done, images in all) before the first batch and after each.
         notify: called with what is worth knowing about another set. A likely mistake starts with "warning: ". It is
             also in the document: classes or pixels unlike those of the training.
@@ -154,7 +159,7 @@ def measure_runs(
         notes += _describe_parts(whole)
     for text in notes:
         notify(text)
-    evaluation = _evaluate(models, images, on_batch, open_executor)
+    evaluation = _evaluate(models, images, views, on_batch, open_executor)
     checkpoints = "+".join(dict.fromkeys(model.checkpoint for model in models))
     document = evaluation_document(
         evaluation,
@@ -166,10 +171,13 @@ def measure_runs(
         images=images,
         warnings=[text.removeprefix(WARNING) for text in notes if text.startswith(WARNING)],
     )
+    if views > 1:
+        document["views"] = views
     results = None
     if isinstance(sources[0], Run) and len(sources) == 1:
         parts = [] if joined or (own_set and sets.entries[0] == models[0].sets[0]) else [sets.name]
         parts += [] if checkpoints == "best" else [checkpoints]
+        parts += [] if views == 1 else [f"{views}-views"]
         results = sources[0].eval_dir
         for each in parts:
             results = folder_of_set(results, each)
@@ -179,6 +187,7 @@ def measure_runs(
 def _evaluate(
     models: Sequence[Model],
     images: Split,
+    views: int,
     on_batch: Callable[[int, int], None] | None,
     open_executor: OpenExecutor,
 ) -> Evaluation:
@@ -191,8 +200,15 @@ def _evaluate(
             batch_size=BATCH,
             normalize=[model.normalize for model in models],
             calibration=[model.calibration for model in models],
+            views=[Views(views, augmentations_of(model)) for model in models],
             on_batch=on_batch,
         )
+
+
+def augmentations_of(model: Model) -> list[tuple[str, dict[str, Any]]]:
+    """Return the augmentations of the training of a model, as pairs (name, options)."""
+    entries = [read_entry(each) for each in model.data_config.get("augment", [])]
+    return [(entry.kind, dict(entry.options)) for entry in entries]
 
 
 def _images(models: Sequence[Model], whole: Dataset, split: EvaluatedSplit, *, is_own: bool) -> Split:

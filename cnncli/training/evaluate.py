@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.batches.batches import to_input
+from cnncli.batches.views import ONE_VIEW, Views
 from cnncli.errors import DataError
 from cnncli.nn.losses import log_softmax
 from cnncli.training.calibration import (
@@ -99,6 +99,7 @@ def evaluate(
     batch_size: int = 1000,
     normalize: MeanStd | list[MeanStd | None] | None = None,
     calibration: Calibration | list[Calibration] = NOT_CALIBRATED,
+    views: Views | list[Views] = ONE_VIEW,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Classify images and compare with their labels; an ensemble answers with its members' mean probabilities.
@@ -111,6 +112,8 @@ def evaluate(
         normalize: as in training, None for pixel / 255 alone; a list has one entry for each member.
         calibration: how the outputs of the network become probabilities; a list has one entry for each member. The
             loss is measured without it.
+        views: of each image, whose probabilities are averaged like those of members; a list has one entry for each
+            member.
         on_batch: called with (images done, N) before the first batch and after each; it may raise to stop.
 
     Raises:
@@ -126,6 +129,8 @@ def evaluate(
     members = list(executors) if isinstance(executors, Sequence) else [executors]
     normalize_each = normalize if isinstance(normalize, list) else [normalize] * len(members)
     calibrations = calibration if isinstance(calibration, list) else [calibration] * len(members)
+    views_each = views if isinstance(views, list) else [views] * len(members)
+    alone = len(members) == 1 and views_each[0].count == 1
     k = _number_of_classes(members, labels)
     n = len(images)
     probabilities = np.empty((n, k), np.float32)
@@ -137,21 +142,26 @@ def evaluate(
         batch = slice(start, start + batch_size)
         y = labels[batch]
         outputs = [
-            member.forward(to_input(images[batch], mean_std, member.network.dtype))
-            for member, mean_std in zip(members, normalize_each, strict=True)
+            (member.forward(x), each)
+            for member, mean_std, shown, each in zip(
+                members, normalize_each, views_each, calibrations, strict=True
+            )
+            for x in shown.of(images[batch], start, mean_std, member.network.dtype)
         ]
-        p = [with_temperature(logits, each) for logits, each in zip(outputs, calibrations, strict=True)]
-        if len(members) == 1:
-            log_p = log_softmax(outputs[0])
-            evidence[batch] = evidence_of(outputs[0])
-            probabilities[batch] = p[0]
+        if alone:
+            [(logits, each)] = outputs
+            log_p = log_softmax(logits)
+            evidence[batch] = evidence_of(logits)
+            probabilities[batch] = with_temperature(logits, each)
         else:
-            probabilities[batch] = np.mean(p, axis=0)
-            log_p = np.log(np.mean([np.exp(log_softmax(logits)) for logits in outputs], axis=0).clip(_TINY))
+            probabilities[batch] = np.mean([with_temperature(*output) for output in outputs], axis=0)
+            log_p = np.log(
+                np.mean([np.exp(log_softmax(logits)) for logits, _ in outputs], axis=0).clip(_TINY)
+            )
         loss_sum -= float(log_p[np.arange(len(y)), y].sum(dtype=np.float64))
         if on_batch is not None:
             on_batch(min(batch.stop, n), n)
-    threshold = calibrations[0].unknown_threshold if len(members) == 1 else None
+    threshold = calibrations[0].unknown_threshold if alone else None
     confusion = confusion_matrix(labels, probabilities.argmax(axis=1), k)
     return Evaluation(
         count=n,
@@ -160,7 +170,7 @@ def evaluate(
         confusion=confusion,
         per_class=per_class(confusion),
         probabilities=probabilities,
-        evidence=evidence if len(members) == 1 else None,
+        evidence=evidence if alone else None,
         calibration_error=calibration_error(probabilities, labels),
         unknown=None if threshold is None else float((evidence < threshold).mean()),
     )

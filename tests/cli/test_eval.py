@@ -107,6 +107,16 @@ def test_an_ensemble_has_to_agree_on_what_it_held_out(cnn, run) -> None:
     assert cnn("eval", "run-1", "run-2", "--split", "test", "--json").exit_code == 0
 
 
+def test_views_of_each_image_are_averaged_and_kept_apart(cnn, run) -> None:
+    one, several = (json.loads(cnn("eval", run, "--json", *more).stdout) for more in ((), ("--tta", "4")))
+    assert several["views"] == 4 and "views" not in one
+    assert several["count"] == one["count"] and several["loss"] != one["loss"]
+    assert json.loads((Path("runs") / run / "eval/4-views/test.json").read_text())["views"] == 4
+    assert "4 of each image, averaged" in cnn("eval", run, "--tta", "4", "--no-plots").stdout
+    refused = cnn("eval", run, "--tta", "0")
+    assert refused.exit_code == 2 and "--tta" in refused.stderr
+
+
 def test_another_set_is_kept_apart_from_its_own(cnn, run) -> None:
     shutil.copytree("tiny", "other")
     result = cnn("eval", run, "--dataset", "other", "--no-plots", "--json")

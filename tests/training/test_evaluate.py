@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cnncli.batches.batches import to_input
+from cnncli.batches.views import Views
 from cnncli.engine import PlainExecutor
 from cnncli.errors import DataError
 from cnncli.nn import Network, build_network, softmax
@@ -56,6 +57,18 @@ def test_an_ensemble_answers_with_the_mean_probabilities(tiny_pictures: Callable
     np.testing.assert_allclose(found.probabilities, p, rtol=1e-5)
     assert found.loss == pytest.approx(-np.log(p[np.arange(30), labels]).mean(), rel=1e-5)
     assert found.accuracy == (p.argmax(axis=1) == labels).mean()
+
+
+def test_several_views_answer_with_their_mean_probabilities(tiny_pictures: Callable[..., Any]) -> None:
+    images, labels = tiny_pictures(20)
+    network, views = small_network(1), Views(3, [("shift", {"pixels": 1})])
+    found = evaluate(PlainExecutor(network), images, labels, normalize=(0.2, 0.4), views=views, batch_size=50)
+    inputs = views.of(images, 0, (0.2, 0.4), np.float32)
+    p = np.mean([softmax(network.forward(x)) for x in inputs], axis=0)
+    np.testing.assert_allclose(found.probabilities, p, rtol=1e-5)
+    assert found.loss == pytest.approx(-np.log(p[np.arange(20), labels]).mean(), rel=1e-5)
+    # the threshold of "no class" was fitted on single views
+    assert found.evidence is None and found.unknown is None
 
 
 def test_an_ensemble_of_twice_the_same_is_the_same(tiny_pictures: Callable[..., Any]) -> None:
