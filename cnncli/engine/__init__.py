@@ -7,7 +7,7 @@ from cnncli.engine.plain import PlainExecutor
 from cnncli.engine.profile import Clock
 from cnncli.nn.network import Network
 
-__all__ = ["BatchResult", "Executor", "PlainExecutor", "StepSettings", "compile"]
+__all__ = ["BatchResult", "Executor", "PlainExecutor", "StepSettings", "compile", "start_workers_early"]
 
 
 def compile(
@@ -53,3 +53,26 @@ def compile(
                 clock=clock,
             )
     return PlainExecutor(network, clock=clock)
+
+
+def start_workers_early(
+    kind: Literal["fast", "plain"] = "fast",
+    *,
+    workers: int | Literal["auto"] = "auto",
+    shards: int | None = None,
+    start_method: Literal["auto", "fork", "spawn", "forkserver"] = "auto",
+) -> None:
+    """Start the processes that `compile` with the same arguments would start, so that they import meanwhile.
+
+    Those that are not used end with this process. Forked workers are not started early: a fork takes no time.
+    """
+    from cnncli.engine.parallel import cores
+
+    method = cores.choose_start_method(start_method)
+    others = cores.count_workers(workers, shards) - 1
+    if kind == "plain" or method == "fork" or others < 1 or not cores.processes_are_faster():
+        return
+    if cores.obstacle_to_processes(method) is None:
+        from cnncli.engine.parallel.started import start_early
+
+        start_early(method, others)

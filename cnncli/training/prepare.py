@@ -22,6 +22,7 @@ from cnncli.data.load import (
 )
 from cnncli.data.reading import AS_FOUND, Colour, Reading, Size
 from cnncli.data.registry import DATASETS
+from cnncli.engine import start_workers_early
 from cnncli.errors import CnnError, ModelError, UsageError
 from cnncli.memory import available_bytes
 from cnncli.nn.build import build_network
@@ -111,6 +112,13 @@ def prepare(
         CnnError: a batch does not fit into memory.
     """
     check_names(config)
+    engine = config.engine
+    start_workers_early(
+        engine.kind,
+        workers=engine.workers,
+        shards=None if engine.shards == "auto" else engine.shards,
+        start_method=engine.start_method,
+    )
     data_dir = config.data.dir if data_dir is None else data_dir
     found = found or [Found(entry.name, data_dir) for entry in config.data.sets]
     dataset = load_training_set(config, found)

@@ -25,6 +25,7 @@ BEGIN, END = "<!-- table: python -m tests.faults --write -->", "<!-- end of tabl
 
 CAMPAIGN: dict[str, tuple[Callable[[Path, int], Outcome], int]] = {
     "kill_points": (training_runs.kill_points, 200),
+    "killed_processes": (training_runs.killed_processes, 90),
     "signals": (training_runs.signals, 60),
     "second_signals": (training_runs.second_signals, 10),
     "many_starts": (training_runs.many_starts, 50),

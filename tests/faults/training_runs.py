@@ -1,6 +1,7 @@
 """Training runs that are killed, stopped, started at the same moment, and read while they run."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -46,6 +47,8 @@ train:
   save_every: {steps: 3}
 engine: {kind: fast, workers: 2, shards: 2}
 """
+
+START_METHODS = ("fork", "spawn", "forkserver")
 
 
 def write_config(folder: Path, epochs: int = 6) -> Path:
@@ -208,6 +211,57 @@ def kill_points(folder: Path, count: int) -> Outcome:
         kills,
         f"{started} training runs, all with the SHA-256, metrics and best epoch of the uninterrupted one; {in_save} "
         f"kills inside a write; no process left {slowest:.1f} s after a kill",
+        tuple(lost),
+    )
+
+
+def parents(group: int) -> dict[int, int]:
+    """Return the living processes of a group, each with its parent."""
+    found = {}
+    for member in members(group):
+        with suppress(OSError):
+            fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+            found[member] = int(fields[1])
+    return found
+
+
+def killed_processes(folder: Path, count: int) -> Outcome:
+    """Kill the caller, a worker or the whole group, for each way in which a worker is started, and resume."""
+    config, expected = write_config(folder), unbroken()
+    dice, lost, slowest = random.Random(4), [], 0.0
+    cases = [(method, whom) for method in START_METHODS for whom in ("caller", "worker", "group")]
+    with watched(lost) as send:
+        for number in range(count):
+            method, whom = cases[number % len(cases)]
+            name = f"{method}-{whom}-{number}"
+            run = Run(folder / "runs" / name)
+            begin = ("train", "-c", str(config), "--name", name, "-q", "--no-plots")
+            process = start(*begin, "--set", f"engine.start_method={method}", cwd=folder)
+            wait_for_saves(process, run.last_path, dice.randrange(1, 30), dice.uniform(0, 0.01))
+            family = parents(process.pid)
+            (worker,) = set(family) - set(family.values())  # the server that forks is the parent of one
+            asked = time.monotonic()
+            if whom == "caller":
+                send(process, signal.SIGKILL)
+            elif whom == "worker":
+                os.kill(worker, signal.SIGKILL)
+            else:
+                os.killpg(process.pid, signal.SIGKILL)
+            _, words = process.communicate(timeout=20)
+            if seconds_until_gone(process.pid) is None:
+                lost.append(f"{name}: processes {members(process.pid)} are left after five seconds")
+            slowest = max(slowest, time.monotonic() - asked)
+            if whom == "worker" and (process.returncode != 1 or b"worker 1 of the engine died" not in words):
+                lost.append(f"{name} ended with exit code {process.returncode}: {words[-300:]!r}")
+            if run.status() == "running":
+                lost.append(f"{name} still says that it is running")
+            again = cnn("train", "--resume", name, "-q", "--no-plots", cwd=folder)
+            if again.code or ending(run) != expected:
+                lost.append(f"{name} ended differently from the uninterrupted run: {again.stderr[-300:]}")
+    return Outcome(
+        "`kill -9` of the caller, a worker or the whole group, with each `engine.start_method`, then `--resume`",
+        count,
+        f"the SHA-256 of the uninterrupted run; no process left {slowest:.1f} s after a kill, no shared memory",
         tuple(lost),
     )
 

@@ -16,8 +16,8 @@ from cnncli.engine.executor import BatchResult, BatchSource, Executor, Key, Step
 from cnncli.engine.parallel.cores import (
     StartMethod,
     choose_start_method,
+    count_workers,
     default_shards,
-    default_workers,
     obstacle_to_processes,
     processes_are_faster,
 )
@@ -86,7 +86,7 @@ class FastExecutor(Executor):
         self._blas_limits: Any = None
         self._seconds_alone = 0.0
         self.shards = default_shards() if shards is None else shards
-        self.workers = min(default_workers() if workers == "auto" else workers, self.shards)
+        self.workers = count_workers(workers, self.shards)
         self.start_method = choose_start_method(start_method)
         wanted = processes_are_faster() if pool == "auto" else pool == "processes"
         self.processes = self.workers > 1 and wanted

@@ -50,6 +50,12 @@ def choose_start_method(asked: Literal["auto"] | StartMethod) -> StartMethod:
     return asked if hasattr(os, "fork") else "spawn"
 
 
+def count_workers(workers: int | Literal["auto"], shards: int | None) -> int:
+    """Return how many workers run a number of shards, the caller included; None is the default number of shards."""
+    most = default_shards() if shards is None else shards
+    return min(default_workers() if workers == "auto" else workers, most)
+
+
 def obstacle_to_processes(method: StartMethod) -> str | None:
     """Return why this process cannot have processes as workers, or None if it can."""
     if multiprocessing.current_process().daemon:

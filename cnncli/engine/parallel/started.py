@@ -203,8 +203,9 @@ def stop_early() -> None:
     with _early_lock:
         while _early:
             process = _early.pop()
-            process.close()
+            process.kill()
             process.join()
+            process.close()
 
 
 def start_interpreter(function: str) -> tuple["subprocess.Popen[bytes]", Any]:

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnncli import engine
+from cnncli.engine.parallel import started
 from cnncli.engine.parallel.caller import FastExecutor
 from cnncli.engine.parallel.fork_pool import ForkPool
 from cnncli.engine.parallel.spawn_pool import SpawnPool
@@ -112,6 +114,23 @@ def test_a_signal_to_the_whole_group_does_not_end_a_worker(method):
         os.kill(process.pid, number)
     pool.run("fine", 2)
     pool.close()
+
+
+def test_workers_that_are_started_early_are_taken_and_the_others_end_with_the_program():
+    engine.start_workers_early(workers=3, shards=4, start_method="spawn")
+    first, second = started._early
+    pool = SpawnPool(2, two_steps)
+    assert list(pool._processes.values()) == [second]
+    pool.run("fine", 2)
+    pool.close()
+    started.stop_early()
+    assert not first.is_alive() and not started._early
+
+
+@pytest.mark.parametrize("options", [{"workers": 1}, {"start_method": "fork"}, {"kind": "plain"}], ids=str)
+def test_nothing_is_started_early_that_will_not_be_used(options):
+    engine.start_workers_early(**{"workers": 2, "shards": 2, "start_method": "spawn", **options})
+    assert not started._early
 
 
 def test_an_error_of_the_caller_leaves_the_workers_in_step():
