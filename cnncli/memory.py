@@ -16,8 +16,9 @@ _FILES = {
 def available_bytes(root: Path = Path("/")) -> int:
     """Return how many bytes can be allocated before the machine swaps or a container kills the process.
 
-    This is the smallest of the kernel's estimate and of what is left in each control group of the process. A system
-    with neither reports its physical memory. If that is unknown too, the result is larger than any model.
+    This is the smallest of the kernel's estimate and of what is left in each control group of the process. Windows has
+    an estimate of its own. Other systems report their physical memory. If that is unknown too, the result is larger
+    than any model.
 
     Args:
         root: the folder where `proc` and `sys` are mounted.
@@ -56,10 +57,36 @@ def _left_in(group: Path, limit_name: str, usage_name: str, cache_name: str) -> 
     return limit - (usage - droppable)
 
 
-def _physical() -> int:
-    """Return the physical memory of the machine, or the largest integer when it is unknown."""
-    try:
-        size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return sys.maxsize
-    return size if size > 0 else sys.maxsize  # -1 says that the system does not know
+if sys.platform == "win32":
+    import ctypes
+
+    class _MemoryStatus(ctypes.Structure):
+        """MEMORYSTATUSEX: https://learn.microsoft.com/windows/win32/api/sysinfoapi/ns-sysinfoapi-memorystatusex."""
+
+        _fields_ = (
+            ("length", ctypes.c_ulong),
+            ("percent_in_use", ctypes.c_ulong),
+            ("physical", ctypes.c_ulonglong),
+            ("available", ctypes.c_ulonglong),
+            ("page_file", ctypes.c_ulonglong),
+            ("page_file_available", ctypes.c_ulonglong),
+            ("address_space", ctypes.c_ulonglong),
+            ("address_space_available", ctypes.c_ulonglong),
+            ("extended_available", ctypes.c_ulonglong),
+        )
+
+    def _physical() -> int:
+        """Return the physical memory that is available, or the largest integer when it is unknown."""
+        status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+        found = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+        return int(status.available) if found else sys.maxsize
+
+else:
+
+    def _physical() -> int:
+        """Return the physical memory of the machine, or the largest integer when it is unknown."""
+        try:
+            size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, ValueError, OSError):
+            return sys.maxsize
+        return size if size > 0 else sys.maxsize  # -1 says that the system does not know

@@ -1,6 +1,8 @@
 """The processors that this process may use, so that it starts no more workers than can run at once."""
 
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 from cnncli.control_groups import group_folders, number, read
@@ -25,7 +27,7 @@ def available_processors(root: Path = Path("/")) -> int:
 
 
 def _by_affinity() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except (AttributeError, OSError):  # only Linux has it, and a sandbox may forbid it
-        return os.cpu_count() or 1
+    if sys.platform != "win32" and sys.platform != "darwin":
+        with suppress(AttributeError, OSError):  # not every system has it, and a sandbox may forbid it
+            return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

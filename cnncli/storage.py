@@ -15,6 +15,7 @@ import secrets
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,11 @@ from typing import BinaryIO
 
 from cnncli.errors import StorageError, UsageError
 from cnncli.locks import lock
+
+if sys.platform == "darwin":
+    import fcntl
+
+_REPLACE_SECONDS = 2.0 if sys.platform == "win32" else 0.0
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp", re.DOTALL)
 
@@ -125,10 +131,10 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         try:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            flush_file(file.fileno())
             if sys.platform == "win32":
                 file.close()  # an open file cannot be renamed there
-            os.replace(temporary, target)
+            replace_file(temporary, target)
         except BaseException:
             with suppress(OSError):
                 file.close()  # flushes the rest, which may fail again
@@ -161,7 +167,7 @@ def append_durably(path: str | os.PathLike[str], content: bytes) -> None:
             written = 0
             while written < len(content):
                 written += file.write(content[written:])
-            os.fsync(file.fileno())
+            flush_file(file.fileno())
         except BaseException:
             with suppress(OSError):
                 file.truncate(size)
@@ -189,6 +195,39 @@ def take_folder(path: str | os.PathLike[str]) -> bool:
             return False
     flush_folder(Path(path).parent)
     return True
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Rename a file to its target, over the one that is there.
+
+    On Windows this fails while another process has the target open, such as `cnn eval` that reads a checkpoint, or a
+    virus scanner. Then it tries again for two seconds.
+
+    Raises:
+        OSError: the system does not allow it.
+    """
+    deadline = time.monotonic() + _REPLACE_SECONDS
+    while True:
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(0.01)
+
+
+def flush_file(descriptor: int) -> None:
+    """Flush a file to the disk; on macOS also from the memory of the disk, which its fsync(2) leaves out.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    if sys.platform == "darwin":
+        with suppress(OSError):  # some network file systems cannot
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
 
 
 def flush_folder(folder: Path) -> None:

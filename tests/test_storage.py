@@ -91,6 +91,32 @@ def test_a_write_replaces_the_whole_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["notes.txt"]
 
 
+@pytest.mark.parametrize("refusals", [3, 10**9])
+def test_a_file_that_a_reader_holds_for_a_moment_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    """Windows refuses to replace a file that another process has open."""
+    tried, replace = [], os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        tried.append(source)
+        if len(tried) <= refusals:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(storage, "_REPLACE_SECONDS", 0.2)
+    path = tmp_path / "last.npz"
+    path.write_bytes(b"old")
+    if refusals == 3:
+        write_bytes_atomic(path, b"new")
+    else:
+        with pytest.raises(StorageError, match="permission denied"):
+            write_bytes_atomic(path, b"new")
+    assert path.read_bytes() == (b"new" if refusals == 3 else b"old")
+    assert os.listdir(tmp_path) == ["last.npz"]
+
+
 def test_text_is_utf8_and_line_ends_stay_as_they_are(tmp_path: Path) -> None:
     write_text_atomic(tmp_path / "t", "größe\r\n½\n")
     assert (tmp_path / "t").read_bytes() == "größe\r\n½\n".encode()

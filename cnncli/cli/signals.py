@@ -12,11 +12,12 @@ from typing import Any, NoReturn, Self
 
 STOPPING = tuple(
     signal.Signals[name]
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGXCPU")
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGUSR1", "SIGXCPU")
     if name in signal.Signals.__members__
 )
 """SIGHUP comes when the terminal is closed, SIGUSR1 from cluster schedulers before the time is up, SIGXCPU from the
-system when the limit of CPU time is reached. Windows has only the first two.
+system when the limit of CPU time is reached. Windows has the first two and SIGBREAK, which comes with Ctrl-Break and
+when the window of the console is closed.
 """
 
 REPEATABLE = (signal.SIGINT, signal.SIGTERM)
@@ -26,13 +27,16 @@ Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 def leave_on_terminate() -> None:
-    """Make SIGTERM and SIGHUP raise SystemExit with code 128 + number, so that the process cleans up before it ends."""
+    """Make SIGTERM, SIGHUP and SIGBREAK raise SystemExit with code 128 + number, so that the process cleans up."""
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
     for number in STOPPING:
-        if number.name in ("SIGTERM", "SIGHUP") and signal.getsignal(number) is not signal.SIG_IGN:
+        if (
+            number.name in ("SIGTERM", "SIGHUP", "SIGBREAK")
+            and signal.getsignal(number) is not signal.SIG_IGN
+        ):
             signal.signal(number, leave)
 
 

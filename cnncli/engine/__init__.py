@@ -73,6 +73,6 @@ def start_workers_early(
     if kind == "plain" or method == "fork" or others < 1 or not cores.processes_are_faster():
         return
     if cores.obstacle_to_processes(method) is None:
-        from cnncli.engine.parallel.started import start_early
+        from cnncli.engine.parallel.early import start_early
 
         start_early(method, others)

@@ -11,7 +11,9 @@ from cnncli.cli.signals import STOPPING, StopRequest
 
 
 def test_what_ends_processes_on_clusters_and_terminals_is_handled() -> None:
-    expected = {"SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGXCPU"} & set(signal.Signals.__members__)
+    expected = {"SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGUSR1", "SIGXCPU"} & set(
+        signal.Signals.__members__
+    )
     assert {number.name for number in STOPPING} == expected
 
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from cnncli.errors import StorageError
 from cnncli.locks import lock
-from cnncli.storage import create_temporary, flush_folder, storing
+from cnncli.storage import create_temporary, flush_file, flush_folder, replace_file, storing
 
 
 class PartFile:
@@ -61,10 +61,10 @@ class PartFile:
     def move_to(self, target: Path) -> None:
         """Flush the file to the disk, rename it to its final name, and flush the folder."""
         with storing(target):
-            os.fsync(self.file.fileno())
+            flush_file(self.file.fileno())
             if sys.platform == "win32":
                 self.file.close()  # Windows cannot rename an open file
-            os.replace(self.path, target)
+            replace_file(self.path, target)
         flush_folder(target.parent)
 
 

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import threading
 import warnings
+from typing import Any
 
 from cnncli.engine.parallel.group_signals import blocked_signals, ignore_signals
 from cnncli.engine.parallel.process_pool import ProcessPool
@@ -27,9 +28,8 @@ class ForkPool(ProcessPool):
 
     def _launch(self, worker: int) -> None:
         """In the caller: fork a worker."""
-        process = multiprocessing.get_context("fork").Process(
-            target=self._work, args=(worker,), name=f"cnn-worker-{worker}", daemon=True
-        )
+        context: Any = multiprocessing.get_context("fork")
+        process = context.Process(target=self._work, args=(worker,), name=f"cnn-worker-{worker}", daemon=True)
         with blocked_signals(), warnings.catch_warnings():
             # Python warns about forking a process that has threads. These are OpenBLAS's, which handles a fork.
             warnings.simplefilter("ignore", DeprecationWarning)

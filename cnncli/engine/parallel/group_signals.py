@@ -1,6 +1,7 @@
 """Signals that may come to the whole group of processes, as Ctrl-C does: a worker leaves it to the caller to stop."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,19 +15,19 @@ _IGNORED = tuple(
 @contextmanager
 def blocked_signals() -> Iterator[None]:
     """In the caller: a process that is started meanwhile begins with these signals blocked, where there are masks."""
-    if not hasattr(signal, "pthread_sigmask"):
+    if sys.platform == "win32":
         yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    else:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def ignore_signals() -> None:
     """In a worker's process: ignore these signals from now on, and unblock them."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
+    if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _IGNORED)

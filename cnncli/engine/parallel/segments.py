@@ -95,14 +95,14 @@ class SegmentMemory:
 def _file_in_memory(size: int) -> int:
     """Return the descriptor of a new file in memory that has no name."""
     assert sys.platform != "win32"
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("cnn", os.MFD_CLOEXEC)
+    if sys.platform == "linux" and hasattr(os, "memfd_create"):
+        descriptor: int = os.memfd_create("cnn", os.MFD_CLOEXEC)
     else:
         import _posixshmem
 
         # macOS takes at most 31 characters
         name = f"/cnn-{os.getpid()}-{secrets.token_hex(6)}"
-        descriptor = _posixshmem.shm_open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode=0o600)
+        descriptor = int(_posixshmem.shm_open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode=0o600))
         _posixshmem.shm_unlink(name)
     try:
         os.ftruncate(descriptor, size)

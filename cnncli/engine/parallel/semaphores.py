@@ -52,58 +52,6 @@ class PassedSemaphore(Semaphore, Protocol):
         """Leave it to the other process to release; then the end of that process wakes who acquires, on POSIX."""
 
 
-class PipeSemaphore:
-    """A semaphore of POSIX systems: one byte in a pipe for each release.
-
-    Args:
-        acquiring: the end of the pipe that `acquire` reads from; None on the side that only releases.
-        releasing: the end that `release` writes to; None on the side that only acquires.
-    """
-
-    def __init__(self, acquiring: int | None, releasing: int | None) -> None:
-        self.acquiring: int | str | None = acquiring
-        self.releasing: int | str | None = releasing
-        if acquiring is not None:
-            self._reading = acquiring
-            os.set_blocking(acquiring, False)
-            self._poll = select.poll()
-            self._poll.register(acquiring, select.POLLIN)
-        if releasing is not None:
-            self._writing = releasing
-
-    def acquire(self, block: bool = True, timeout: float | None = None, /) -> bool:
-        """Take one byte; False if there is none within the time, or never again because the other side is gone."""
-        if self._read():
-            return True
-        if not block:
-            return False
-        self._poll.poll(None if timeout is None else 1000 * timeout)
-        return self._read()
-
-    def release(self) -> None:
-        """Add one byte."""
-        os.write(self._writing, b"\0")
-
-    def close_releasing(self) -> None:
-        """Close the end for `release`; a second call does nothing."""
-        if self.releasing is not None:
-            os.close(self._writing)
-        self.releasing = None
-
-    def close(self) -> None:
-        """Close both ends; a second call does nothing."""
-        self.close_releasing()
-        if self.acquiring is not None:
-            os.close(self._reading)
-        self.acquiring = None
-
-    def _read(self) -> bool:
-        try:
-            return bool(os.read(self._reading, 1))
-        except BlockingIOError:
-            return False
-
-
 if sys.platform == "win32":
     import ctypes
     import secrets
@@ -168,6 +116,57 @@ if sys.platform == "win32":
         return NamedSemaphore(str(acquiring or releasing))
 
 else:
+
+    class PipeSemaphore:
+        """A semaphore of POSIX systems: one byte in a pipe for each release.
+
+        Args:
+            acquiring: the end of the pipe that `acquire` reads from; None on the side that only releases.
+            releasing: the end that `release` writes to; None on the side that only acquires.
+        """
+
+        def __init__(self, acquiring: int | None, releasing: int | None) -> None:
+            self.acquiring: int | str | None = acquiring
+            self.releasing: int | str | None = releasing
+            if acquiring is not None:
+                self._reading = acquiring
+                os.set_blocking(acquiring, False)
+                self._poll = select.poll()
+                self._poll.register(acquiring, select.POLLIN)
+            if releasing is not None:
+                self._writing = releasing
+
+        def acquire(self, block: bool = True, timeout: float | None = None, /) -> bool:
+            """Take one byte; False if there is none within the time, or never again because the other side is gone."""
+            if self._read():
+                return True
+            if not block:
+                return False
+            self._poll.poll(None if timeout is None else 1000 * timeout)
+            return self._read()
+
+        def release(self) -> None:
+            """Add one byte."""
+            os.write(self._writing, b"\0")
+
+        def close_releasing(self) -> None:
+            """Close the end for `release`; a second call does nothing."""
+            if self.releasing is not None:
+                os.close(self._writing)
+            self.releasing = None
+
+        def close(self) -> None:
+            """Close both ends; a second call does nothing."""
+            self.close_releasing()
+            if self.acquiring is not None:
+                os.close(self._reading)
+            self.acquiring = None
+
+        def _read(self) -> bool:
+            try:
+                return bool(os.read(self._reading, 1))
+            except BlockingIOError:
+                return False
 
     def create_semaphore() -> PassedSemaphore:
         """Return a new semaphore for this process and another one."""

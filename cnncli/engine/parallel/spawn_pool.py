@@ -10,13 +10,14 @@ from typing import Literal
 
 import numpy as np
 
+from cnncli.engine.parallel.early import start
 from cnncli.engine.parallel.order import Order
 from cnncli.engine.parallel.process_pool import ProcessPool
 from cnncli.engine.parallel.references import Sender
 from cnncli.engine.parallel.segments import Place, SegmentMemory
 from cnncli.engine.parallel.semaphores import PassedSemaphore, Semaphore, create_semaphore
 from cnncli.engine.parallel.serving import WorkerFunction
-from cnncli.engine.parallel.started import StartedProcess, StartError, start
+from cnncli.engine.parallel.started import StartedProcess, StartError
 from cnncli.errors import CnnError
 
 StartMethod = Literal["spawn", "forkserver"]

@@ -27,27 +27,28 @@ def main() -> NoReturn:
     work(_take_input())
 
 
-def serve_forks() -> NoReturn:
-    """Fork a worker for each socket that comes in over the standard input, and answer with its process number."""
-    assert sys.platform != "win32"
-    ignore_signals()
-    # the system reaps the workers
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    control = _take_input()
-    while True:
-        asked, (*sockets,), _, _ = socket.recv_fds(control, 1, 1)
-        if not asked:
-            os._exit(0)
-        try:
-            process = os.fork()
-        except OSError:
-            process = -1
-        if process == 0:
-            control.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            work(socket.socket(fileno=sockets[0]))
-        os.close(sockets[0])
-        control.sendall(process.to_bytes(8, "little", signed=True))
+if sys.platform != "win32":
+
+    def serve_forks() -> NoReturn:
+        """Fork a worker for each socket that comes in over the standard input, and answer with its process number."""
+        ignore_signals()
+        # the system reaps the workers
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        control = _take_input()
+        while True:
+            asked, (*sockets,), _, _ = socket.recv_fds(control, 1, 1)
+            if not asked:
+                os._exit(0)
+            try:
+                process = os.fork()
+            except OSError:
+                process = -1
+            if process == 0:
+                control.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                work(socket.socket(fileno=sockets[0]))
+            os.close(sockets[0])
+            control.sendall(process.to_bytes(8, "little", signed=True))
 
 
 def work(control: Any) -> NoReturn:
@@ -94,7 +95,12 @@ def _take_input() -> Any:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    return taken if sys.platform == "win32" else socket.socket(fileno=taken)
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.setmode(taken, os.O_BINARY)
+        return taken
+    return socket.socket(fileno=taken)
 
 
 def _end_with_the_caller(control: Any) -> None:

@@ -12,7 +12,7 @@ def two_steps(worker, task):
     if task == ("break", worker):
         raise ValueError("a defect")
     if task == ("die", worker):
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
     yield
     if task == ("fail late", worker):
         raise DataError(f"worker {worker} found no data")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cnncli import engine
-from cnncli.engine.parallel import started
+from cnncli.engine.parallel import early
 from cnncli.engine.parallel.caller import FastExecutor
 from cnncli.engine.parallel.fork_pool import ForkPool
 from cnncli.engine.parallel.spawn_pool import SpawnPool
@@ -87,7 +87,7 @@ def test_a_worker_killed_between_steps_is_an_error(method):
     executor = FastExecutor(network, workers=2, shards=2, pool="processes", start_method=method)
     executor.loss_and_gradients(x, labels)
     (process,) = executor._pool._processes.values()
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     with pytest.raises(WorkerError, match="died"):
         executor.loss_and_gradients(x, labels)
     executor.close()
@@ -106,6 +106,7 @@ def test_closing_leaves_no_process_and_the_network_stays_usable(method):
     executor.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there a signal ends a process")
 @EVERY_START
 def test_a_signal_to_the_whole_group_does_not_end_a_worker(method):
     pool = POOLS[method](2, two_steps)
@@ -118,19 +119,19 @@ def test_a_signal_to_the_whole_group_does_not_end_a_worker(method):
 
 def test_workers_that_are_started_early_are_taken_and_the_others_end_with_the_program():
     engine.start_workers_early(workers=3, shards=4, start_method="spawn")
-    first, second = started._early
+    first, second = early._early
     pool = SpawnPool(2, two_steps)
     assert list(pool._processes.values()) == [second]
     pool.run("fine", 2)
     pool.close()
-    started.stop_early()
-    assert not first.is_alive() and not started._early
+    early.stop_early()
+    assert not first.is_alive() and not early._early
 
 
 @pytest.mark.parametrize("options", [{"workers": 1}, {"start_method": "fork"}, {"kind": "plain"}], ids=str)
 def test_nothing_is_started_early_that_will_not_be_used(options):
     engine.start_workers_early(**{"workers": 2, "shards": 2, "start_method": "spawn", **options})
-    assert not started._early
+    assert not early._early
 
 
 def test_an_error_of_the_caller_leaves_the_workers_in_step():
@@ -177,6 +178,7 @@ def test_a_program_that_forgets_to_close_still_ends_and_its_script_runs_once(tmp
     assert done.stderr == ""
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes and memory in /proc")
 @EVERY_START
 @pytest.mark.parametrize("whom", ["caller", "group"])
 def test_nothing_is_left_when_the_caller_or_the_whole_group_is_killed(tmp_path, method, whom):
