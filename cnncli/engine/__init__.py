@@ -19,6 +19,7 @@ def compile(
     shards: int | None = None,
     pool: Literal["auto", "threads", "processes"] = "auto",
     start_method: Literal["auto", "fork", "spawn", "forkserver"] = "auto",
+    inference: bool = False,
     clock: Clock | None = None,
 ) -> Executor:
     """Return an executor of the network, which reads and writes the network's own parameters.
@@ -33,6 +34,8 @@ def compile(
         pool: what the workers are; "auto" takes processes where they are faster than threads.
         start_method: how processes are started: "fork" copies the caller, "spawn" starts new interpreters, "forkserver"
             copies one new interpreter. "auto" forks where that is safe. The trained weights are the same.
+        inference: whether the network is only run, with weights that stay as they are at the first pass: they are
+            brought into the form that the kernels need only once, not at each pass.
         clock: measures the parts of every training step.
 
     Returns:
@@ -50,6 +53,7 @@ def compile(
                 shards=shards,
                 pool=pool,
                 start_method=start_method,
+                inference=inference,
                 clock=clock,
             )
     return PlainExecutor(network, clock=clock)

@@ -105,7 +105,7 @@ def measure_runs(
     views: int = 1,
     on_batch: Callable[[int, int], None] | None = None,
     notify: Callable[[str], None] = lambda text: None,
-    open_executor: OpenExecutor = lambda model: compile(model.network, batch_size=BATCH),
+    open_executor: OpenExecutor = lambda model: compile(model.network, batch_size=BATCH, inference=True),
 ) -> Measured:
     """Measure a run, or several of which the probabilities are averaged.
 

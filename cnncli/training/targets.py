@@ -102,7 +102,7 @@ def _answers(model: Model, dataset: Dataset, train: IntArray, temperature: float
     """Return the probabilities of training images, (n, K), float32, as they are without augmentation."""
     found = []
     kind: Literal["fast", "plain"] = "fast" if model.network.dtype == np.float32 else "plain"
-    with compile(model.network, kind, batch_size=_CHUNK, workers=1) as executor:
+    with compile(model.network, kind, batch_size=_CHUNK, inference=True) as executor:
         for start in range(0, len(train), _CHUNK):
             images = dataset.train.images[train[start : start + _CHUNK]]
             logits = executor.forward(to_input(images, model.normalize, model.network.dtype))

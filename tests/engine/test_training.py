@@ -11,6 +11,7 @@ from cnncli.batches.batches import Batches
 from cnncli.engine.executor import StepSettings
 from cnncli.engine.parallel.caller import FastExecutor
 from cnncli.engine.plain import PlainExecutor
+from cnncli.engine.plan.kernel_table import KERNELS
 from cnncli.errors import DataError, DivergenceError, ModelError
 from cnncli.nn.build import build_network
 from cnncli.nn.layers import INFERENCE, LAYERS, Layer
@@ -148,6 +149,29 @@ def test_evaluation_does_not_depend_on_the_batch_size(name):
             parts = np.concatenate([executor.forward(x[i : i + size]) for i in range(0, 70, size)])
             assert distance(parts, whole) < 1e-6
             assert np.array_equal(parts.argmax(axis=1), whole.argmax(axis=1))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_executor_for_inference_prepares_the_weights_once_and_does_not_train(workers, monkeypatch):
+    model, shape = NETWORKS["blocks"]
+    network = build_network(model, shape, rng=np.random.default_rng(5))
+    x, labels = batch(shape, 40, 10)
+    expected, prepared = network.forward(x), []
+    for kernel in KERNELS:
+        monkeypatch.setattr(
+            kernel, "prepare", lambda self, _, own=kernel.prepare: (prepared.append(1), own(self, _))
+        )
+    with engine.compile(network, workers=workers, shards=2, inference=True) as executor:
+        assert distance(executor.forward(x), expected) < 1e-6
+        once = len(prepared)
+        assert distance(executor.forward(x), expected) < 1e-6
+        assert len(prepared) == once > 0
+        for train in (
+            lambda: executor.loss_and_gradients(x, labels),
+            lambda: executor.train_batch(Numbered(shape), None, StepSettings(1e-2), key=(1, 1, 0)),
+        ):
+            with pytest.raises(ModelError, match="compiled for inference"):
+                train()
 
 
 def test_dropout_draws_and_masks_like_the_plain_layer():

@@ -67,6 +67,7 @@ class FastExecutor(Executor):
         pool: what the workers are; "auto" takes processes where they are faster. Where processes are impossible,
             the workers are threads, and the log says why.
         start_method: how processes are started; "auto" forks where that is safe, and starts new interpreters elsewhere.
+        inference: whether the network is only run, with the weights that it has at the first pass.
         clock: measures the parts of the first shard's steps.
     """
 
@@ -79,9 +80,11 @@ class FastExecutor(Executor):
         workers: int | Literal["auto"] = "auto",
         pool: Literal["auto", "threads", "processes"] = "auto",
         start_method: Literal["auto"] | StartMethod = "auto",
+        inference: bool = False,
         clock: Clock | None = None,
     ) -> None:
         super().__init__(network, clock)
+        self._inference = inference
         self._pool: WorkerPool | None = None
         self._blas_limits: Any = None
         self._seconds_alone = 0.0
@@ -105,7 +108,12 @@ class FastExecutor(Executor):
         self._capacity = images
         self._arrays = SharedArrays.allocate(self._memory, self.network, images, self.shards)
         self._runner = ShardRunner(
-            self.network, self._arrays, shards=self.shards, workers=self.workers, clock=self._clock
+            self.network,
+            self._arrays,
+            shards=self.shards,
+            workers=self.workers,
+            clock=self._clock,
+            keep_weights=self._inference,
         )
 
     def forward(self, x: FloatArray) -> FloatArray:
@@ -167,6 +175,7 @@ class FastExecutor(Executor):
             DivergenceError: the loss or a gradient is not finite; the parameters are unchanged.
             ModelError: the images or labels do not fit the network.
         """
+        self._refuse_training()
         self._clock.start()
         images = self._images_in_step(batches, key[2])
         if batches is not self._runner.batches:
@@ -222,6 +231,7 @@ class FastExecutor(Executor):
 
     def _copy_in(self, x: FloatArray, labels: IntArray, targets: FloatArray | None) -> None:
         """Copy a batch into shared memory."""
+        self._refuse_training()
         x = self._checked(x)
         if len(x) != len(labels) or not len(x):
             raise ModelError(f"a batch needs as many labels as images, found {len(labels)} and {len(x)}")
@@ -231,6 +241,10 @@ class FastExecutor(Executor):
         self._arrays.labels[: len(x)] = labels
         if targets is not None:
             self._arrays.targets[: len(x)] = targets
+
+    def _refuse_training(self) -> None:
+        if self._inference:
+            raise ModelError("this executor was compiled for inference", "compile without `inference=True`")
 
     def _reserve(self, images: int) -> None:
         """Make room for a batch of so many images."""

@@ -60,11 +60,20 @@ class ShardRunner:
         shards: the number of shards of a batch; a batch with fewer images has one shard for each image.
         workers: the number of workers.
         clock: measures the first shard's training steps.
+        keep_weights: whether the network is only run, with the weights that it has at the first task.
     """
 
     def __init__(
-        self, network: Network, arrays: SharedArrays, *, shards: int, workers: int, clock: Clock
+        self,
+        network: Network,
+        arrays: SharedArrays,
+        *,
+        shards: int,
+        workers: int,
+        clock: Clock,
+        keep_weights: bool = False,
     ) -> None:
+        self._keep_weights = keep_weights
         self.network, self.arrays, self.shards, self.workers = network, arrays, shards, workers
         self.optimizer: Optimizer | None = None
         self.batches: BatchSource | None = None
@@ -113,7 +122,13 @@ class ShardRunner:
         if plan is None or planned_rows != rows:
             self.plans.pop((shard, training), None)  # releases its memory before the new plan takes any
             clock = self._clock if training and shard == 0 else Clock()
-            plan = ShardPlan(self.network, self.arrays.x[rows], training=training, clock=clock)
+            plan = ShardPlan(
+                self.network,
+                self.arrays.x[rows],
+                training=training,
+                clock=clock,
+                keep_weights=self._keep_weights,
+            )
             self.plans[shard, training] = rows, plan
         return plan
 

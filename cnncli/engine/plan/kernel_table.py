@@ -15,6 +15,7 @@ from cnncli.engine.kernels.conv.first_pool import FirstConvPool
 from cnncli.engine.kernels.conv.pool_planes import covers_pool
 from cnncli.engine.kernels.conv.rows import ConvRows
 from cnncli.engine.kernels.conv.taps import ConvTaps
+from cnncli.engine.kernels.conv.windows import WindowsConv, WindowsConvPool
 from cnncli.engine.kernels.conv.winograd_pool import WinogradConvPool
 from cnncli.engine.kernels.conv.winograd_rows import WinogradRows, suits_winograd_rows
 from cnncli.engine.kernels.kernel import Kernel, Workload
@@ -29,6 +30,8 @@ from cnncli.nn.layers import GELU, BatchNorm, Dropout, LeakyReLU, PReLU, ReLU, S
 KERNELS: tuple[type[Kernel], ...] = (
     FirstConvPool,
     FirstConv,
+    WindowsConvPool,
+    WindowsConv,
     WinogradConvPool,
     WinogradRows,
     ConvRows,

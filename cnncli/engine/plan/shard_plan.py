@@ -41,9 +41,14 @@ class ShardPlan:
         x: (N, C, H, W) or (N, features), the array that holds the shard's images in every step.
         training: whether backward will run, or only inference.
         clock: measures the time of every kernel, or nothing.
+        keep_weights: whether the weights stay as they are in the first forward pass, so that they are brought into the
+            form that the kernels need only then.
     """
 
-    def __init__(self, network: Network, x: FloatArray, *, training: bool, clock: Clock) -> None:
+    def __init__(
+        self, network: Network, x: FloatArray, *, training: bool, clock: Clock, keep_weights: bool = False
+    ) -> None:
+        self._keep_weights, self._has_weights = keep_weights, False
         self.network, self.x, self.images, self.training, self.clock = network, x, len(x), training, clock
         self.nodes = nodes_of(network, training=training)
         trained = [i for i, node in enumerate(self.nodes) if node.layer.parameters]
@@ -158,10 +163,12 @@ class ShardPlan:
             exchange: adds up the BatchNorm sums of all shards.
         """
         self.clock.start()
-        for group in self.micro_batches():
-            for kernel in group.kernels:
-                kernel.prepare(generators)
-        self.clock.stop("prepare weights")
+        if not (self._keep_weights and self._has_weights):
+            for group in self.micro_batches():
+                for kernel in group.kernels:
+                    kernel.prepare(generators)
+            self._has_weights = True
+            self.clock.stop("prepare weights")
         for stage in self.stages:
             norms = stage.norms
             if norms:
