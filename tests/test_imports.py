@@ -20,6 +20,7 @@ ANYWHERE = {
     "types",
     "randomness",
     "memory",
+    "mapped",
     "storage",
     "locks",
     "names",

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from cnncli.batches.random_source import RandomSlice, RandomSource
 from cnncli.batches.targets import TargetRule
 from cnncli.errors import DataError
+from cnncli.mapped import take
 from cnncli.randomness import stream
 from cnncli.types import OF_NO_CLASS, ByteArray, FloatArray, IntArray, Shape
 
@@ -243,7 +244,7 @@ class Batches:
         order = self._kept_order(epoch)[first : first + self.size(step)]
         chosen = order[part]
         y[...] = self.labels[chosen]
-        images = np.take(self.images, chosen, axis=0)
+        images = take(self.images, chosen)
         rule = self.targets
         if rule is not None:
             assert targets is not None
@@ -257,7 +258,7 @@ class Batches:
         if rule is not None and mixing is not None:
             rng = stream(self.seed, "mix", epoch, step)
             partners = order[rng.permutation(len(order))][part]
-            others = to_input(np.take(self.images, partners, axis=0), None, self.dtype)
+            others = to_input(take(self.images, partners), None, self.dtype)
             shares = mixing.mix(changed, others, self._source(rng, len(order), part))
             assert targets is not None
             rule.mixed(targets, rule.of_images(partners, self.labels[partners]), shares)

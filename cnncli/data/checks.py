@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cnncli.data.dataset import Dataset
+from cnncli.mapped import blocks, take
 from cnncli.pictures.whole import clear_background
 from cnncli.types import ByteArray, MeanStd
 
@@ -70,7 +71,9 @@ def _describe_labels(dataset: Dataset) -> Iterator[str]:
 
 
 def _describe_range(images: ByteArray) -> Iterator[str]:
-    low, high = int(images.min(initial=255)), int(images.max(initial=0))
+    low, high = 255, 0
+    for block in blocks(images):
+        low, high = min(low, int(block.min(initial=255))), max(high, int(block.max(initial=0)))
     if low == high:
         yield f"warning: all pixels are {low}, usually they go from 0 to 255"
     elif high == 1:
@@ -82,7 +85,7 @@ def _describe_range(images: ByteArray) -> Iterator[str]:
 def _describe_polarity(images: ByteArray, mean: float, of_pictures: bool) -> Iterator[str]:
     if images.ndim != 3 or len(images) == 0:
         return
-    sample = images[:: -(-len(images) // _SAMPLE)]
+    sample = take(images, slice(None, None, -(-len(images) // _SAMPLE)))
     backgrounds = Counter(map(clear_background, sample))
     bright, dark = backgrounds["bright"] / len(sample), backgrounds["dark"] / len(sample)
     if bright >= 0.8:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.errors import DataError, UsageError
+from cnncli.mapped import blocks, take
 from cnncli.types import ByteArray, IntArray, Shape
 
 SplitName = Literal["train", "test"]
@@ -45,7 +46,7 @@ class Split:
         files = self.files
         if files:
             files = files[which] if isinstance(which, slice) else tuple(files[index] for index in which)
-        return Split(self.images[which], self.labels[which], files)
+        return Split(take(self.images, which), self.labels[which], files)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -210,9 +211,12 @@ def pixel_statistics(images: ByteArray) -> tuple[float, float]:
         images: uint8 of any shape, not empty.
     """
     counts = np.zeros(256, dtype=np.int64)
-    flat = images.reshape(-1)
-    for start in range(0, flat.size, 1 << 20):  # in slices, because bincount makes an int64 copy of its input
-        counts += np.bincount(flat[start : start + (1 << 20)], minlength=256)
+    for block in blocks(images):
+        flat = block.reshape(-1)
+        for start in range(
+            0, flat.size, 1 << 20
+        ):  # in slices, because bincount makes an int64 copy of its input
+            counts += np.bincount(flat[start : start + (1 << 20)], minlength=256)
     values = np.arange(256) / 255
-    mean = float(counts @ values / flat.size)
-    return mean, float(np.sqrt(counts @ (values - mean) ** 2 / flat.size))
+    mean = float(counts @ values / images.size)
+    return mean, float(np.sqrt(counts @ (values - mean) ** 2 / images.size))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from cnncli.mapped import take
 from cnncli.types import BoolArray, ByteArray, FloatArray
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def background_of_set(images: ByteArray) -> Background:
     Args:
         images: (N, H, W) or (N, H, W, C), uint8.
     """
-    images = images[:: -(-len(images) // _SAMPLE) or 1]
+    images = take(images, slice(None, None, -(-len(images) // _SAMPLE) or 1))
     if len(images) == 0:
         return "mixed"
     medians, uniform = _borders(images)

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from cnncli.data.dataset import FOLDER_PREFIX, SYNTHETIC, Dataset
 from cnncli.errors import CheckpointError
+from cnncli.mapped import take
 from cnncli.pictures.whole import Background, Form, background_of_set
 from cnncli.types import ByteArray, Shape
 
@@ -79,7 +80,7 @@ def are_digit_images(images: ByteArray, mean: float) -> bool:
         return False
     from cnncli.pictures.digits import is_in_mnist_form  # imports Pillow
 
-    some = images[:: -(-len(images) // _SAMPLE)]
+    some = take(images, slice(None, None, -(-len(images) // _SAMPLE)))
     return sum(map(is_in_mnist_form, some)) >= 0.9 * len(some)
 
 

@@ -1,13 +1,16 @@
 """Selects the images that a run trains on, validates on and is tested on, the same ones again at any later time."""
 
 import zlib
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from cnncli.batches.batches import Portion
 from cnncli.data.dataset import Dataset, Split, join_splits
 from cnncli.data.splits import stratified_split
+from cnncli.mapped import blocks
 from cnncli.randomness import stream
 from cnncli.types import OF_NO_CLASS, ByteArray, IntArray
 
@@ -134,18 +137,20 @@ def with_outliers(train: Split, outliers: ByteArray) -> tuple[ByteArray, IntArra
 
 def data_checksum(dataset: Dataset, train: IntArray) -> int:
     """Return a checksum of a training set, of its own validation images and of the positions (N,) trained on."""
-    arrays = [dataset.train.images, dataset.train.labels, train]
+    arrays: list[npt.NDArray[Any]] = [dataset.train.images, dataset.train.labels, train]
     if dataset.validation is not None:
         arrays += [dataset.validation.images, dataset.validation.labels]
-    checksum = 0
-    for array in arrays:
-        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
-    return checksum
+    return _checksum(arrays)
 
 
 def set_checksum(dataset: Dataset, part: slice = slice(None)) -> int:
     """Return a checksum of the training images and labels of a set, or of one part of them."""
+    return _checksum([dataset.train.images[part], dataset.train.labels[part]])
+
+
+def _checksum(arrays: Sequence[npt.NDArray[Any]]) -> int:
     checksum = 0
-    for array in (dataset.train.images[part], dataset.train.labels[part]):
-        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+    for array in arrays:
+        for block in blocks(array):
+            checksum = zlib.crc32(np.ascontiguousarray(block).data, checksum)
     return checksum

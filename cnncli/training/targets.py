@@ -11,6 +11,7 @@ from cnncli.checkpoint import network_hash
 from cnncli.data.dataset import Dataset
 from cnncli.engine import compile
 from cnncli.errors import ModelError
+from cnncli.mapped import take
 from cnncli.nn.losses import softmax
 from cnncli.training.model import Model, load_model
 from cnncli.types import FloatArray, IntArray
@@ -104,7 +105,7 @@ def _answers(model: Model, dataset: Dataset, train: IntArray, temperature: float
     kind: Literal["fast", "plain"] = "fast" if model.network.dtype == np.float32 else "plain"
     with compile(model.network, kind, batch_size=_CHUNK, inference=True) as executor:
         for start in range(0, len(train), _CHUNK):
-            images = dataset.train.images[train[start : start + _CHUNK]]
+            images = take(dataset.train.images, train[start : start + _CHUNK])
             logits = executor.forward(to_input(images, model.normalize, model.network.dtype))
             found.append(softmax(logits / np.float32(temperature)).astype(np.float32))
     return np.concatenate(found)

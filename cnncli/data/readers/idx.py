@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.errors import DataError
+from cnncli.mapped import SMALLEST, map_bytes
 from cnncli.types import Shape
 
 IdxKind = Literal["images", "labels"]
@@ -46,6 +47,7 @@ def read_idx(
     classes: int | None = None,
     content_hash: str | None = None,
     max_bytes: int = MAX_BYTES,
+    may_map: bool = False,
 ) -> npt.NDArray[Any]:
     """Read an IDX file, raw or gzipped; its first bytes tell which, not its name.
 
@@ -62,6 +64,8 @@ def read_idx(
         classes: labels must be below this; None for any number of classes.
         content_hash: the hash that the decompressed file must have, such as "sha256:9f86d0..."; None for any.
         max_bytes: a header that announces more bytes is refused.
+        may_map: leave the images of a large file that is not gzipped in the file, whatever its size. The array is then
+            read-only.
 
     Returns:
         The array in the machine's byte order; labels as int64 (N,).
@@ -75,7 +79,10 @@ def read_idx(
         with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
             stream = _decompressed(file)
             dtype, axes, header = _read_header(stream, name)
-            _check_header(name, dtype, axes, kind, shape, max_bytes)
+            maps = may_map and stream is file and kind == "images" and prod(axes) >= SMALLEST
+            _check_header(name, dtype, axes, kind, shape, prod(axes) if maps else max_bytes)
+            if maps:
+                return _map_values(Path(str(source)), axes, name, header)
             array = _allocate(name, axes, dtype)
             _read_values(stream, array, name, header, content_hash)
     except OSError as error:
@@ -163,6 +170,19 @@ def _read_values(
         raise DataError(f"{name} has the wrong content: it hashes to {found_hash}, expected {content_hash}")
 
 
+def _map_values(path: Path, axes: Shape, name: str, header: bytes) -> npt.NDArray[Any]:
+    """Return the bytes of a file as an array; its length must be right."""
+    expected, found = len(header) + prod(axes), path.stat().st_size
+    if found < expected:
+        raise DataError(f"{name} is truncated: its header announces {expected:,} bytes, it holds {found:,}")
+    if found > expected:
+        raise DataError(f"{name} goes on after the {expected:,} bytes its header announces")
+    try:
+        return map_bytes(path, len(header), axes)
+    except ValueError as error:
+        raise DataError(f"{name} cannot be mapped: {error}") from error
+
+
 def _read_header(stream: BinaryIO, name: str) -> tuple[np.dtype[Any], Shape, bytes]:
     """Return the type, the lengths of the axes, and the bytes of the header."""
     magic = _read_up_to(stream, 4, name)
@@ -192,7 +212,8 @@ def _check_header(
     if prod(axes) * dtype.itemsize > max_bytes:
         raise DataError(
             f"{name} announces {_times(axes)} values of {dtype.itemsize} bytes, "
-            f"more than the {max_bytes:,} bytes allowed"
+            f"more than the {max_bytes:,} bytes allowed",
+            "a set of images in IDX may be larger if it is not gzipped and has test images of its own",
         )
     if kind == "images" and (dtype != np.uint8 or len(axes) not in (3, 4)):
         raise DataError(

@@ -114,7 +114,12 @@ def load_own(
     folder = next(iter(files.values()))["images"].parent
     notes: list[str] = []
     parts = [part for part in ("train", "validation", "test") if part in files]
-    splits = {part: _load_own_split(files[part], reading or Reading(), notes) for part in parts}
+    # what is cut into two parts, or changed, is in memory
+    may_map = "test" in files and not (reading and (reading.invert or reading.transpose))
+    splits = {
+        part: _load_own_split(files[part], reading or Reading(), notes, may_map=may_map and part == "train")
+        for part in parts
+    }
     count = 1 + max(int(split.labels.max()) for split in splits.values())
     if count > MAX_CLASSES:
         raise DataError(f"{folder} has labels up to {count - 1:,}, more than {MAX_CLASSES:,} classes")
@@ -146,8 +151,12 @@ def load_own(
     return replace(dataset, notes=(*notes, *describe_values(dataset)))
 
 
-def _load_own_split(kinds: Mapping[IdxKind, Path], reading: Reading, notes: list[str]) -> Split:
-    images, labels = read_idx(kinds["images"], kind="images"), read_idx(kinds["labels"], kind="labels")
+def _load_own_split(
+    kinds: Mapping[IdxKind, Path], reading: Reading, notes: list[str], *, may_map: bool = False
+) -> Split:
+    is_emnist = "emnist" in kinds["images"].name.lower()
+    images = read_idx(kinds["images"], kind="images", may_map=may_map and not is_emnist)
+    labels = read_idx(kinds["labels"], kind="labels")
     if len(images) != len(labels):
         raise DataError(f"{kinds['images']} has {len(images):,} images, but there are {len(labels):,} labels")
     columns = idx_header(kinds["labels"])[1][1:]
@@ -159,7 +168,7 @@ def _load_own_split(kinds: Mapping[IdxKind, Path], reading: Reading, notes: list
         np.subtract(255, images, out=images)
     if reading.transpose:
         images = np.ascontiguousarray(images.swapaxes(1, 2))
-    elif reading.transpose is None and "emnist" in kinds["images"].name.lower():
+    elif reading.transpose is None and is_emnist:
         _transpose(images)
         notes.append(f"{kinds['images'].name} is transposed: EMNIST stores rows and columns exchanged")
     return Split(images, labels)

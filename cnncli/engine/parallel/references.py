@@ -111,6 +111,8 @@ class Receiver(pickle.Unpickler):
                 self._files[pid.path] = np.memmap(pid.path, np.uint8, "r")
             file = self._files[pid.path]
             mapped: npt.NDArray[Any] = np.ndarray(pid.shape, pid.dtype, file.data, pid.offset, pid.strides)
+            if mapped.flags.c_contiguous:  # a view, which knows its file
+                return file[pid.offset : pid.offset + mapped.nbytes].view(pid.dtype).reshape(pid.shape)
             return mapped
         number, offset = pid.place
         array: npt.NDArray[Any] = self._segments[number].array(pid.shape, pid.dtype, offset, pid.strides)
