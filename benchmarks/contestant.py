@@ -118,6 +118,50 @@ def torch_side(job: dict[str, Any]) -> Step:
     return infer
 
 
+def runtime_side(job: dict[str, Any]) -> Step:
+    """Return one step of inference of the same network, exported to ONNX, with onnxruntime or OpenVINO."""
+    from pathlib import Path
+
+    from cnncli.export.onnx_file import make_onnx
+    from cnncli.export.subject import Subject
+    from cnncli.nn.build import build_network
+    from cnncli.training.model import Model
+
+    shape, batch = tuple(job["shape"]), job["batch"]
+    network = build_network([tuple(layer) for layer in job["model"]], shape, rng=np.random.default_rng(0))
+    classes = tuple(map(str, range(network.output_shape[0])))
+    model = Model(network, classes, None, "untrained", Path("untrained.npz"), "best", {})
+    content = make_onnx(Subject(model, "untrained")).SerializeToString()
+    x = pixels(shape)[0].astype(np.float32).reshape(IMAGES, *shape)  # the file takes pixels from 0 to 255
+    lows = cycle(range(0, IMAGES - batch + 1, batch))
+    threads = job.get("threads", os.cpu_count() or 1)
+    if job["side"] == "onnxruntime":
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(content, options)
+        name = session.get_inputs()[0].name
+
+        def infer() -> None:
+            low = next(lows)
+            session.run(None, {name: x[low : low + batch]})
+
+        return infer
+    import openvino
+
+    core = openvino.Core()
+    core.set_property("CPU", {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": job["precision"]})
+    compiled = core.compile_model(core.read_model(content, b""), "CPU")
+    request = compiled.create_infer_request()
+
+    def infer_openvino() -> None:
+        low = next(lows)
+        request.infer({0: x[low : low + batch]})
+
+    return infer_openvino
+
+
 def seconds(step: Step, steps: int) -> float:
     """Return how long this many steps take."""
     start = time.perf_counter()
@@ -129,7 +173,8 @@ def seconds(step: Step, steps: int) -> float:
 def main() -> None:
     """Serve bursts until standard input ends."""
     job = json.loads(sys.stdin.readline())
-    step = torch_side(job) if job["side"] == "torch" else ours(job)
+    sides = {"torch": torch_side, "ours": ours, "onnxruntime": runtime_side, "openvino": runtime_side}
+    step = sides[job["side"]](job)
     seconds(step, 3)  # compiles, allocates and warms up
     steps = max(3, round(job.get("seconds", 1.5) / (seconds(step, 3) / 3)))
     print("ready", flush=True)

@@ -13,8 +13,8 @@ def main() -> None:
     options = arguments(__doc__)
     job = {"what": "infer", "model": layers_of("mnist.yaml"), "shape": (1, 28, 28), "batch": 1000}
     jobs = torch_jobs(job) if has_torch() else {}
-    jobs["cnncli"] = {**job, "side": "ours"}
-    jobs["cnncli, threads"] = {**job, "side": "ours", "options": {"pool": "threads"}}
+    jobs["cnncli"] = {**job, "side": "ours", "options": {"inference": True}}
+    jobs["cnncli, threads"] = {**job, "side": "ours", "options": {"pool": "threads", "inference": True}}
     table = compare(jobs, options.rounds, BASELINE)
     show("inference, 421,642 parameters, batches of 1,000", table, BASELINE)
     if not options.no_save:
