@@ -16,6 +16,9 @@ from typer.testing import CliRunner
 from cnncli.cli.app import app
 from cnncli.data import load
 from cnncli.data.synthetic.draw import make_synthetic
+from cnncli.sweep.places import local
+from cnncli.training import session
+from tests.sweep.places import Here
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -73,6 +76,8 @@ def test_the_tutorial_runs_from_top_to_bottom(few_digits: None, place: Path, mon
 def test_the_page_on_many_runs_runs_from_top_to_bottom(few_digits: None, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(local, "LocalPlace", lambda jobs: Here(2))  # processes would draw all digits each
+    monkeypatch.setattr(session, "draw_results", lambda *results: None)
     for language, content in blocks("scale.md"):
         if language == "yaml":
             Path(content.split()[1]).write_text(content)  # its first line is "# NAME"
@@ -83,7 +88,9 @@ def test_the_page_on_many_runs_runs_from_top_to_bottom(few_digits: None, tmp_pat
             done = CliRunner().invoke(app, arguments, prog_name="cnn")
             assert done.exit_code == 0, f"{line}\n{done.stdout}{done.stderr}"
             assert max(map(len, done.stdout.splitlines()), default=0) <= 80, line
-    assert {path.name for path in Path("runs").iterdir()} == {"first", "wide", "few-seeds", "chosen"}
+    assert {path.name for path in Path("runs").iterdir()} == {
+        *("first", "wide", "few-seeds", "chosen", "lr", "tuned")
+    }
 
 
 FRUIT = {"apple": (200, 40, 40), "banana": (235, 205, 60), "pear": (130, 180, 60)}

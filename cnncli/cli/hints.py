@@ -120,7 +120,17 @@ def refuse_addresses(names: Iterable[str]) -> None:
 
 def resume_command(run: Path) -> str:
     """Return the command that continues the training run in a folder."""
-    return f"cnn train --resume {shlex.quote(run.name)}{runs_dir_option(run.parent)}"
+    command = "cnn sweep" if _is_sweep(run) else "cnn train"
+    return f"{command} --resume {shlex.quote(run.name)}{runs_dir_option(run.parent)}"
+
+
+def _is_sweep(run: Path) -> bool:
+    from cnncli.runs import Group
+
+    try:
+        return Group(run).read_info().get("kind") == "sweep"
+    except CnnError:
+        return False
 
 
 def runs_dir_option(folder: Path) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.text import Text
 
-COMMANDS = ("download", "train", "eval", "predict", "draw", "inspect", "runs", "report", "export")
+COMMANDS = ("download", "train", "eval", "predict", "draw", "inspect", "sweep", "runs", "report", "export")
 """The words after `cnn` that make it a command."""
 
 _UNBROKEN = re.compile(rf"`[^`]*`\S*|\bcnn (?:{'|'.join(COMMANDS)})\b[^;,]*?(?=[;,]| \(|$)|\S+")

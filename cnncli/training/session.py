@@ -54,6 +54,7 @@ def train_run(
     prepared: Prepared | None = None,
     plots: bool = True,
     profile: bool = False,
+    test: bool = True,
 ) -> Iterator[StepRecord | EpochRecord | TrainResult]:
     """Train in a run folder, and yield a record after each step and each epoch, and the result at the end.
 
@@ -77,6 +78,7 @@ def train_run(
             before it creates a run folder.
         plots: draw curves.png and the pictures of the test evaluation.
         profile: write profile.txt and profile.json: the time of each part of a step, on average.
+        test: measure the best weights on the test images; a trial of a sweep does not, because only the winner is.
 
     Raises:
         Interrupted: `stop` returned a signal number; all is saved, and the message says how to resume.
@@ -107,7 +109,7 @@ def train_run(
         config = with_fixed_shards(config)
         if prepared is not None:
             prepared = replace(prepared, config=config)
-        yield from _Session(config, run, resume, stop, plots, profile).run_guarded(prepared, data_dir)
+        yield from _Session(config, run, resume, stop, plots, profile, test).run_guarded(prepared, data_dir)
 
 
 def with_fixed_shards(config: "Config") -> "Config":
@@ -123,12 +125,20 @@ class _Session:
     """One call of `train_run`: the part of a training run from its start or resume to its end or stop."""
 
     def __init__(
-        self, config: "Config", run: Run, resume: bool, stop: Stop | None, plots: bool, profile: bool
+        self,
+        config: "Config",
+        run: Run,
+        resume: bool,
+        stop: Stop | None,
+        plots: bool,
+        profile: bool,
+        test: bool,
     ) -> None:
         self.config = config
         self.run = run
         self.resume = resume
         self.plots = plots
+        self.test = test
         self.state = TrainingState()
         self.wants_profile = profile
         self.prepared: Prepared
@@ -317,11 +327,13 @@ class _Session:
         prepared.network.load_state(best.network)
         calibration = read_calibration(best.meta)
         test = prepared.dataset.test
-        measured = self._evaluate(executor, test.images, test.labels, calibration) if len(test) else None
+        measured = None
+        if self.test and len(test):
+            measured = self._evaluate(executor, test.images, test.labels, calibration)
         others = {
             member.name: self._evaluate(executor, member.test.images, member.test.labels, calibration)
             for member in prepared.dataset.members[1:]
-            if len(member.test)
+            if self.test and len(member.test)
         }
         result = write_results(run, prepared, state, measured, others)
         run.write_info(

@@ -10,7 +10,7 @@ import cnncli
 import cnncli.cli.app as app_module
 from cnncli.cli.app import app
 
-COMMANDS = ["download", "train", "eval", "predict", "draw", "inspect", "runs", "report", "export"]
+COMMANDS = ["download", "train", "eval", "predict", "draw", "inspect", "sweep", "runs", "report", "export"]
 
 OPTIONS = {
     "download": "--data-dir --from --verify --force --list",
@@ -20,6 +20,7 @@ OPTIONS = {
     "predict": "--run --top --invert --prepare --raw --save-input --save-scale --csv --json --runs-dir",
     "draw": "--port --no-open --runs-dir",
     "inspect": "--json --save --save-scale --runs-dir",
+    "sweep": "--name --trials --minutes --resume --jobs --on --dry-run --data-dir --runs-dir --json --quiet",
     "runs": "--sort --filter --status --limit --group --all --csv --json --runs-dir list compare rm rename",
     "report": "--output -o --split --dataset --checkpoint --data-dir --runs-dir --json",
     "export": "--to --output -o --checkpoint --input --data-dir --runs-dir --json",

@@ -17,7 +17,9 @@ from cnncli.report import (
     draw_comparison,
     draw_confusion,
     draw_curves,
+    draw_importance,
     draw_mistakes,
+    draw_parallel,
     draw_samples,
     find_mistakes,
     save_png,
@@ -51,6 +53,27 @@ def history(
         row["val_accuracy"] = 1 - 0.8 * error if validation else None
         rows.append(row)
     return rows
+
+
+SHARES = {
+    "train.optimizer.lr": 0.61,
+    "model.0.conv.filters": 0.2,
+    "train.optimizer.name": 0.0,
+    "train.batch_size": None,
+    "a.very.long.key.of.a.config." * 3 + "$x$": 1.0,
+}
+"""The keys of a sweep, and how much each explains."""
+
+
+def trials(count: int) -> list[tuple[dict[str, Any], float]]:
+    """Return the values of trials, and their validation accuracy."""
+    rng = np.random.default_rng(count)
+    found = []
+    for number in range(count):
+        values = (10 ** rng.uniform(-4, -1), int(rng.integers(1, 24)), ["adam", "sgd"][number % 2])
+        values += ([20, 50, 100][number % 3], [{"shift": 2}] if number % 2 else None)
+        found.append((dict(zip(SHARES, values, strict=True)), float(rng.uniform(0.9, 0.99))))
+    return found
 
 
 def diverged(factor: float) -> list[dict[str, Any]]:
@@ -156,6 +179,15 @@ def cases() -> dict[str, Callable[[], Figure]]:
                 **{f"sweep-3/trial-{n}": history(8, start=0.2 + n / 30) for n in range(10)},
             },
             title="15 runs",
+        ),
+        "importance-5": lambda: draw_importance(SHARES, title="lr: 40 trials"),
+        "parallel-1": lambda: draw_parallel(trials(1), list(SHARES), title="lr: 1 trial"),
+        "parallel-60": lambda: draw_parallel(
+            trials(60),
+            list(SHARES),
+            even_keys={"train.batch_size"},
+            log_keys={"train.optimizer.lr"},
+            title="lr: 60 trials",
         ),
         "mistakes-0": lambda: gallery(10, CLASSES["10"], False, 0),
         "mistakes-1": lambda: gallery(10, CLASSES["10"], False, 1),

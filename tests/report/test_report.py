@@ -49,14 +49,21 @@ def strings(figure: Figure) -> list[str]:
 CHECKED = (
     *("curves-1", "curves-100-decades", "curves-guessing", "curves-long-title"),
     *("confusion-2", "confusion-10", "confusion-26-long"),
-    *("comparison-2", "comparison-mixed"),
+    *("comparison-2", "comparison-mixed", "importance-5"),
     *("mistakes-10-gray", "mistakes-26-long-gray", "samples-2-gray", "samples-26-long-gray"),
 )
 """Cases of the gallery that differ in what could overlap."""
 
 CHECKED_TOO = (
     *("curves-diverged", "curves-perfect", "confusion-47", "confusion-10-never-right", "mistakes-2-color"),
-    *("comparison-40", "mistakes-26-one-word-color", "mistakes-1", "samples-10-color", "samples-few"),
+    *(
+        "comparison-40",
+        "parallel-1",
+        "mistakes-26-one-word-color",
+        "mistakes-1",
+        "samples-10-color",
+        "samples-few",
+    ),
 )
 """More of them, for `pytest -m slow`."""
 
