@@ -36,6 +36,9 @@ EMPTY = "."
 UNKNOWN = "?"
 """What stands for something that belongs to no class."""
 
+LIKE_NONE = "this is like none of the classes"
+"""The warning about a picture of one thing that belongs to no class."""
+
 WIDE = 1.2
 """A box wider than its height by this factor may hold two digits; 3.5 % of the digits of MNIST are as wide."""
 
@@ -184,7 +187,7 @@ def doubts_about(digits: Sequence[DigitPrediction], *, whole: bool) -> Iterator[
     """
     strange = [number for number, digit in enumerate(digits, start=1) if digit.unknown]
     if strange and len(digits) == 1:
-        yield "this is like none of the classes"
+        yield LIKE_NONE
     elif strange:
         places = [_place(number, digits[number - 1]) for number in strange]
         listed = ", ".join(places[:MAX_NAMED]) + (", ..." if len(places) > MAX_NAMED else "")

@@ -12,7 +12,7 @@ import numpy as np
 from cnncli.batches.batches import to_input
 from cnncli.errors import CnnError
 from cnncli.inside.activations import layer_outputs
-from cnncli.training.lines import DigitPrediction
+from cnncli.training.lines import LIKE_NONE, DigitPrediction
 from cnncli.training.model import Model
 from cnncli.training.predict import Invert, iter_predictions
 from cnncli.training.predictions import PicturePrediction
@@ -77,7 +77,8 @@ def _answer(model: Model, read: PicturePrediction, notes: tuple[str, ...] | list
         "unknown": largest.unknown,
         "text": read.text,
         "top": top,
-        "warnings": [*notes, *(_without_settings(warning) for warning in read.warnings)],
+        # the page says of a single unknown thing what it is like
+        "warnings": [*notes, *(_without_settings(each) for each in read.warnings if each != LIKE_NONE)],
         "digits": [
             {"label": each.label, "probability": each.probability, "unknown": each.unknown, "box": each.box}
             for each in read.digits
