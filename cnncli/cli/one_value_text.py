@@ -58,7 +58,7 @@ def value_lines(found: OneValue, console: "Console") -> list[Text]:
     decimals = summed_decimals(found)
     lines = [Text(f"{found.position} = {number_text(found.value, decimals)}", style="bold")]
     lines += [*map(Text, _where(found)), Text()]
-    if found.how in ("copy", "function", "scale"):
+    if found.how in ("copy", "function", "scale", "addition"):
         return lines + [Text(f"  {line}") for line in _formula(found, decimals)]
     if found.inputs.ndim >= 2:
         lines += _window_tables(found, console.width)
@@ -151,7 +151,9 @@ def _counted(count: int, thing: str) -> str:
 
 def _where(found: OneValue) -> list[str]:
     """Return which part of what the layer reads, and of the picture, the value comes from."""
-    if found.kind == "globalavgpool":
+    if found.how == "addition":
+        reads = f"reads {found.reads}, by its layers and by its shortcut"
+    elif found.kind == "globalavgpool":
         reads = f"reads the whole map {found.first[0]} of {found.reads}"
     elif found.inputs.ndim >= 2:
         _, top, left = found.first
@@ -190,7 +192,12 @@ def _span(axis: str, start: int, count: int, step: int = 1) -> str:
 
 
 def _formula(found: OneValue, decimals: int) -> list[str]:
-    """Return how a value comes from a single number."""
+    """Return how a value comes from a single number, or from the two of a residual block."""
+    if found.how == "addition":
+        body, shortcut = (number_text(float(each), decimals + EXTRA) for each in found.inputs)
+        total = number_text(found.value, decimals)
+        way = f"{found.reads}, or its projection"
+        return [f"layers of the block  {body}", f"shortcut             {shortcut}  ({way})", f"sum  {total}"]
     x, y = (number_text(number, decimals) for number in (float(found.inputs), found.value))
     read = _name_of_read(found)
     if found.how == "copy":

@@ -6,6 +6,7 @@ on the shape of the images is found when the network is built.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from cnncli.batches.augment import AUGMENTATIONS, make_augmentation
 from cnncli.batches.mixing import MIXINGS
 from cnncli.config.errors import Problem, join_problems
-from cnncli.config.list_entries import ListEntry, read_entry, read_options
+from cnncli.config.list_entries import BLOCKS, ListEntry, inner_entries, read_entry, read_options
 from cnncli.config.schema import Config
 from cnncli.config.set_entries import find_set_problems
 from cnncli.config.values import is_list
@@ -21,7 +22,8 @@ from cnncli.errors import ModelError
 from cnncli.foreign_words import meant
 from cnncli.names import did_you_mean
 from cnncli.nn.layers import LAYERS
-from cnncli.nn.network import Network, layer_names
+from cnncli.nn.layers.sequence import layer_names
+from cnncli.nn.network import Network
 from cnncli.nn.parameters import FlatParameters
 from cnncli.optim import AVERAGES, OPTIMIZERS, SCHEDULES
 from cnncli.options import MAIN_OPTION, build_entry, inside, look_up
@@ -68,13 +70,16 @@ def find_problems(data: object) -> Iterator[Problem]:
 
 def _frozen(data: object) -> Iterator[Problem]:
     """Yield the names in `train.freeze` that no layer has."""
-    kinds = []
+    entries = []
     for value in _listed(_at(data, "model")):
         try:
-            kinds.append(read_entry(value).kind)
+            entries.append(read_entry(value))
         except Problem:  # its form is wrong
             return
-    names = layer_names(kinds)
+    names = []
+    for own, entry in zip(layer_names([entry.kind for entry in entries]), entries, strict=True):
+        _, inside = inner_entries(entry)
+        names += [own, *(f"{own}.{inner}" for inner in layer_names([each.kind for each in inside]))]
     for index, name in enumerate(_listed(_at(data, "train", "freeze"))):
         if isinstance(name, str) and name not in names:
             hint = did_you_mean(name, names)
@@ -106,6 +111,17 @@ def _entries(
 
 
 def _layer_mistakes(index: int, entry: ListEntry) -> Iterator[ModelError]:
+    keys, entries = inner_entries(entry)
+    if entries:
+        for inner_index, inner in enumerate(entries):
+            for error in _layer_mistakes(inner_index, inner):
+                message = f"layer {index + 1} ({entry.kind}): {error.message}"
+                yield ModelError(message, error.hint, (*keys, inner_index, inner.kind, *error.key_path))
+            if inner_entries(inner)[1]:
+                message = f"layer {index + 1} ({entry.kind}): a residual block cannot be inside another one"
+                yield ModelError(message, "put one after the other instead", (*keys, inner_index, inner.kind))
+        return
+
     def build(kind: str, options: Mapping[str, object]) -> None:
         refusals = []
         for shape in _shapes(options):
@@ -123,7 +139,9 @@ def _layer_mistakes(index: int, entry: ListEntry) -> Iterator[ModelError]:
             look_up(LAYERS, "layer", entry.kind, key_path=())
     except ModelError as error:
         yield error
-    yield from _option_mistakes(build, LAYERS, "layer", entry.kind, entry.options)
+    mistakes = _option_mistakes(build, LAYERS, "layer", entry.kind, entry.options)
+    # without its list a block has nothing else that could be wrong
+    yield from islice(mistakes, 1) if entry.kind in BLOCKS else mistakes
 
 
 def _augmentation_mistakes(index: int, entry: ListEntry) -> Iterator[ModelError]:

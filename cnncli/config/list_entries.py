@@ -1,12 +1,13 @@
 """Reads one entry of the list of layers or augmentations: a name with options.
 
-An entry is `relu`, `maxpool: 2` (its main option) or `conv: {filters: 32, kernel: 3}`. This module checks the form.
+An entry is `relu`, `maxpool: 2` (its main option) or `conv: {filters: 32, kernel: 3}`. The main option of a block is
+a list of entries: `residual: [conv: {filters: 32, kernel: 3}, relu]`. This module checks the form.
 Names and options are checked where the layer or augmentation is built.
 """
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from cnncli.config.errors import Problem
@@ -17,6 +18,10 @@ from cnncli.options import MAIN_OPTION
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _MAX_TEXT = 4096
 _A_SCALAR = "a number, text, true, false, null or a list of those"
+
+
+BLOCKS = {"residual": "layers"}
+"""The entries that have a list of entries inside, and the name of that option; it is their main option."""
 
 
 class Options(dict[str, object]):
@@ -67,13 +72,48 @@ def read_entry(entry: object) -> ListEntry:
         raise Problem(f"expected a name such as relu or shift, found {brief(kind)}")
     if options is None:
         return ListEntry(kind, Options())
+    named = options if isinstance(options, Mapping) else {MAIN_OPTION: options}
     try:
-        return ListEntry(
-            kind, read_options(options if isinstance(options, Mapping) else {MAIN_OPTION: options})
-        )
+        if kind in BLOCKS:
+            return ListEntry(kind, _read_block(named, BLOCKS[kind]))
+        return ListEntry(kind, read_options(named))
     except Problem as problem:
         key_path = tuple(key for key in problem.key_path if key != MAIN_OPTION)
         raise Problem(str(problem), key_path=(kind, *key_path)) from None
+
+
+def _read_block(options: Mapping[Any, object], inside: str) -> Options:
+    """Return the options of a block, with the entries inside it as a tuple."""
+    checked: dict[str, object] = {}
+    for name, value in options.items():
+        if name not in (inside, MAIN_OPTION) or not is_list(value):
+            checked |= read_options({name: value})
+            continue
+        entries = []
+        for index, entry in enumerate(value):
+            try:
+                entries.append(read_entry(entry))
+            except Problem as problem:
+                raise Problem(
+                    str(problem), key_path=(name, index, *problem.key_path), hint=problem.hint
+                ) from None
+        checked[name] = tuple(entries)
+    return Options(checked)
+
+
+def inner_entries(entry: ListEntry) -> tuple[tuple[str | int, ...], Sequence[ListEntry]]:
+    """Return the entries inside a block, and the keys that lead to their list; none for another entry.
+
+    Example:
+        >>> inner_entries(read_entry({"residual": ["relu"]}))
+        ((), (ListEntry(kind='relu', options={}),))
+    """
+    if entry.kind not in BLOCKS:
+        return (), ()
+    name = MAIN_OPTION if MAIN_OPTION in entry.options else BLOCKS[entry.kind]
+    inside = entry.options.get(name)
+    entries = inside if is_list(inside) else ()
+    return (() if name == MAIN_OPTION else (name,)), [each for each in entries if isinstance(each, ListEntry)]
 
 
 def write_entry(entry: ListEntry) -> object:
@@ -87,6 +127,8 @@ def write_entry(entry: ListEntry) -> object:
 
 def thawed(value: object) -> object:
     """Return an option with lists in place of tuples, for YAML and JSON."""
+    if isinstance(value, ListEntry):
+        return write_entry(value)
     return [thawed(entry) for entry in value] if is_list(value) else value
 
 

@@ -6,7 +6,7 @@ a scale and a shift. "same" and "valid" have become numbers of pixels.
 C channels in, F filters, H W image, KH KW kernel, K classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -26,8 +26,10 @@ from cnncli.nn.layers import (
     LeakyReLU,
     Linear,
     MaxPool2D,
+    Placed,
     PReLU,
     ReLU,
+    Residual,
     Sigmoid,
     SiLU,
     Tanh,
@@ -155,6 +157,19 @@ class Flattening(Step):
 
 
 @dataclass(frozen=True)
+class Addition(Step):
+    """A residual block: y = body(x) + shortcut(x).
+
+    Attributes:
+        body: the steps of the block.
+        shortcut: those of its projection; without any it is x itself.
+    """
+
+    body: tuple[Step, ...]
+    shortcut: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
 class FoldedNetwork:
     """A trained network as plain steps, and how pixels go in and probabilities come out.
 
@@ -217,14 +232,21 @@ def fold_steps(network: Network) -> tuple[Step, ...]:
         >>> [step.name for step in fold_steps(network)]
         ['conv1', 'relu1', 'flatten1', 'linear1']
     """
+    return _steps(placed for placed in network.walk() if "." not in placed.name)
+
+
+def _steps(layers: Iterable[Placed]) -> tuple[Step, ...]:
     steps: list[Step] = []
-    inputs: Sequence[Shape] = [network.input_shape, *network.shapes]
-    for name, layer, before, after in zip(
-        network.names, network.layers, inputs, network.shapes, strict=False
-    ):
+    for name, layer, before, after in layers:
         if isinstance(layer, Dropout):
             continue
-        if isinstance(layer, BatchNorm):
+        if isinstance(layer, Residual):
+            body, shortcut = (
+                _steps(part._replace(name=f"{name}.{part.name}") for part in parts)
+                for parts in (layer.body, layer.shortcut)
+            )
+            steps.append(Addition(name, before, after, body, shortcut))
+        elif isinstance(layer, BatchNorm):
             step = _scale_shift(name, layer, before)
             if steps and isinstance(steps[-1], Convolution | Dense | ScaleShift):
                 steps[-1] = _folded(steps[-1], step)

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from cnncli.errors import UsageError
 from cnncli.export.folded import (
     Activation,
+    Addition,
     Convolution,
     Dense,
     Flattening,
@@ -152,6 +153,11 @@ class _Layers:
                 )
             case Activation():
                 self._add("Activation", step.name, activation=step.function)
+            case Addition():
+                raise UsageError(
+                    f"{step.name} cannot be written for Keras, since the file is a list of layers without shortcuts",
+                    "use another format, such as onnx or torch",
+                )
             case _:
                 raise UsageError(f"{step.name} cannot be written for Keras")
 

@@ -16,6 +16,7 @@ from cnncli._version import __version__
 from cnncli.errors import UsageError
 from cnncli.export.folded import (
     Activation,
+    Addition,
     Convolution,
     Dense,
     Flattening,
@@ -128,6 +129,8 @@ class _Graph:
         self._add("Softmax", PROBABILITIES, axis=1)
 
     def _add_step(self, step: Step) -> None:
+        from onnx import helper
+
         match step:
             case Convolution():
                 weight, pads = _with_small_padding(step)
@@ -145,6 +148,15 @@ class _Graph:
                 self._add("Flatten", step.name, axis=1)
             case Flattening():
                 self._add("Flatten", step.name, axis=1)
+            case Addition():
+                before = self.value
+                for inner in step.body:
+                    self._add_step(inner)
+                body, self.value = self.value, before
+                for inner in step.shortcut:
+                    self._add_step(inner)
+                self.nodes.append(helper.make_node("Add", [body, self.value], [step.name], name=step.name))
+                self.value = step.name
             case Activation(function="prelu", slopes=slopes) if slopes is not None:
                 self._add("PRelu", step.name, slopes.reshape(-1, *[1] * (len(step.input_shape) - 1)))
             case Activation(function="silu" | "gelu" | "gelu_tanh"):

@@ -18,6 +18,7 @@ from cnncli.checkpoint.torch_names import torch_name
 from cnncli.errors import UsageError
 from cnncli.export.folded import (
     Activation,
+    Addition,
     Convolution,
     Dense,
     Flattening,
@@ -96,6 +97,24 @@ class Classifier(nn.Module):
         return torch.softmax(logits / self.temperature, dim=1), logits
 
 
+class Block(nn.Module):
+    """y = body(x) + shortcut(x).
+
+    Args:
+        step: with the steps of both.
+    """
+
+    def __init__(self, step: Addition) -> None:
+        super().__init__()
+        self.body, self.shortcut = nn.Sequential(), nn.Sequential()
+        for module, steps in ((self.body, step.body), (self.shortcut, step.shortcut)):
+            for inner in steps:
+                module.add_module(inner.name.partition(".")[2], _module(inner))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(x) + self.shortcut(x)
+
+
 class Affine(nn.Module):
     """y = weight · x + bias, for each channel or feature.
 
@@ -151,6 +170,8 @@ def _module(step: Step) -> nn.Module:
             return nn.Flatten()
         case Activation():
             return _activation(step)
+        case Addition():
+            return Block(step)
     raise UsageError(f"{step.name} cannot be written for PyTorch")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cnncli.errors import ModelError
-from cnncli.nn.layers import INFERENCE, Conv2D, Mode
+from cnncli.nn.layers import INFERENCE, Conv2D, Mode, Residual
 from cnncli.nn.network import Network
 from cnncli.types import FloatArray, IntArray
 
@@ -46,9 +46,9 @@ def input_gradient(network: Network, x: FloatArray, classes: IntArray | None = N
 def cam_layer(network: Network) -> str | None:
     """Return the layer whose maps Grad-CAM weighs; None if there is none.
 
-    It is the last convolution whose maps have more than one position, with the batch normalization and the activation
-    function right behind it: the deepest place where the network still knows where something is, before pooling makes
-    it coarser.
+    It is the last convolution or residual block whose maps have more than one position, with the batch normalization
+    and the activation function right behind it: the deepest place where the network still knows where something is,
+    before pooling makes it coarser.
 
     Example:
         >>> from cnncli.nn.layers import Flatten, Linear, MaxPool2D, ReLU
@@ -58,7 +58,7 @@ def cam_layer(network: Network) -> str | None:
     spatial = [
         index
         for index, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True))
-        if isinstance(layer, Conv2D) and shape[1] * shape[2] > 1
+        if isinstance(layer, Conv2D | Residual) and len(shape) == 3 and shape[1] * shape[2] > 1
     ]
     if not spatial:
         return None

@@ -20,7 +20,9 @@ from cnncli.nn.layers import (
     LeakyReLU,
     Linear,
     MaxPool2D,
+    Placed,
     PReLU,
+    Residual,
 )
 from cnncli.nn.layers.activations import TANH_CUBE
 from cnncli.nn.layers.windows import reach
@@ -32,9 +34,9 @@ from .activations import LayerOutput, as_batch, layer_outputs
 from .position import INPUT, Position
 from .receptive_field import receptive_fields
 
-How = Literal["sum", "mean", "max", "scale", "function", "copy"]
+How = Literal["sum", "mean", "max", "scale", "function", "copy", "addition"]
 """How a value is made: of products and a bias, as a mean, as the largest, by the four numbers of a batch normalization,
-by a function of one number, or not at all."""
+by a function of one number, not at all, or by adding the two ways of a residual block."""
 
 FLOAT32_STEP = 2.0**-24
 """The largest relative error of one rounding to float32."""
@@ -53,7 +55,8 @@ class OneValue:
         how: how it is made.
         reads: the name of what the layer reads: the layer before it, or "input".
         inputs: the numbers that are read: (C, KH, KW) of a convolution, with the channels of its group, (KH, KW) of
-            a pooling, (H, W) of a global one, (n,) of a linear layer, () of the others. Padding is 0, or −inf for a
+            a pooling, (H, W) of a global one, (n,) of a linear layer, (2,) of a residual block, what its layers return
+            and the shortcut, () of the others. Padding is 0, or −inf for a
             maximum.
         first: the index of the first of them in what is read; negative where the window begins in the padding.
         steps: the distance of the rows and columns that a window reads; above 1 for a dilated convolution.
@@ -229,6 +232,9 @@ def _made_of(layer: Layer, read: FloatArray, index: Shape) -> _Made:
         counts = None if isinstance(layer, MaxPool2D) else layer.counts(read.shape)
         counted = {} if counts is None else {"count": float(counts[row, column])}
         return _Made("max" if largest else "mean", window, (c, top, left), numbers=counted)
+    if isinstance(layer, Residual):
+        body, shortcut = (_run(parts, read)[index] for parts in (layer.body, layer.shortcut))
+        return _Made("addition", np.stack([body, shortcut]), index)
     if isinstance(layer, GlobalAvgPool):
         return _Made("mean", read[index[0]], (index[0], 0, 0))
     if isinstance(layer, Linear):
@@ -259,6 +265,15 @@ def _made_of(layer: Layer, read: FloatArray, index: Shape) -> _Made:
     return _Made("function", read[index], index, numbers=numbers)
 
 
+def _run(parts: Sequence[Placed], values: FloatArray) -> FloatArray:
+    """Return what some layers make of one sample."""
+    batch = values[np.newaxis]
+    for part in parts:
+        batch = part.layer.forward(batch)
+    result: FloatArray = batch[0]
+    return result
+
+
 def _window(read: FloatArray, corner: tuple[int, int], size: tuple[int, int], fill: float) -> FloatArray:
     """Return a window (C, KH, KW) of maps (C, H, W), filled where it lies in the padding."""
     (top, left), (KH, KW) = corner, size
@@ -283,6 +298,8 @@ def _exact(layer: Layer, made: _Made) -> tuple[float, float]:
         return _sum(numbers.ravel().tolist()) / count, float(np.abs(numbers).sum() / count)
     if made.how == "max":
         return float(numbers.max()), 0.0
+    if made.how == "addition":
+        return float(numbers.sum()), float(np.abs(numbers).sum())
     number = float(numbers)
     if made.how == "scale":
         mean, variance, eps, gamma, beta = made.numbers.values()

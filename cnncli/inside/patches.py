@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnncli.errors import ModelError
-from cnncli.nn.layers import INFERENCE, Conv2D, Linear
+from cnncli.nn.layers import INFERENCE, Conv2D, Linear, Residual
 from cnncli.nn.network import Network
 from cnncli.options import Pair
 from cnncli.types import BoolArray, ByteArray, FloatArray, IntArray
@@ -136,7 +136,7 @@ def _chosen(network: Network, layers: Sequence[str] | None) -> list[str]:
     known = [
         name
         for name, layer in zip(network.names, network.layers, strict=True)
-        if isinstance(layer, Conv2D | Linear)
+        if isinstance(layer, Conv2D | Linear | Residual)
     ]
     if layers is None:
         return known[1:]

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.nn.layers import Window
+from cnncli.nn.layers import Layer, Residual, Window
 from cnncli.nn.layers.windows import check_padding, pads_of
 from cnncli.nn.network import Network
 from cnncli.options import Pair
-from cnncli.types import IntArray
+from cnncli.types import IntArray, Shape
+
+Span = tuple[IntArray, IntArray]
+"""From and to the first behind, in positions of a layer; arrays of one shape."""
 
 
 @dataclass(frozen=True)
@@ -114,30 +117,53 @@ def receptive_fields(
         )  # from and to the first behind, in positions of the layer
         for step in range(index, -1, -1):
             before = network.shapes[step - 1] if step else network.input_shape
-            window = network.layers[step].window()
-            if len(before) != 3:
-                continue
-            size = before[1 + axis]
-            if window is None or len(network.shapes[step]) != 3:
-                span = np.zeros_like(first), np.full_like(first, size)
-                continue
-            padding = pads_of(check_padding(window.padding), before, window.kernel, window.stride)[axis][0]
-            if window.dilation[axis] > 1:
-                span = _dilated_span(window, axis, padding, span, size)
-                continue
-            empty = span[1] <= span[0]
-            start = span[0] * window.stride[axis] - padding
-            end = (span[1] - 1) * window.stride[axis] - padding + window.kernel[axis]
-            start = np.clip(start, 0, size)
-            span = start, np.where(empty, start, np.clip(end, start, size))
+            span = _read_by(network.layers[step], before, network.shapes[step], axis, span)
         spans.append(span)
     (top, bottom), (left, right) = spans
     return np.stack(np.broadcast_arrays(left, top, right, bottom), axis=-1)
 
 
-def _dilated_span(
-    window: Window, axis: int, padding: int, span: tuple[IntArray, IntArray], size: int
-) -> tuple[IntArray, IntArray]:
+def _read_by(layer: Layer, before: Shape, after: Shape, axis: int, span: Span) -> Span:
+    """Return from where to where a layer reads, for positions from `span`.
+
+    Args:
+        layer: the layer.
+        before: the shape of what it reads, for one sample.
+        after: that of its output.
+        axis: 0 for rows, 1 for columns.
+        span: of positions of the output.
+    """
+    if isinstance(layer, Residual):
+        spans = []
+        for parts in (layer.body, layer.shortcut):
+            inner = span
+            for part in reversed(parts):
+                inner = _read_by(part.layer, part.input_shape, part.output_shape, axis, inner)
+            spans.append(inner)
+        return _union(*spans)
+    if len(before) != 3:
+        return span
+    size, window = before[1 + axis], layer.window()
+    if window is None or len(after) != 3:
+        return np.zeros_like(span[0]), np.full_like(span[0], size)
+    padding = pads_of(check_padding(window.padding), before, window.kernel, window.stride)[axis][0]
+    if window.dilation[axis] > 1:
+        return _dilated_span(window, axis, padding, span, size)
+    empty = span[1] <= span[0]
+    start = span[0] * window.stride[axis] - padding
+    end = (span[1] - 1) * window.stride[axis] - padding + window.kernel[axis]
+    start = np.clip(start, 0, size)
+    return start, np.where(empty, start, np.clip(end, start, size))
+
+
+def _union(one: Span, other: Span) -> Span:
+    """Return from where to where two spans reach together."""
+    start = np.where(one[1] > one[0], one[0], other[0])
+    start = np.where(other[1] > other[0], np.minimum(start, other[0]), start)
+    return start, np.maximum(start, np.maximum(one[1], other[1]))
+
+
+def _dilated_span(window: Window, axis: int, padding: int, span: Span, size: int) -> Span:
     """Return from where to where the windows of some positions read, where they skip pixels.
 
     Args:

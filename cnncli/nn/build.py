@@ -1,33 +1,25 @@
 """Builds a network from the layer list of a config. What cannot be built is refused before memory is allocated."""
 
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cnncli.errors import ModelError
 from cnncli.memory import available_bytes
-from cnncli.options import MAIN_OPTION, inside, integer, look_up
+from cnncli.options import integer
 from cnncli.types import Shape
 
-from .layers import LAYERS, Layer
-from .network import Network, layer_names
+from .layers import Layer
+from .layers.sequence import LayerSpec, build_layers, layer_names
+from .network import Network
 
 _SMALL = (
     32 << 20
 )  # bytes that fit on any machine; asking the system for more takes as long as building the network
 VECTORS = 5  # vectors with one value per parameter: values, gradients, decay mask, the two moments of Adam
-
-_FORMS = (
-    "a layer is 'relu', {'maxpool': 2}, {'conv': {'filters': 32, 'kernel': 3}} or ('linear', {'units': 10})"
-)
-
-LayerSpec = str | tuple[str, Any] | Mapping[str, Any]
-"""One layer as a config writes it: "relu", {"maxpool": 2} or {"conv": {"filters": 32, ...}}; or a pair such as
-("linear", {"units": 10})."""
 
 
 def build_network(
@@ -53,48 +45,28 @@ def build_network(
         >>> build_network(["flatten", {"linear": 10}], (1, 28, 28), rng=rng).output_shape
         (10,)
     """
-    if isinstance(model, str | Mapping) or not isinstance(model, Sequence):
-        raise ModelError(f"expected a list of layers, found {reprlib.repr(model)}", _FORMS)
-    if not model:
-        raise ModelError("the model has no layers", "give a list such as [flatten, linear: 10]")
-    pairs = [_read_spec(index, spec) for index, spec in enumerate(model)]
-    names = layer_names([kind for kind, _ in pairs])
-    shape = _read_shape(input_shape)
-    layers: list[Layer] = []
     itemsize = np.dtype(dtype).itemsize
     parameters = activations = 0
-    for index, ((kind, options), name) in enumerate(zip(pairs, names, strict=True)):
-        with inside(f"layer {index + 1}", index):
-            layer_class = look_up(LAYERS, "layer", kind, key_path=())
-        with inside(f"layer {index + 1} ({name})", index):
-            layer = layer_class.from_options(options, shape, rng=rng, dtype=dtype)
-            shape = layer.output_shape(shape)
-            parameters += sum(parameter.size for parameter in layer.parameters.values())
-            activations += prod(shape)
-            _check_memory(parameters, activations, itemsize)
-        layers.append(layer)
+    shape = _read_shape(input_shape)
+
+    def check(layer: Layer, output_shape: Shape) -> None:
+        nonlocal parameters, activations, shape
+        shape = output_shape
+        parameters += sum(parameter.size for parameter in layer.parameters.values())
+        activations += prod(output_shape) + sum(prod(part.output_shape) for part in layer.parts)
+        _check_memory(parameters, activations, itemsize)
+
+    layers = build_layers(model, shape, rng=rng, dtype=dtype, check=check)
+    if not layers:
+        raise ModelError("the model has no layers", "give a list such as [flatten, linear: 10]")
     if len(shape) != 1:
+        name = layer_names([layer.kind for layer in layers])[-1]
         raise ModelError(
-            f"layer {len(layers)} ({names[-1]}): the last layer must have one output per class, not {shape}",
+            f"layer {len(layers)} ({name}): the last layer must have one output per class, not {shape}",
             "end the list with flatten (or globalavgpool) and linear",
             key_path=(len(layers) - 1,),
         )
     return Network(layers, input_shape, dtype)
-
-
-def _read_spec(index: int, spec: object) -> tuple[str, Mapping[str, Any]]:
-    """Return the kind and the options of a layer in any form of `LayerSpec`."""
-    if isinstance(spec, str):
-        spec = (spec, {})
-    elif isinstance(spec, Mapping) and len(spec) == 1:
-        spec = next(iter(spec.items()))
-    if not isinstance(spec, tuple) or len(spec) != 2 or not isinstance(spec[0], str):
-        found = reprlib.repr(spec)
-        raise ModelError(f"layer {index + 1}: expected a layer, found {found}", _FORMS, (index,))
-    kind, options = spec
-    if not isinstance(options, Mapping):
-        options = {} if options is None else {MAIN_OPTION: options}
-    return kind, options
 
 
 def _read_shape(shape: object) -> Shape:

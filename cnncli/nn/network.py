@@ -1,7 +1,6 @@
 """A network: a sequence of layers, with all their parameters in one vector."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +9,8 @@ from cnncli.errors import ModelError
 from cnncli.options import inside
 from cnncli.types import FloatArray, IntArray, Shape
 
-from .layers import Layer, Mode
+from .layers import Layer, Mode, Placed
+from .layers.sequence import layer_names
 from .losses import cross_entropy, softmax
 from .parameters import FlatParameters, Parameter, check_arrays
 
@@ -60,6 +60,15 @@ class Network:
             self.buffers |= {f"{name}.{key}": buffer for key, buffer in layer.buffers.items()}
         self.parameters = FlatParameters(named, dtype)
         self.dtype = self.parameters.dtype
+
+    def walk(self) -> Iterator[Placed]:
+        """Yield every layer with its name and shapes. Those inside of a block follow it."""
+        shape = self.input_shape
+        for name, layer, output_shape in zip(self.names, self.layers, self.shapes, strict=True):
+            yield Placed(name, layer, shape, output_shape)
+            for part in layer.parts:
+                yield part._replace(name=f"{name}.{part.name}")
+            shape = output_shape
 
     def forward(
         self,
@@ -158,13 +167,14 @@ class Network:
             array[...] = state[name]
 
     def freeze(self, names: Iterable[str]) -> None:
-        """Let training leave these layers as they are, for example ["conv1", "batchnorm1"].
+        """Let training leave these layers as they are, for example ["conv1", "batchnorm1", "residual2"].
 
-        A frozen batch normalization uses its running statistics in training, too, and does not change them.
+        A block is frozen with all layers inside it, and a layer inside it alone by its own name, "residual2.conv1". A
+        frozen batch normalization uses its running statistics in training, too, and does not change them.
         """
         chosen = set(names)
-        for name, layer in zip(self.names, self.layers, strict=True):
-            if name in chosen:
+        for name, layer, *_ in self.walk():
+            if name in chosen or name.partition(".")[0] in chosen:
                 layer.frozen = True
                 self.parameters.freeze(f"{name}.{key}" for key in layer.parameters)
 
@@ -174,13 +184,3 @@ class Network:
 
     def _arrays(self) -> dict[str, FloatArray]:
         return {name: p.value for name, p in self.parameters.named.items()} | self.buffers
-
-
-def layer_names(kinds: Sequence[str]) -> tuple[str, ...]:
-    """Return the kind of each layer with a running number per kind: conv1, relu1, conv2, ..."""
-    seen: Counter[str] = Counter()
-    names = []
-    for kind in kinds:
-        seen[kind] += 1
-        names.append(f"{kind}{seen[kind]}")
-    return tuple(names)

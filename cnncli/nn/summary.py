@@ -7,6 +7,7 @@ from math import prod
 from cnncli.options import Pair
 from cnncli.types import Shape
 
+from .layers import Layer, Placed
 from .network import Network
 
 
@@ -52,40 +53,59 @@ class Totals:
 
 
 def summarize(network: Network) -> list[LayerRow]:
-    """Return one row per layer.
+    """Return one row per layer. The layers inside a block come before it.
 
     The receptive field is derived in docs/backward-passes.md#the-receptive-field.
     """
-    rows = []
-    all_parameters = max(network.get_num_parameters(), 1)
-    input_shape = network.input_shape
-    field: Pair | None = (1, 1) if len(input_shape) == 3 else None
-    jump = (1, 1)  # the distance of two neighboring positions, in pixels of the input
+    everything = max(network.get_num_parameters(), 1)
+    field: Field = ((1, 1), (1, 1)) if len(network.input_shape) == 3 else None
+    rows: list[LayerRow] = []
+    shape = network.input_shape
     for name, layer, output_shape in zip(network.names, network.layers, network.shapes, strict=True):
-        window = layer.window()
-        if window is None or field is None:
-            field = None
-        else:
-            field = (
-                field[0] + (window.kernel[0] - 1) * jump[0],
-                field[1] + (window.kernel[1] - 1) * jump[1],
-            )
-            jump = (jump[0] * window.stride[0], jump[1] * window.stride[1])
-        parameters = sum(parameter.size for parameter in layer.parameters.values())
-        rows.append(
-            LayerRow(
-                name=name,
-                kind=layer.kind,
-                output_shape=output_shape,
-                parameters=parameters,
-                share=parameters / all_parameters,
-                multiply_adds=layer.multiply_adds(input_shape),
-                activation_bytes=prod(output_shape) * network.dtype.itemsize,
-                receptive_field=field,
-            )
-        )
-        input_shape = output_shape
+        inner = field  # of the layers inside, one after the other; a projection begins where the block does
+        for part in layer.parts:
+            inner = _grown(field if part.name == "projection" else inner, part.layer)
+            rows.append(_row(part._replace(name=f"{name}.{part.name}"), inner, everything, network))
+        field = _grown(field, layer)
+        rows.append(_row(Placed(name, layer, shape, output_shape), field, everything, network))
+        shape = output_shape
     return rows
+
+
+Field = tuple[Pair, Pair] | None
+"""The receptive field and the jump, the distance of two neighboring positions, in pixels of the network's input."""
+
+
+def _grown(field: Field, layer: Layer) -> Field:
+    """Return the receptive field after a layer."""
+    window = layer.window()
+    if window is None or field is None:
+        return None
+    size, jump = field
+    return (
+        (
+            size[0] + (window.kernel[0] - 1) * jump[0],
+            size[1] + (window.kernel[1] - 1) * jump[1],
+        ),
+        (jump[0] * window.stride[0], jump[1] * window.stride[1]),
+    )
+
+
+def _row(placed: Placed, field: Field, everything: int, network: Network) -> LayerRow:
+    """Return the row of a layer. That of a block counts only what its parts have not."""
+    layer = placed.layer
+    own = {} if layer.parts else layer.parameters
+    parameters = sum(parameter.size for parameter in own.values())
+    return LayerRow(
+        name=placed.name,
+        kind=layer.kind,
+        output_shape=placed.output_shape,
+        parameters=parameters,
+        share=parameters / everything,
+        multiply_adds=0 if layer.parts else layer.multiply_adds(placed.input_shape),
+        activation_bytes=prod(placed.output_shape) * network.dtype.itemsize,
+        receptive_field=None if field is None else field[0],
+    )
 
 
 def totals(rows: Sequence[LayerRow]) -> Totals:

@@ -328,7 +328,7 @@ def _build_optimization(
 
 def _check_memory(config: "Config", network: Network) -> None:
     """Refuse a batch whose activations do not fit into memory; `build_network` has checked the weights."""
-    activations = sum(prod(shape) for shape in network.shapes) + prod(network.input_shape)
+    activations = sum(prod(placed.output_shape) for placed in network.walk()) + prod(network.input_shape)
     copies = _PLAIN_COPIES if config.engine.kind == "plain" else 1
     image_bytes = copies * activations * network.dtype.itemsize
     needed, available = image_bytes * config.train.batch_size, available_bytes()

@@ -113,6 +113,7 @@ def test_every_layer_takes_one_of_the_shapes_that_are_tried(kind: str) -> None:
         "avgpool": "2",
         "linear": "3",
         "dropout": "0.5",
+        "residual": "[relu]",
     }
     parse(f"model:\n  - {kind}: {options.get(kind, '')}\n")
 

@@ -26,6 +26,7 @@ EXPECTED = {
     "kmnist",
     "lenet5",
     "mnist",
+    "resnet",
     "small",
     "speedrun",
     "synthetic",

@@ -6,7 +6,7 @@ from cnncli.engine.kernels.activation import DropoutKernel
 from cnncli.engine.kernels.layout import matching_columns, single_block, transposed
 from cnncli.engine.parallel.caller import FastExecutor
 from cnncli.nn.build import build_network
-from cnncli.nn.layers import Dropout, LeakyReLU, MaxPool2D, Mode, PReLU, ReLU
+from cnncli.nn.layers import Dropout, LeakyReLU, MaxPool2D, Mode, PReLU, ReLU, Residual
 from cnncli.nn.layers.windows import pad, taps
 from cnncli.nn.network import Network
 
@@ -34,9 +34,22 @@ def margin(network: Network, x, rng=None) -> float:
 
     Below some 1e-6, float32 and float64 may decide differently. Then their gradients differ, which is no error.
     """
+    nearest, _ = _nearest(network.layers, x, rng)
+    return float(nearest)
+
+
+def _nearest(layers, x, rng):
+    """Return the smallest margin of some layers, and their output."""
     nearest = np.inf
-    for layer in network.layers:
+    for layer in layers:
         scale = np.sqrt((np.asarray(x) ** 2).mean()) + 1e-12
+        if isinstance(layer, Residual):
+            ways = [
+                _nearest([part.layer for part in parts], x, rng) for parts in (layer.body, layer.shortcut)
+            ]
+            nearest = min(nearest, *(margin for margin, _ in ways))
+            x = ways[0][1] + ways[1][1]
+            continue
         if isinstance(layer, ReLU | LeakyReLU | PReLU):
             nearest = min(nearest, np.abs(x).min() / scale)
         elif isinstance(layer, MaxPool2D):
@@ -47,7 +60,7 @@ def margin(network: Network, x, rng=None) -> float:
                 gap = seen[-1] - seen[-2]
                 nearest = min(nearest, gap[gap > 0].min(initial=np.inf) / scale)
         x = layer.forward(x, Mode(training=True, rng=rng))
-    return float(nearest)
+    return nearest, x
 
 
 def distance(found, expected) -> float:
@@ -66,9 +79,9 @@ class SameMasks:
     def __init__(self, executor: FastExecutor, images: int) -> None:
         network = executor.network
         self.masks = []
-        for index, layer in enumerate(network.layers):
+        for index, (_, layer, _, shape) in enumerate(network.walk()):
             if isinstance(layer, Dropout) and layer.rate > 0:
-                self.masks.append(_mask(executor, index, network.shapes[index], images))
+                self.masks.append(_mask(executor, index, shape, images))
 
     def random(self, shape, dtype):
         mask = self.masks.pop(0)

@@ -36,6 +36,20 @@ def layer_lists(draw):
                 },
             )
         )
+        if draw(st.integers(0, 3)) == 0:
+            filters, stride = draw(st.sampled_from([channels, channels, 9])), draw(st.sampled_from([1, 1, 2]))
+            first = {
+                "filters": filters,
+                "kernel": draw(st.sampled_from([1, 3])),
+                "stride": stride,
+                "padding": "same",
+            }
+            inside = [
+                ("conv", first),
+                *[(kind, {}) for kind in draw(st.sampled_from([(), ("batchnorm",), ("tanh",)]))],
+            ]
+            model.append(("residual", {"layers": inside}))
+            channels = filters
         behind = draw(st.permutations(["relu", "batchnorm", "maxpool", "tanh", "leaky_relu", "avgpool"]))
         for kind in behind[: draw(st.integers(0, 3))]:
             if kind.endswith("pool"):

@@ -41,10 +41,19 @@ CLASSIC = [
     conv(6, 5, padding=2), ("tanh", {}), ("avgpool", {"size": 2}), conv(16, 5), ("tanh", {}), ("avgpool", {"size": 2}),
     ("flatten", {}), ("linear", {"units": 30}), ("sigmoid", {}), ("linear", {"units": 10}),
 ]  # fmt: skip
+RESIDUAL = [
+    conv(9, 3, padding="same", bias=False), BN, RELU,
+    ("residual", {"layers": [
+        conv(9, 3, padding="same", bias=False), BN, RELU, ("dropout", {"rate": 0.3}), conv(9, 3, padding=1), BN,
+    ]}), RELU,
+    ("residual", {"layers": [conv(12, 3, padding=1, stride=2, bias=False), BN, RELU, conv(12, 3, padding=1), BN]}),
+    RELU, ("globalavgpool", {}), ("dropout", {"rate": 0.2}), ("linear", {"units": 10}),
+]  # fmt: skip
 NETWORKS = {
     "reference": (REFERENCE, (1, 28, 28)),
     "blocks": (BLOCKS, (3, 16, 15)),
     "classic": (CLASSIC, (1, 28, 28)),
+    "residual": (RESIDUAL, (2, 12, 13)),
 }
 
 

@@ -10,6 +10,7 @@ from cnncli.config.load import load_config
 from cnncli.data.synthetic.draw import draw_digits
 from cnncli.export.folded import (
     Activation,
+    Addition,
     Convolution,
     Dense,
     Flattening,
@@ -82,6 +83,38 @@ GENERAL: list[Any] = [
 ]
 """What not every runtime has."""
 
+RESIDUAL: list[Any] = [
+    {"conv": {"filters": 6, "kernel": 3, "padding": "same", "bias": False}},
+    "batchnorm",
+    "relu",
+    {
+        "residual": [
+            {"conv": {"filters": 6, "kernel": 3, "padding": 1, "bias": False}},
+            "batchnorm",
+            "relu",
+            {"dropout": 0.2},
+            {"conv": {"filters": 6, "kernel": 3, "padding": 1}},
+        ]
+    },
+    "relu",
+    {
+        "residual": [
+            {"conv": {"filters": 9, "kernel": 3, "padding": "same", "stride": 2, "bias": False}},
+            "batchnorm",
+            "relu",
+            {"conv": {"filters": 9, "kernel": 3, "padding": "same", "bias": False}},
+            "batchnorm",
+        ]
+    },
+    "batchnorm",
+    "relu",
+    "flatten",
+    {"linear": 12},
+    {"residual": [{"linear": 7}, "tanh", {"linear": 12}]},
+    {"residual": [{"linear": 10}]},
+]
+"""Blocks whose shortcut is x itself, or a projection, of images and of vectors."""
+
 GENERAL_KERAS: list[Any] = [
     {"conv": {"filters": 6, "kernel": 3, "dilation": 2, "padding": [[1, 0], [0, 2]]}},
     {"prelu": -0.5},
@@ -96,7 +129,9 @@ GENERAL_KERAS: list[Any] = [
 ]
 
 assert {
-    name for layer in EVERY_LAYER + MEANS + GENERAL for name in ([layer] if isinstance(layer, str) else layer)
+    name
+    for layer in EVERY_LAYER + MEANS + GENERAL + RESIDUAL
+    for name in ([layer] if isinstance(layer, str) else layer)
 } == set(LAYERS)
 
 
@@ -142,8 +177,11 @@ def digits(count: int, shape: tuple[int, ...] = (1, 28, 28)) -> Images:
 
 def run_steps(folded: FoldedNetwork, images: Images) -> np.ndarray:
     """Return the logits (N, K) that the plain steps give, each computed by the layer whose formula it has."""
-    x = to_input(images.pixels, folded.normalize, np.float64)
-    for step in folded.steps:
+    return _run(folded.steps, to_input(images.pixels, folded.normalize, np.float64))
+
+
+def _run(steps: tuple[Any, ...], x: np.ndarray) -> np.ndarray:
+    for step in steps:
         assert x.shape[1:] == step.input_shape
         match step:
             case Convolution(weight=weight):
@@ -161,6 +199,8 @@ def run_steps(folded: FoldedNetwork, images: Images) -> np.ndarray:
             case Pooling():
                 x = AvgPool2D(step.size, step.stride).forward(pad(x, step.pads))
                 x = x if step.scale is None else x * step.scale
+            case Addition():
+                x = _run(step.body, x) + _run(step.shortcut, x)
             case Dense():
                 x = x @ step.weight.T.astype(np.float64) + step.bias
             case ScaleShift():

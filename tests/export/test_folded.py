@@ -12,6 +12,7 @@ from .networks import (
     EVERY_LAYER,
     GENERAL,
     MEANS,
+    RESIDUAL,
     digits,
     make_config_subject,
     make_subject,
@@ -30,6 +31,7 @@ def test_the_steps_of_a_config_compute_what_its_network_computes(path) -> None:
 @pytest.mark.parametrize(("shape", "layers", "classes"), [
     ((1, 28, 28), EVERY_LAYER, 10), ((3, 21, 16), EVERY_LAYER, 10), ((3, 13, 9), MEANS, 5),
     ((1, 28, 28), GENERAL, 10), ((3, 23, 16), GENERAL, 10),
+    ((1, 28, 28), RESIDUAL, 10), ((3, 23, 16), RESIDUAL, 10),
 ])  # fmt: skip
 def test_the_steps_of_every_layer_compute_what_the_layer_computes(shape, layers, classes) -> None:
     subject = make_subject(layers, shape, classes)

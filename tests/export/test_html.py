@@ -16,7 +16,7 @@ from cnncli.export.write import export_model
 from cnncli.training.bundled import BUNDLED_PATH
 from cnncli.training.model import load_model
 
-from .networks import CONFIGS, EVERY_LAYER, GENERAL, digits, make_config_subject, make_subject
+from .networks import CONFIGS, EVERY_LAYER, GENERAL, RESIDUAL, digits, make_config_subject, make_subject
 
 REFERENCE = next(path for path in CONFIGS if path.name == "mnist.yaml")
 
@@ -94,7 +94,8 @@ def node() -> None:
 
 @pytest.mark.usefixtures("node")
 @pytest.mark.parametrize(
-    ("layers", "dtype"), [(EVERY_LAYER, "float32"), (EVERY_LAYER, "int8"), (GENERAL, "float32")]
+    ("layers", "dtype"),
+    [(EVERY_LAYER, "float32"), (EVERY_LAYER, "int8"), (GENERAL, "float32"), (RESIDUAL, "float32")],
 )
 def test_node_runs_what_is_written(tmp_path: Path, layers, dtype) -> None:
     subject = Subject(make_subject(layers).model, "net", ExportOptions(dtype=dtype))

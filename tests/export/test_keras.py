@@ -98,6 +98,7 @@ def test_a_padding_that_keras_lacks_is_refused_by_the_name_of_its_layer() -> Non
     [
         ({"gelu": "tanh"}, "gelu1 cannot be written for Keras, whose files have no name"),
         ({"avgpool": {"size": 3, "stride": 2, "ceil_mode": True}}, "avgpool1 cannot be written for Keras"),
+        ({"residual": ["relu"]}, "residual1 cannot be written for Keras"),
         (
             {"conv": {"filters": 2, "kernel": 3, "stride": 2, "dilation": 2}},
             "conv1 cannot be written for Keras, whose convolutions have no stride beside a dilation",

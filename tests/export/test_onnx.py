@@ -13,7 +13,16 @@ from cnncli.export.images import logits_of, pixels_of
 from cnncli.export.subject import ExportOptions, Subject
 from cnncli.training.calibration import Calibration, with_temperature
 
-from .networks import CONFIGS, EVERY_LAYER, GENERAL, MEANS, digits, make_config_subject, make_subject
+from .networks import (
+    CONFIGS,
+    EVERY_LAYER,
+    GENERAL,
+    MEANS,
+    RESIDUAL,
+    digits,
+    make_config_subject,
+    make_subject,
+)
 from .onnx_runtimes import RUNTIMES, why_missing
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra onnx)")
@@ -28,6 +37,8 @@ NETWORKS = {
 }
 GENERAL_NETWORKS = {
     "general": lambda: make_subject(GENERAL),
+    "residual": lambda: make_subject(RESIDUAL),
+    "residual-in-color": lambda: make_subject(RESIDUAL, (3, 23, 16)),
     "general-in-color": lambda: make_subject(GENERAL, (3, 23, 16)),
 }
 each_network = pytest.mark.parametrize("name", NETWORKS)

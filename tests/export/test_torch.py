@@ -10,7 +10,16 @@ from cnncli.export.write import export_model
 from cnncli.training.calibration import Calibration, with_temperature
 from cnncli.training.model import load_model
 
-from .networks import CONFIGS, EVERY_LAYER, GENERAL, MEANS, digits, make_config_subject, make_subject
+from .networks import (
+    CONFIGS,
+    EVERY_LAYER,
+    GENERAL,
+    MEANS,
+    RESIDUAL,
+    digits,
+    make_config_subject,
+    make_subject,
+)
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra torch)")
 from cnncli.export.torch_file import make_module, run, write  # noqa: E402
@@ -31,6 +40,7 @@ def test_the_modules_of_a_config_compute_what_its_network_computes(path) -> None
         ((3, 21, 16), EVERY_LAYER, 10),
         ((3, 13, 9), MEANS, 5),
         ((3, 23, 16), GENERAL, 10),
+        ((3, 23, 16), RESIDUAL, 10),
     ],
 )
 def test_the_modules_of_every_layer_compute_what_the_layer_computes(shape, layers, classes) -> None:

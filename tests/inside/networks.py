@@ -71,18 +71,42 @@ SPECS["groups, dilation and other activations"] = (
 )
 
 
+SPECS["residual"] = (
+    [
+        {"conv": {"filters": 3, "kernel": 3, "padding": "same"}},
+        "relu",
+        {"residual": [{"conv": {"filters": 3, "kernel": 3, "padding": 1}}, "batchnorm", "relu"]},
+        "relu",
+        {
+            "residual": [
+                {"conv": {"filters": 4, "kernel": 3, "padding": 1, "stride": 2, "bias": False}},
+                "batchnorm",
+                "relu",
+                {"conv": {"filters": 4, "kernel": 3, "padding": 1, "bias": False}},
+                "batchnorm",
+            ]
+        },
+        "relu",
+        "flatten",
+        {"residual": [{"linear": 12}]},
+        {"linear": 3},
+    ],
+    (1, 12, 11),
+)
+
+
 def network_of(name: str, seed: int = 0, dtype: Any = np.float64) -> Network:
     """Return a network with random weights and running statistics."""
     spec, shape = SPECS[name]
     rng = np.random.default_rng(seed)
     network = build_network(spec, shape, rng=rng, dtype=dtype)
-    for layer in network.layers:
+    for _, layer, *_ in network.walk():
         if layer.kind == "batchnorm":
             layer.gamma = rng.normal(size=layer.num_features)
             layer.beta = rng.normal(size=layer.num_features)
             layer.running_mean = rng.normal(size=layer.num_features)
             layer.running_var = rng.uniform(0.5, 2, layer.num_features)
-        elif "bias" in layer.parameters:
+        elif "bias" in layer.parameters and not layer.parts:
             layer.bias = rng.normal(size=layer.bias.shape)
     return network
 

@@ -28,8 +28,16 @@ def torch() -> Any:
 
 def as_torch(torch: Any, network: Network, x: Any, first: int, last: int) -> Any:
     """Return the output of PyTorch's layers from one to another."""
+    return layers_as_torch(torch, network.layers[first:last], x)
+
+
+def layers_as_torch(torch: Any, layers: Any, x: Any) -> Any:
     F = torch.nn.functional
-    for layer in network.layers[first:last]:
+    for layer in layers:
+        if layer.kind == "residual":
+            ways = ([part.layer for part in parts] for parts in (layer.body, layer.shortcut))
+            x = sum(layers_as_torch(torch, way, x) for way in ways)
+            continue
         p = {name: torch.tensor(each.value) for name, each in layer.parameters.items()}
         match layer.kind:
             case "conv":

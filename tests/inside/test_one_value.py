@@ -50,6 +50,8 @@ def test_the_parts_are_where_they_say_they_are(name: str) -> None:
             source = read[found.reads]
             if found.inputs.ndim == 0:
                 assert source[found.first] == found.inputs
+            elif found.how == "addition":
+                assert found.inputs.shape == (2,)
             elif found.inputs.ndim == 1:
                 assert np.array_equal(source, found.inputs)
             else:

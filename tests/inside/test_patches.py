@@ -16,7 +16,7 @@ def test_they_are_the_best_of_all_answers(name: str, top: int) -> None:
     network = network_of(name)
     x = images_of(network, 11)
     found = exciting_patches(network, [x[:4], x[4:5], x[5:]], top=top)
-    weighed = [n for n in network.names if n.rstrip("0123456789") in ("conv", "linear")]
+    weighed = [n for n in network.names if n.rstrip("0123456789") in ("conv", "linear", "residual")]
     assert list(found) == weighed[1:]
     outputs = {each.name: each.values for each in layer_outputs(network, x)}
     for layer, patches in found.items():

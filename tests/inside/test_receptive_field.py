@@ -41,7 +41,9 @@ def test_the_geometry_is_the_box_before_the_border_cuts_it(name: str) -> None:
     _, H, W = network.input_shape
     fields = geometry(network)
     assert [field and field.window for field in fields.values()] == [
-        row.receptive_field if len(row.output_shape) == 3 else None for row in summarize(network)
+        row.receptive_field if len(row.output_shape) == 3 else None
+        for row in summarize(network)
+        if "." not in row.name
     ]
     for layer, field in fields.items():
         if field is None:

@@ -186,6 +186,29 @@ def dense() -> list[Case]:
     return [Case("linear", shape, some) for shape, some in product(shapes, options)]
 
 
+def blocks() -> list[Case]:
+    """Residual blocks whose shortcut is x itself, or a projection with and without a batch normalization."""
+
+    def conv(filters: int, **options: Any) -> dict[str, Any]:
+        return {"conv": {"filters": filters, "kernel": 3, "padding": "same", **options}}
+
+    made: list[tuple[tuple[int, ...], list[Any]]] = [
+        ((2, 2, 5, 4), [conv(2)]),
+        ((2, 3, 4, 4), [conv(2), "relu", conv(3)]),
+        ((3, 2, 4, 5), [conv(2, bias=False), "batchnorm", "relu", conv(2, bias=False), "batchnorm"]),
+        ((3, 2, 6, 5), [conv(4, stride=2, bias=False), "batchnorm", "relu", conv(4), "batchnorm"]),
+        ((2, 2, 5, 5), [conv(3, stride=(2, 1)), "tanh"]),
+        ((1, 2, 3, 3), [conv(4), "prelu"]),
+        ((2, 2, 4, 4), ["batchnorm", "relu", conv(2), "batchnorm", "relu", conv(2)]),
+        ((2, 1, 6, 6), [{"avgpool": 2}, conv(2)]),
+        ((2, 4, 3, 3), [conv(4, groups=4), {"conv": {"filters": 4, "kernel": 1}}]),
+        ((4, 5), [{"linear": 7}, "relu", {"linear": 5}]),
+        ((4, 5), [{"linear": 3}, "sigmoid"]),
+        ((5, 3), [{"linear": 4}, "batchnorm", "silu"]),
+    ]
+    return [Case("residual", shape, {"layers": layers}) for shape, layers in made]
+
+
 CASES: dict[str, list[Case]] = {
     "conv": convolutions(),
     "maxpool": poolings("maxpool"),
@@ -204,6 +227,7 @@ CASES: dict[str, list[Case]] = {
         "batchnorm", EVERYTHING, {}, {"momentum": 0.3}, {"eps": 1e-3}, {"momentum": 1, "eps": 0.1}
     ),
     "dropout": elementwise("dropout", {"_": 0.5}, {"rate": 0.1}, {"rate": 0}, {"rate": 0.9}),
+    "residual": blocks(),
 }
 
 FIRST_CASES = [case for cases in CASES.values() for case in (cases[5], cases[-1])]

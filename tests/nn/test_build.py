@@ -115,7 +115,8 @@ def test_a_layer_takes_no_memory_until_its_numbers_are_looked_at(kind: str) -> N
     if LAYERS[kind].main_option == "units":
         options = {"_": 10**9}
     elif LAYERS[kind].main_option:
-        options = {"_": "tanh" if kind == "gelu" else 1 if "pool" in kind else 0.5}
+        words = {"gelu": "tanh", "residual": ["relu"]}
+        options = {"_": words.get(kind, 1 if "pool" in kind else 0.5)}
     shape = (10**9,) if kind in ("linear", "batchnorm") else (3, 10**6, 10**6)
     tracemalloc.start()
     LAYERS[kind].from_options(options, shape, rng=np.random.default_rng(0)).output_shape(shape)

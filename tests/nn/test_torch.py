@@ -59,6 +59,20 @@ def as_torch(
             return x.flatten(1)
         case "linear":
             return F.linear(x, p["weight"], p.get("bias"))
+        case "residual":
+            y = shortcut = x
+            for part in layer.parts:
+                inside = f"{part.name}."
+                own = {name.removeprefix(inside): a for name, a in p.items() if name.startswith(inside)}
+                kept = {
+                    name.removeprefix(inside): a for name, a in buffers.items() if name.startswith(inside)
+                }
+                inner = Case(part.layer.kind, (len(x), *part.input_shape), {})
+                if part in layer.body:
+                    y = as_torch(inner, part.layer, y, own, kept, training)
+                else:
+                    shortcut = as_torch(inner, part.layer, shortcut, own, kept, training)
+            return y + shortcut
         case "batchnorm":
             mean, var = buffers["running_mean"], buffers["running_var"]
             return F.batch_norm(x, mean, var, p["gamma"], p["beta"], training, layer.momentum, layer.eps)

@@ -55,6 +55,25 @@ def test_frozen_layers_and_their_averages_stay_to_the_bit(kind, optimizer, clip)
             np.testing.assert_array_equal(average[name], array)
 
 
+@pytest.mark.parametrize("kind", ["plain", "fast"])
+@pytest.mark.parametrize("name", ["residual1", "residual1.conv1", "residual1.batchnorm1"])
+def test_a_block_is_frozen_as_a_whole_or_layer_by_layer(kind, name) -> None:
+    block = [{"conv": {"filters": 4, "kernel": 3, "padding": "same"}}, "batchnorm", "relu"]
+    network = build_network(
+        [{"residual": block}, "flatten", {"linear": 3}], (1, 8, 8), rng=np.random.default_rng(0)
+    )
+    network.freeze([name])
+    before = network.state()
+    images, labels = stripes(20)
+    batches = Batches(images, labels, batch_size=5, seed=1)
+    moves = make_optimizer("sgd", {"momentum": 0.9}, network.parameters)
+    with compile(network, kind, batch_size=5, workers=1) as executor:
+        for step in range(3):
+            executor.train_batch(batches, moves, StepSettings(0.05), key=(1, 1, step))
+    for key, array in network.state().items():
+        assert np.array_equal(array, before[key]) == key.startswith(f"{name}."), key
+
+
 def test_both_engines_train_the_other_layers_alike() -> None:
     model = [layer for layer in MODEL if layer[0] != "dropout"]
     states = []

@@ -8,8 +8,8 @@ Axis letters: N images of a micro-batch, C channels, H W image.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class Workload:
         needs_dx: whether a layer before this kernel has parameters, so that dx is needed.
         scratch: memory that all kernels share.
         image_major: whether the convolution that reads this kernel's output wants it image by image.
+        blocks: what the kernels of each residual block keep for each other, by the number of the block.
     """
 
     images: int
@@ -50,6 +51,7 @@ class Workload:
     needs_dx: bool
     scratch: Scratch
     image_major: bool = False
+    blocks: dict[int, Any] = field(default_factory=dict)
 
     @property
     def input_slots(self) -> int:

@@ -81,6 +81,20 @@ def image_major(flat: FloatArray, shape: Shape) -> Layout:
     return (StridedColumns(0, 1, flat.reshape(h, n, w, c).transpose(0, 2, 1, 3), flat),)
 
 
+def select_images(layout: Layout, held: slice, images: slice) -> Layout:
+    """Return the layout of some images, out of one that holds the images `held`."""
+    if images == held:
+        return layout
+    chosen = slice(images.start - held.start, images.stop - held.start)
+    return tuple(
+        columns._replace(
+            array=columns.array[:, :, chosen] if columns.array.ndim == 4 else columns.array[chosen],
+            block=None,
+        )
+        for columns in layout
+    )
+
+
 def matching_columns(a: Layout, b: Layout) -> list[tuple[FloatArray, FloatArray]]:
     """Return pairs of views, one of a's arrays and one of b's, that hold the same columns."""
     found = []

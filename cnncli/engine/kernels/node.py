@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -20,6 +21,9 @@ class Node:
         input_shape: of one sample: (C, H, W) or (features,).
         output_shape: of one sample.
         folded: for inference, the BatchNorm that follows this layer and is folded into its weights.
+        role: "layer", or for a residual block where it begins ("fork"), where its projection begins ("branch"), and
+            its sum ("add").
+        block: for these three the number of the block.
     """
 
     index: int
@@ -28,6 +32,8 @@ class Node:
     input_shape: Shape
     output_shape: Shape
     folded: BatchNorm | None = None
+    role: Literal["layer", "fork", "branch", "add"] = "layer"
+    block: int | None = None
 
     def has_bias(self) -> bool:
         """Return whether a bias is added to the products: the layer's own, or that of a folded BatchNorm."""

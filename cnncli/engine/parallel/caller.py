@@ -52,7 +52,7 @@ def can_compile(network: Network) -> bool:
     It has to be float32, and no layer but BatchNorm may look at other samples of the batch.
     """
     return network.dtype == np.float32 and all(
-        layer.per_sample or isinstance(layer, BatchNorm) for layer in network.layers
+        placed.layer.per_sample or isinstance(placed.layer, BatchNorm) for placed in network.walk()
     )
 
 

@@ -107,8 +107,8 @@ def move_network(network: Network, memory: Memory) -> None:
     """Move a network's parameters, gradients and buffers into this memory."""
     parameters = network.parameters
     parameters.move_to(memory.empty(parameters.size), memory.empty(parameters.size))
-    for name, layer in zip(network.names, network.layers, strict=True):
-        for key, buffer in layer.buffers.items():
+    for name, layer, *_ in network.walk():
+        for key, buffer in ({} if layer.parts else layer.buffers).items():
             moved = memory.empty(*buffer.shape)
             moved[...] = buffer
             layer.buffers[key] = network.buffers[f"{name}.{key}"] = moved

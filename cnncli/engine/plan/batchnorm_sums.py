@@ -13,8 +13,9 @@ from cnncli.nn.network import Network
 
 
 def reduced_sizes(network: Network) -> dict[int, int]:
-    """Return how many numbers a shard publishes for each BatchNorm, by its position in the network."""
-    return {i: sums_size(layer) for i, layer in enumerate(network.layers) if isinstance(layer, BatchNorm)}
+    """Return how many numbers a shard publishes for each BatchNorm, by its position in `Network.walk`."""
+    layers = (placed.layer for placed in network.walk())
+    return {i: sums_size(layer) for i, layer in enumerate(layers) if isinstance(layer, BatchNorm)}
 
 
 class BatchNormSums:

@@ -24,6 +24,7 @@ from cnncli.engine.kernels.node import Node
 from cnncli.engine.kernels.plain_layer import PlainLayer
 from cnncli.engine.kernels.pooling import AvgPool, GlobalAvg, MaxPool, MaxPool2x2
 from cnncli.engine.kernels.prelu import PReLUKernel
+from cnncli.engine.kernels.residual import Add, Branch, Fork
 from cnncli.engine.kernels.smooth_activation import GELUKernel, SiLUKernel
 from cnncli.nn.layers import GELU, BatchNorm, Dropout, LeakyReLU, PReLU, ReLU, Sigmoid, SiLU, Tanh
 
@@ -53,6 +54,9 @@ KERNELS: tuple[type[Kernel], ...] = (
     SiLUKernel,
     GELUKernel,
     DropoutKernel,
+    Fork,
+    Branch,
+    Add,
     PlainLayer,
 )
 
@@ -71,7 +75,14 @@ def match(nodes: Sequence[Node], workload: Workload) -> tuple[type[Kernel], int]
 
 def read_image_major(nodes: Sequence[Node]) -> bool:
     """Return whether the first layer here that is not elementwise reads its input image by image."""
+    branch = None  # what comes into a branch goes to the sum of its block
     for position, node in enumerate(nodes):
+        branch = node.block if node.role == "branch" else branch
+        if branch is not None and not (node.role == "add" and node.block == branch):
+            continue
+        branch = None
+        if node.role != "layer":
+            continue
         if suits_winograd_rows(node):
             return not covers_pool(nodes[position:])  # with a pool after it, another kernel runs it
         if not isinstance(node.layer, _ELEMENTWISE):

@@ -14,6 +14,7 @@ and runs the lines of this file.
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class ShardPlan:
         self._keep_weights, self._has_weights = keep_weights, False
         self.network, self.x, self.images, self.training, self.clock = network, x, len(x), training, clock
         self.nodes = nodes_of(network, training=training)
-        trained = [i for i, node in enumerate(self.nodes) if node.layer.parameters]
+        trained = [i for i, node in enumerate(self.nodes) if node.role == "layer" and node.layer.parameters]
         self._first_trained = trained[0] if trained else len(self.nodes)
         self.logits = empty(self.images, *network.output_shape)
         self.stages = self._stages()
@@ -74,25 +75,29 @@ class ShardPlan:
         sizes = micro_batch_sizes([nodes[start:stop] for start, stop in cuts if stop <= dense], images)
         sizes += [images] * (len(cuts) - len(sizes))  # the dense part
         scratches = Scratch(), Scratch()
+        blocks: tuple[dict[int, Any], dict[int, Any]] = ({}, {})
         stages = []
         for (start, stop), size in zip(cuts, sizes, strict=True):
             slots, rest = divmod(images, size)
-            kernels = self._kernels(start, stop, size, slots, scratches[0])
+            kernels = self._kernels(start, stop, size, slots, scratches[0], blocks[0])
             groups = [MicroBatches(kernels, size, slots, 0)]
             if rest:
-                kernels = self._kernels(start, stop, rest, 1, scratches[1])
+                kernels = self._kernels(start, stop, rest, 1, scratches[1], blocks[1])
                 groups.append(MicroBatches(kernels, rest, 1, images - rest))
             stages.append(Stage(groups))
         return stages
 
-    def _kernels(self, start: int, stop: int, images: int, slots: int, scratch: Scratch) -> list[Kernel]:
+    def _kernels(
+        self, start: int, stop: int, images: int, slots: int, scratch: Scratch, blocks: dict[int, Any]
+    ) -> list[Kernel]:
         """Return the kernels for the nodes from start to stop."""
         kernels: list[Kernel] = []
         while start < stop:
             scratch.begin_kernel()
             needs_dx = start > self._first_trained
-            image_major = read_image_major(self.nodes[start + 1 :])
-            workload = Workload(images, slots, self.training, needs_dx, scratch, image_major)
+            readers = start + (self.nodes[start].role != "branch")
+            image_major = read_image_major(self.nodes[readers:])
+            workload = Workload(images, slots, self.training, needs_dx, scratch, image_major, blocks)
             kernel, count = match(self.nodes[start:stop], workload)
             kernels.append(kernel(self.nodes[start : start + count], workload))
             start += count

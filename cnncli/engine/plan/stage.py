@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cnncli.engine.kernels.batchnorm import BatchNormKernel
 from cnncli.engine.kernels.kernel import Kernel
-from cnncli.engine.kernels.layout import Layout
+from cnncli.engine.kernels.layout import Layout, select_images
 from cnncli.engine.kernels.tape import Tape
 
 
@@ -91,7 +91,7 @@ class Stage:
     def input_layout(self, rows: slice) -> Layout:
         """Return where the stage takes its input for these images of the shard; one slot holds them all."""
         group, slot = self.find(rows)
-        return _select(group.kernels[0].input_layout(slot), group.rows(slot), rows)
+        return select_images(group.kernels[0].input_layout(slot), group.rows(slot), rows)
 
     def input_gradient(self, rows: slice, recordings: Recordings) -> Layout:
         """Return where the gradient of the stage's input will be, for these images of the shard.
@@ -103,18 +103,4 @@ class Stage:
         norm = group.kernels[0]
         if isinstance(norm, BatchNormKernel) and group.rows(slot).start == rows.start:
             group.dy = norm.record_backward(recordings.tape(norm), slot, ())
-        return _select(group.dy, group.rows(slot), rows)
-
-
-def _select(layout: Layout, held: slice, rows: slice) -> Layout:
-    """Return the layout of some images, out of one that holds the images `held`."""
-    if rows == held:
-        return layout
-    chosen = slice(rows.start - held.start, rows.stop - held.start)
-    return tuple(
-        columns._replace(
-            array=columns.array[:, :, chosen] if columns.array.ndim == 4 else columns.array[chosen],
-            block=None,
-        )
-        for columns in layout
-    )
+        return select_images(group.dy, group.rows(slot), rows)

@@ -16,6 +16,7 @@ import numpy as np
 from cnncli.errors import UsageError
 from cnncli.export.folded import (
     Activation,
+    Addition,
     Convolution,
     Dense,
     Flattening,
@@ -212,6 +213,11 @@ def _operations(steps: Sequence[Step], folded: FoldedNetwork) -> Iterator[Operat
                 raise UsageError(
                     f"{step.name} cannot be written in C, which has {', '.join(FUNCTIONS)}",
                     "use one of them, or another format, such as onnx or html",
+                )
+            case Addition():
+                raise UsageError(
+                    f"{step.name} cannot be written in C, since the program keeps no array beside the next one",
+                    "use another format, such as onnx or html",
                 )
             case Flattening():
                 flattened = step.input_shape

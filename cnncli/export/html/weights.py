@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from cnncli.export.subject import DataType, Subject
-from cnncli.nn.layers import GELU, AvgPool2D, BatchNorm, Conv2D, Layer, LeakyReLU, MaxPool2D
+from cnncli.nn.layers import (
+    GELU,
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    Layer,
+    LeakyReLU,
+    MaxPool2D,
+    Placed,
+    Residual,
+)
 from cnncli.types import FloatArray, Shape
 
 _LARGEST = 127
@@ -45,22 +55,24 @@ def network_document(subject: Subject) -> dict[str, Any]:
 
 def _layers(subject: Subject, packed: "Packed") -> list[dict[str, Any]]:
     network = subject.model.network
-    inputs = [network.input_shape, *network.shapes]
     return [
-        {
-            "name": name,
-            "kind": layer.kind,
-            "outputShape": list(after),
-            **_options(layer, before),
-            "arrays": {
-                key: packed.add(array, subject.options.dtype)
-                for key, array in {**_parameters(layer), **layer.buffers}.items()
-            },
-        }
-        for name, layer, before, after in zip(
-            network.names, network.layers, inputs, network.shapes, strict=False
-        )
+        _layer(placed, subject.options.dtype, packed)
+        for placed in network.walk()
+        if "." not in placed.name  # a layer inside a block is written with it
     ]
+
+
+def _layer(placed: Placed, dtype: DataType, packed: "Packed") -> dict[str, Any]:
+    name, layer, before, after = placed
+    written = {"name": name, "kind": layer.kind, "outputShape": list(after), **_options(layer, before)}
+    if isinstance(layer, Residual):
+        inside = {
+            key: [_layer(part._replace(name=f"{name}.{part.name}"), dtype, packed) for part in parts]
+            for key, parts in (("body", layer.body), ("shortcut", layer.shortcut))
+        }
+        return {**written, "arrays": {}, **inside}
+    arrays = {**_parameters(layer), **layer.buffers}
+    return {**written, "arrays": {key: packed.add(array, dtype) for key, array in arrays.items()}}
 
 
 def _parameters(layer: Layer) -> dict[str, FloatArray]:

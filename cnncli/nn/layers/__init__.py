@@ -1,15 +1,16 @@
 """The table of layers: every kind that a config can name."""
 
 from .activations import GELU, LeakyReLU, PReLU, ReLU, Sigmoid, SiLU, Tanh
-from .base import INFERENCE, Layer, Mode, Window
+from .base import INFERENCE, LAYERS, Layer, Mode, Placed, Window
 from .batchnorm import BatchNorm
 from .conv import Conv2D
 from .dropout import Dropout
 from .flatten import Flatten
 from .linear import Linear
 from .pooling import AvgPool2D, GlobalAvgPool, MaxPool2D
+from .residual import Residual
 
-LAYERS: dict[str, type[Layer]] = {
+_LAYERS: dict[str, type[Layer]] = {
     "conv": Conv2D,
     "maxpool": MaxPool2D,
     "avgpool": AvgPool2D,
@@ -25,7 +26,9 @@ LAYERS: dict[str, type[Layer]] = {
     "linear": Linear,
     "batchnorm": BatchNorm,
     "dropout": Dropout,
+    "residual": Residual,
 }
+LAYERS.update(_LAYERS)
 
 __all__ = [
     "GELU",
@@ -43,7 +46,9 @@ __all__ = [
     "MaxPool2D",
     "Mode",
     "PReLU",
+    "Placed",
     "ReLU",
+    "Residual",
     "SiLU",
     "Sigmoid",
     "Tanh",

@@ -60,6 +60,22 @@ class Window(NamedTuple):
     dilation: Pair = (1, 1)
 
 
+class Placed(NamedTuple):
+    """A layer and its place.
+
+    Attributes:
+        name: as in a network; that of a layer inside another one begins with the other's: "residual1.conv2".
+        layer: the layer.
+        input_shape: of one sample.
+        output_shape: of one sample.
+    """
+
+    name: str
+    layer: "Layer"
+    input_shape: Shape
+    output_shape: Shape
+
+
 class Layer(ABC):
     """One step of a network. N is the batch size; a `Shape` is that of one sample, without N.
 
@@ -85,6 +101,11 @@ class Layer(ABC):
     def buffers(self) -> dict[str, FloatArray]:
         """Arrays that belong to the layer but are not learned, by name. They are only written in place."""
         return {}
+
+    @property
+    def parts(self) -> tuple[Placed, ...]:
+        """The layers inside this one, in the order in which they run; keys of `parameters` begin with their names."""
+        return ()
 
     @abstractmethod
     def forward(self, x: FloatArray, mode: Mode = INFERENCE) -> FloatArray:
@@ -184,6 +205,10 @@ class Layer(ABC):
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self.options().items())
         return f"{type(self).__name__}({options})"
+
+
+LAYERS: dict[str, type[Layer]] = {}
+"""Every kind that a config can name. The package fills it; it is here for the layers that have layers inside."""
 
 
 class ArrayView:

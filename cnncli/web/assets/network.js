@@ -112,9 +112,16 @@ const cnnNetwork = (() => {
   const flatten = (x) => ({shape: [x.values.length], values: x.values});
   const dropout = (x) => x; // it drops nothing in inference
 
+  // y = body(x) + shortcut(x), each a list of layers; an empty one returns x
+  function residual(x, layer) {
+    const [body, shortcut] = [layer.body, layer.shortcut]
+      .map((layers) => layers.reduce((values, inner) => LAYERS[inner.kind](values, inner), x));
+    return {shape: body.shape, values: body.values.map((v, n) => v + shortcut.values[n])};
+  }
+
   const LAYERS = {
     conv, linear, batchnorm, relu, leaky_relu: leakyRelu, prelu, silu, gelu, tanh, sigmoid,
-    maxpool, avgpool, globalavgpool, flatten, dropout,
+    maxpool, avgpool, globalavgpool, flatten, dropout, residual,
   };
 
   // ---- what the layers are made of
@@ -250,12 +257,16 @@ const cnnNetwork = (() => {
   async function build(model) {
     const packed = new Blob([bytesOf(model.weights)]).stream();
     const bytes = await new Response(packed.pipeThrough(new DecompressionStream('deflate'))).arrayBuffer();
-    const layers = model.layers.map((layer) => {
-      const built = {...layer};
-      for (const [name, array] of Object.entries(layer.arrays)) built[name] = arrayIn(bytes, array);
-      return built;
-    });
-    return {...model, layers};
+    return {...model, layers: model.layers.map((layer) => builtLayer(bytes, layer))};
+  }
+
+  function builtLayer(bytes, layer) {
+    const built = {...layer};
+    for (const [name, array] of Object.entries(layer.arrays)) built[name] = arrayIn(bytes, array);
+    for (const branch of ['body', 'shortcut']) {
+      if (layer[branch]) built[branch] = layer[branch].map((inner) => builtLayer(bytes, inner));
+    }
+    return built;
   }
 
   function arrayIn(bytes, {shape, dtype, start, scaleStart}) {

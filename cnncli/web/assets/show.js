@@ -41,6 +41,7 @@
     maxpool: 'the largest number of each window',
     avgpool: 'the mean of each window',
     globalavgpool: 'the mean of each map',
+    residual: 'what its layers add to what came in',
     linear: 'weighted sums of all numbers before',
   };
 

@@ -18,6 +18,10 @@ def pool(size, kind="maxpool", **options):
     return (kind, {"size": size, **options})
 
 
+def block(*layers):
+    return ("residual", {"layers": list(layers)})
+
+
 END = [("flatten", {}), ("linear", {"units": 5})]
 
 # kernel -> networks that use it: (layers, input shape)
@@ -130,6 +134,58 @@ CASES = {
     ],
     "TanhKernel": [([conv(3, 3), ("tanh", {}), *END, ("tanh", {})], (1, 7, 7))],
     "SigmoidKernel": [([conv(3, 3), ("sigmoid", {}), *END], (1, 7, 7))],
+    "Fork": [
+        (
+            [
+                conv(4, 3, padding=1),
+                RELU,
+                block(conv(4, 3, padding=1), RELU, conv(4, 3, padding=1)),
+                RELU,
+                *END,
+            ],
+            (1, 7, 8),
+        ),
+        ([block(conv(2, 3, padding=1)), block(("tanh", {}), conv(2, 1)), *END], (2, 6, 5)),
+        (
+            [
+                conv(9, 3),
+                BN,
+                RELU,
+                block(BN, RELU, conv(9, 3, padding=1), BN, RELU, conv(9, 3, padding=1)),
+                *END,
+            ],
+            (1, 9, 9),
+        ),
+        (
+            [("linear", {"units": 6}), block(("linear", {"units": 6}), BN, RELU), ("linear", {"units": 5})],
+            (8,),
+        ),
+    ],
+    "Branch": [
+        (
+            [conv(4, 3), RELU, block(conv(6, 3, stride=2, padding="same"), RELU, conv(6, 1)), RELU, *END],
+            (1, 10, 9),
+        ),
+        (
+            [
+                conv(9, 3, padding=1, bias=False),
+                BN,
+                RELU,
+                block(conv(9, 3, padding=1, bias=False), BN, RELU, conv(9, 3, padding=1, bias=False), BN),
+                RELU,
+                block(conv(12, 3, stride=2, padding=1, bias=False), BN, RELU, conv(12, 3, padding=1), BN),
+                RELU,
+                block(conv(12, 3, padding=1), BN, RELU, conv(12, 3, padding=1, bias=False), BN),
+                RELU,
+                ("globalavgpool", {}),
+                ("linear", {"units": 5}),
+            ],
+            (1, 12, 12),
+        ),
+        ([block(pool(2, "avgpool"), BN), conv(3, 3), *END], (2, 10, 8)),
+        ([("linear", {"units": 6}), block(("linear", {"units": 4}), RELU), ("linear", {"units": 5})], (8,)),
+    ],
+    "Add": [([conv(3, 3), block(conv(3, 1)), ("prelu", {}), block(conv(3, 1)), *END], (1, 6, 6))],
     "PReLUKernel": [
         ([conv(3, 3), ("prelu", {"slope": -0.5}), *END, ("prelu", {"shared": True})], (1, 7, 7)),
         ([conv(9, 3), ("prelu", {}), conv(4, 3), ("prelu", {"shared": True}), *END], (1, 9, 8)),

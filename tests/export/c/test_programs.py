@@ -77,10 +77,17 @@ def test_float_logits_are_those_of_the_network(name: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "layer", ["prelu", "silu", "gelu", {"avgpool": {"size": 3, "stride": 2, "ceil_mode": True}}]
+    "layer",
+    [
+        "prelu",
+        "silu",
+        "gelu",
+        {"avgpool": {"size": 3, "stride": 2, "ceil_mode": True}},
+        {"residual": ["relu"]},
+    ],
 )
 def test_what_the_program_lacks_is_refused_with_what_to_do(layer) -> None:
-    kind = layer if isinstance(layer, str) else "avgpool"
+    kind = layer if isinstance(layer, str) else next(iter(layer))
     with pytest.raises(UsageError, match=f"{kind}1 cannot be written in C") as caught:
         write(make_subject([layer, "flatten", {"linear": 10}]))
     assert "another format" in caught.value.hint

@@ -122,7 +122,7 @@ def test_layer_is_summarized_saved_and_loaded(case: Case) -> None:
         build_network(spec, case.shape[1:], rng=np.random.default_rng(seed), dtype=np.float64)
         for seed in (0, 1)
     )
-    assert [row.kind for row in summarize(one)] == [case.kind, "flatten", "linear"]
+    assert [row.kind for row in summarize(one) if "." not in row.name] == [case.kind, "flatten", "linear"]
     assert sum(row.parameters for row in summarize(one)) == one.get_num_parameters()
     one.forward(case.x(), training=True, rng=np.random.default_rng(0))  # moves running statistics
     other.load_state(one.state())

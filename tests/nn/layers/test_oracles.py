@@ -49,7 +49,8 @@ def test_every_layer_has_different_cases_and_one_whose_shape_decides_much_has_ma
     assert len(set(map(str, CASES[kind]))) >= (40 if many else 10)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CASES if kind != "dropout"])
+# dropout is drawn; a block is made of other layers, and agrees with finite differences and with PyTorch
+@pytest.mark.parametrize("kind", [kind for kind in CASES if kind not in ("dropout", "residual")])
 def test_layer_gives_what_plain_loops_give(kind: str) -> None:
     for case in CASES[kind]:
         with named(case):
