@@ -15,7 +15,8 @@ from cnncli.training.prepare import Prepared, describe_sets
 from cnncli.training.state import TrainingState
 
 if TYPE_CHECKING:
-    from cnncli.config.schema import Config, TrainConfig
+    from cnncli.config.schema import Config
+    from cnncli.config.sections import TrainConfig
 
 CHANGEABLE = (
     "train.epochs",

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from cnncli.cli.eval import class_table, confused_pairs, confusion_table, matrix_that_fits, worst_pairs
+from cnncli.cli.eval_tables import class_table, confused_pairs, confusion_table, matrix_that_fits, worst_pairs
 from cnncli.training.evaluate import Evaluation
 from cnncli.training.metrics import per_class
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cnncli.cli.eval import class_table, worst_pairs
+from cnncli.cli.eval_tables import class_table, worst_pairs
 from cnncli.cli.inspect_network import epoch_table
 from cnncli.cli.layer_table import layer_table
 from cnncli.cli.tables import Column, fitted_table, table

@@ -4,15 +4,8 @@ import re
 
 import pytest
 
-from cnncli.config.schema import (
-    Config,
-    DataConfig,
-    EngineConfig,
-    Named,
-    NormalizeConfig,
-    SaveEvery,
-    TrainConfig,
-)
+from cnncli.config.schema import Config
+from cnncli.config.sections import DataConfig, EngineConfig, Named, NormalizeConfig, SaveEvery, TrainConfig
 from cnncli.errors import ConfigError
 from tests.config.sample import TEXT, error_of, parse
 

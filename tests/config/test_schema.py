@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from cnncli.config.list_entries import ListEntry
 from cnncli.config.load import parse_config
-from cnncli.config.schema import Config, OptimizerConfig
+from cnncli.config.schema import Config
+from cnncli.config.sections import OptimizerConfig
 from cnncli.errors import ConfigError, ModelError
 from tests.config.sample import TEXT, parse
 
