@@ -14,7 +14,7 @@ from cnncli.cli.tables import Column, table_lines
 from cnncli.errors import CnnError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cnncli.runs import Group
     from cnncli.sweep.definition import SweepDefinition
@@ -218,10 +218,7 @@ def _show_first(definition: "SweepDefinition") -> None:
     search = make_search(definition)
     rows = [values for number in range(count) if (values := search.ask(number)) is not None]
     columns = [Column("trial>", [str(number) for number in range(len(rows))])]
-    columns += [
-        Column(key, [_text(values[key]) for values in rows], are_names=True) for key in definition.keys
-    ]
-    _print_table(columns)
+    _print_table([*columns, *_value_columns(definition.keys, rows)])
     in_all = "until the time is over" if definition.count is None else f"{definition.count} in all"
     note(f"the first {len(rows)} trials, {in_all}; all is well")
 
@@ -233,13 +230,10 @@ def _print_result(result: "SweepResult", definition: "SweepDefinition", group: "
     trials = ranked(result.trials)[:BEST_SHOWN]
     columns = [Column("trial>", [str(trial.number) for trial in trials])]
     columns += [
-        Column(key, [_text(trial.values.get(key)) for trial in trials], are_names=True)
-        for key in definition.keys
-    ]
-    columns += [
-        Column("epochs>", [str(trial.epochs) for trial in trials], 2),
-        Column("time>", [duration(trial.seconds) for trial in trials], 3),
         Column("validation", [_outcome(trial) for trial in trials]),
+        *_value_columns(definition.keys, [trial.values for trial in trials]),
+        Column("epochs>", [str(trial.epochs) for trial in trials], 1001),
+        Column("time>", [duration(trial.seconds) for trial in trials], 1002),
     ]
     out().print()
     _print_table(columns)
@@ -264,6 +258,15 @@ def _print_result(result: "SweepResult", definition: "SweepDefinition", group: "
     facts += [("wrote", ", ".join(file.name for file in result.files))]
     facts += [("next", f"cnn train {group.path / 'best.yaml'}{runs_dir_option(group.path.parent)}")]
     print_facts(facts, 15)
+
+
+def _value_columns(keys: "Sequence[str]", rows: "Sequence[Mapping[str, object]]") -> list[Column]:
+    """Return a column for each key that is varied; on a narrow terminal the last keys are left out first."""
+    short = short_keys(keys)
+    return [
+        Column(short[key], [_text(values.get(key)) for values in rows], rank, are_names=True)
+        for rank, key in enumerate(keys, start=1)
+    ]
 
 
 def _print_table(columns: list[Column]) -> None:

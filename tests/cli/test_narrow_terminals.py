@@ -29,6 +29,15 @@ def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("narrow")
     write_tiny_set(folder / "tiny")
     (folder / "tiny.yaml").write_text(CONFIG)
+    keys = (
+        "train.optimizer.lr",
+        "train.epochs",
+        "model.0.conv.filters",
+        "train.label_smoothing",
+        "train.batch_size",
+    )
+    grid = ", ".join(f"{key}: [{value}]" for key, value in zip(keys, (0.01, 1, 4, 0.05, 20), strict=True))
+    (folder / "s.yaml").write_text(f"config: tiny.yaml\ngrid: {{{grid}}}\n")
     page = np.full((80, 240), 255, np.uint8)
     for left in (20, 90, 160):
         page[20:60, left + 8 : left + 12] = 0
@@ -82,6 +91,7 @@ def too_wide(lines: list[str], width: int) -> list[str]:
         ("download --list --data-dir .", 0, [*DATASETS, "60,000"]),
         ("runs", 0, ["run-1", "done"]),
         ("runs rm run-1", 2, ["--yes"]),
+        ("sweep s.yaml --dry-run", 0, ["trial", "lr"]),
         ("train --config nowhere", 2, ["hint:"]),
         ("train -c tiny.yaml --set train.optimizer.lrr=1 --set model=3", 2, ["lrr", "model=3"]),
     ],
