@@ -87,6 +87,7 @@ HOME: dict[str, str | tuple[str, ...]] = {
     "safetensors": "cnncli/export/",
     "torch": "cnncli/export/",
     "PIL": ("cnncli/pictures/", "cnncli/data/", "cnncli/cli/drawing.py", "cnncli/web/report/pictures.py"),
+    "distributed": "cnncli/sweep/places/dask_cluster.py",
     "optuna": "cnncli/sweep/optuna_search.py",
     "jinja2": "cnncli/web/",
     "markupsafe": "cnncli/web/",

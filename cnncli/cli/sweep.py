@@ -28,6 +28,7 @@ EXAMPLES = """
   cnn sweep lr.yaml --jobs 1           one after the other, to the same result
   cnn sweep lr.yaml --trials 50        more trials; the finished ones are kept
   cnn sweep lr.yaml --dry-run          check the file, and show the first trials
+  cnn sweep lr.yaml --on dask://10.0.0.5:8786   on the workers of a Dask cluster
   cnn sweep --resume lr                resume after an interruption
   cnn train runs/lr/best.yaml          train with the best settings
 """
@@ -72,7 +73,7 @@ def sweep(
         ),
     ] = None,
     on: Annotated[
-        str, where_option("--on", metavar="WHERE", help="Where trials run: local, which is this machine.")
+        str, where_option("--on", metavar="WHERE", help="Where trials run: local, or dask://HOST:PORT.")
     ] = "local",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, show the first trials, and train nothing.")
@@ -174,11 +175,15 @@ def _find(text: str, runs_dir: Path) -> "Group":
 
 
 def _make_place(on: str, jobs: int | None) -> "Place":
-    from cnncli.sweep.places.local import LocalPlace
-
     if on == "local":
+        from cnncli.sweep.places.local import LocalPlace
+
         return LocalPlace(jobs)
-    raise UsageError(f"--on {on}: expected local")
+    if on.startswith("dask://") and ":" in on.removeprefix("dask://"):
+        from cnncli.sweep.places.dask_cluster import DaskPlace
+
+        return DaskPlace(on.removeprefix("dask://").rstrip("/"), jobs)
+    raise UsageError(f"--on {on}: expected local or dask://HOST:PORT")
 
 
 def _fetch_data(definition: "SweepDefinition", *, progress: bool, notify: "Callable[[str], None]") -> None:

@@ -175,7 +175,7 @@ def test_a_trial_is_no_rank_of_a_job_around_it(monkeypatch: pytest.MonkeyPatch) 
         (["s.yaml", "--resume", "s"], 2, "name the file of a sweep, or --resume NAME"),
         (["none.yaml"], 2, "none.yaml: cannot be read"),
         (["--resume", "none"], 2, "there is no sweep 'none'"),
-        (["s.yaml", "--on", "mars"], 2, "--on mars: expected local"),
+        (["s.yaml", "--on", "mars"], 2, "--on mars: expected local or dask://HOST:PORT"),
         (["s.yaml", "--trials", "0"], 2, "invalid value for '--trials'"),
         (["--resume", "x", "--name", "y"], 2, "--name does not go with that"),
     ],
