@@ -286,7 +286,7 @@ def _stdin() -> IO[str]:
 
 def _these(targets: "Sequence[Target]") -> str:
     names = [
-        target.name + (f" with its {len(target.members)} runs" if target.members else "")
+        target.name + (f" with all its runs ({len(target.members)})" if target.members else "")
         for target in targets
     ]
     if len(names) == 1:

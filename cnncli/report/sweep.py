@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnncli.config.yaml_writer import inline
+from cnncli.report.accuracy_scale import accuracy_axis, to_error_scale
 from cnncli.report.figures import (
     FAINT,
     INK,
@@ -69,7 +70,8 @@ def draw_parallel(
 ) -> "Figure":
     """Return parallel coordinates: each trial is a line through its values, colored by its validation accuracy.
 
-    The best trials are drawn last and thickest. Values that are no numbers are spread evenly.
+    The best trials are drawn last and thickest. Where the best reaches 90 %, the axis of the accuracy and the
+    colors have a log scale of the error. Values that are no numbers are spread evenly.
 
     Args:
         trials: the values and the validation accuracy of each.
@@ -90,7 +92,7 @@ def draw_parallel(
         for key in keys
     ]
     accuracies = [100 * accuracy for _, accuracy in trials]
-    columns.append(_Column("validation accuracy, %", accuracies, False, even=False))
+    columns.append(_accuracy_column(accuracies))
     names = [shortened(column.name, 9.5, 2.6) for column in columns]
     gaps = [max(label_inches(column.labels, 8.5) + 0.5, _GAP) for column in columns[1:]]
     # a name is centered above its axis, so that two neighbors need half of both
@@ -102,10 +104,9 @@ def draw_parallel(
     figure = new_figure(width, 3.9, title, "each line is a trial; the brighter, the better by validation")
     axes = add_axes(figure, left, 0.25, sum(gaps), 3.2)
     x = np.concatenate([[0.0], np.cumsum(gaps)]) / sum(gaps)
-    low, high = min(accuracies), max(accuracies)
-    colors = colormaps["viridis"]
+    colors, goodness, high = colormaps["viridis"], columns[-1].heights, max(accuracies)
     for at in sorted(range(len(trials)), key=lambda at: accuracies[at]):
-        share = (accuracies[at] - low) / (high - low) if high > low else 1.0
+        share = goodness[at] if min(accuracies) < high else 1.0
         best = accuracies[at] == high
         axes.plot(
             x,
@@ -123,6 +124,22 @@ def draw_parallel(
     axes.set_yticks([])
     without_frame(axes)
     return figure
+
+
+def _accuracy_column(accuracies: Sequence[float]) -> "_Column":
+    """Return the axis of the accuracies, with a log scale of the error where the last few percent matter."""
+    name = "validation accuracy, %"
+    scale = accuracy_axis(np.array(accuracies))
+    column = _Column(name, accuracies, False, even=False)
+    if not scale.of_error or min(accuracies) == max(accuracies):
+        return column
+    heights = to_error_scale(np.array(accuracies))
+    low, high = float(heights.min()), float(heights.max())
+    column.heights = ((heights - low) / (high - low)).tolist()
+    inside = [tick for tick in scale.ticks or () if min(accuracies) <= tick <= max(accuracies)]
+    column.ticks = ((to_error_scale(np.array(inside, float)) - low) / (high - low)).tolist()
+    column.labels = [f"{tick:.4g}" for tick in inside]
+    return column
 
 
 def _draw_axis(axes: "Axes", x: float, column: "_Column", name: str) -> None:

@@ -37,8 +37,8 @@ class OptunaSearch:
     def tell(self, number: int, result: Result) -> None:
         states = self._optuna.trial.TrialState
         trial = self._trials.pop(number)
-        for epoch, value in enumerate(result.curve, start=1):
-            trial.report(value, epoch)
+        for step, value in enumerate(result.curve):
+            trial.report(value, step)
         state = {"done": states.COMPLETE, "pruned": states.PRUNED}.get(result.state, states.FAIL)
         self._study.tell(trial, result.value if state == states.COMPLETE else None, state=state)
 
@@ -72,7 +72,7 @@ class Pruned:
             self._optuna.trial.create_trial(
                 state=states.COMPLETE if result.state == "done" else states.PRUNED,
                 value=result.value,
-                intermediate_values=dict(enumerate(result.curve, start=1)),
+                intermediate_values=dict(enumerate(result.curve)),
             )
         )
 
@@ -97,7 +97,7 @@ class _Watched:
         self._trial = trial
 
     def prune(self, epoch: int, value: float) -> bool:
-        self._trial.report(value, epoch)
+        self._trial.report(value, epoch - 1)  # Optuna counts from 0, and so do its steps of warm-up
         return bool(self._trial.should_prune())
 
 
