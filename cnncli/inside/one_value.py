@@ -32,7 +32,7 @@ from cnncli.types import FloatArray, Shape
 
 from .activations import LayerOutput, as_batch, layer_outputs
 from .position import INPUT, Position
-from .receptive_field import receptive_fields
+from .receptive_field import receptive_fields, way_to
 
 How = Literal["sum", "mean", "max", "scale", "function", "copy", "addition"]
 """How a value is made: of products and a bias, as a mean, as the largest, by the four numbers of a batch normalization,
@@ -152,14 +152,22 @@ def explain_value(network: Network, x: FloatArray, position: Position) -> OneVal
         >>> found.inputs.tolist(), found.products.tolist(), found.value
         ([[[4.0, 5.0], [7.0, 8.0]]], [[[4.0, 10.0], [21.0, 32.0]]], 72.0)
     """
-    index = network.names.index(position.layer)
+    block, _, inner = position.layer.partition(".")
+    index = network.names.index(block)
+    layer = network.layers[index]
     before = LayerOutput(INPUT, INPUT, as_batch(network, x[np.newaxis]))
     for output in layer_outputs(network, x[np.newaxis]):
-        if output.name == position.layer:
+        if output.name == block:
             break
         before = output
+    if inner:
+        *way, last = way_to(layer, inner)
+        for part in way:
+            name = f"{block}.{part.name}"
+            before = LayerOutput(name, part.layer.kind, part.layer.forward(before.values))
+        layer = last.layer
+        output = LayerOutput(position.layer, layer.kind, layer.forward(before.values))
     read = before.values[0]
-    layer = network.layers[index]
     made = _made_of(layer, read, position.index)
     box: Box | None = None
     if len(network.input_shape) == 3:

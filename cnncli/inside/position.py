@@ -53,16 +53,16 @@ def read_position(network: Network, text: str) -> Position:
             "the input is computed by no layer",
             f"a value of the first layer shows what it reads of it: {_example(network, 0)}",
         )
-    if layer not in network.names:
-        raise UsageError(f"the network has no layer {layer!r}", did_you_mean(layer, network.names))
-    place = network.names.index(layer)
-    shape = network.shapes[place]
+    shapes = {placed.name: placed.output_shape for placed in network.walk()}
+    if layer not in shapes:
+        raise UsageError(f"the network has no layer {layer!r}", did_you_mean(layer, list(shapes)))
+    shape = shapes[layer]
     axes, size = AXES[len(shape)], "x".join(map(str, shape))
     words = [word.strip() for word in (parts["index"] or "").split(",")]
     if len(words) != len(axes) or not all(re.fullmatch(r"-?[0-9]{1,9}", word) for word in words):
         raise UsageError(
             f"{text!r} names no value of {layer}, whose output is {size}",
-            f"write {layer}[{','.join(axes)}], such as {_example(network, place)}",
+            f"write {layer}[{','.join(axes)}], such as {_middle(layer, shape)}",
         )
     index = tuple(map(int, words))
     if not all(0 <= at < length for at, length in zip(index, shape, strict=True)):
@@ -73,5 +73,8 @@ def read_position(network: Network, text: str) -> Position:
 
 def _example(network: Network, place: int) -> str:
     """Return the position in the middle of a layer."""
-    shape = network.shapes[place]
-    return str(Position(network.names[place], tuple(length // 2 for length in shape)))
+    return _middle(network.names[place], network.shapes[place])
+
+
+def _middle(layer: str, shape: Shape) -> str:
+    return str(Position(layer, tuple(length // 2 for length in shape)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.nn.layers import Layer, Residual, Window
+from cnncli.nn.layers import Layer, Placed, Residual, Window
 from cnncli.nn.layers.windows import check_padding, pads_of
 from cnncli.nn.network import Network
 from cnncli.options import Pair
@@ -94,7 +94,8 @@ def receptive_fields(
 
     Args:
         network: takes images, (C, H, W).
-        layer: its name, such as "conv2". One that has no maps has one position, and reads all of the maps before it.
+        layer: its name, such as "conv2" or "residual1.conv2". One that has no maps has one position, and reads all of
+            the maps before it.
         rows, columns: of the positions, from 0; numbers or arrays of one shape S.
 
     Returns:
@@ -107,7 +108,9 @@ def receptive_fields(
         >>> receptive_fields(network, "maxpool1", 0, 2).tolist()
         [3, 0, 7, 3]
     """
-    index = network.names.index(layer)
+    block, _, inner = layer.partition(".")
+    index = network.names.index(block)
+    way = way_to(network.layers[index], inner) if inner else ()
     spans = []
     for axis, places in ((0, rows), (1, columns)):
         first = np.asarray(places, np.int64)
@@ -115,12 +118,21 @@ def receptive_fields(
             first,
             first + 1,
         )  # from and to the first behind, in positions of the layer
-        for step in range(index, -1, -1):
+        for part in reversed(way):
+            span = _read_by(part.layer, part.input_shape, part.output_shape, axis, span)
+        for step in range(index - bool(inner), -1, -1):
             before = network.shapes[step - 1] if step else network.input_shape
             span = _read_by(network.layers[step], before, network.shapes[step], axis, span)
         spans.append(span)
     (top, bottom), (left, right) = spans
     return np.stack(np.broadcast_arrays(left, top, right, bottom), axis=-1)
+
+
+def way_to(block: Layer, name: str) -> tuple[Placed, ...]:
+    """Return the layers inside a block from its input to the one with a name, that one included."""
+    assert isinstance(block, Residual)
+    parts = next(each for each in (block.body, block.shortcut) if name in [part.name for part in each])
+    return parts[: [part.name for part in parts].index(name) + 1]
 
 
 def _read_by(layer: Layer, before: Shape, after: Shape, axis: int, span: Span) -> Span:

@@ -7,6 +7,7 @@ import pytest
 
 from cnncli.inside import Position, explain_value, layer_outputs
 from cnncli.inside.one_value import FLOAT32_STEP, agreeing_decimals
+from cnncli.inside.position import read_position
 from cnncli.nn import LAYERS, Network
 from cnncli.nn.layers import Conv2D, Linear, MaxPool2D
 from tests.inside.networks import SPECS, images_of, network_of
@@ -65,6 +66,32 @@ def test_the_parts_are_where_they_say_they_are(name: str) -> None:
                         assert number == (-np.inf if found.how == "max" else 0)
             if found.winner is not None:
                 assert found.inputs[found.winner] == found.value
+
+
+def test_a_layer_inside_a_block_is_explained_like_any_other() -> None:
+    network = network_of("residual")
+    (x,) = images_of(network, 1)
+    values = x[np.newaxis]
+    for name, layer in zip(network.names, network.layers, strict=True):
+        if layer.kind == "residual":
+            for parts in (layer.body, layer.shortcut):
+                inner, reads = values, None
+                for part in parts:
+                    inner = part.layer.forward(inner)
+                    at = tuple(size // 2 for size in part.output_shape)
+                    position = read_position(network, f"{name}.{part.name}[{','.join(map(str, at))}]")
+                    found = explain_value(network, x, position)
+                    assert found.value == pytest.approx(inner[0][at], abs=1e-12)
+                    assert found.exact == pytest.approx(found.value, abs=1e-12)
+                    assert reads is None or found.reads == reads
+                    reads = position.layer
+                    left, top, right, bottom = found.box
+                    other = np.full_like(x, 7)
+                    other[:, top:bottom, left:right] = x[:, top:bottom, left:right]
+                    assert explain_value(network, other, position).value == pytest.approx(
+                        found.value, abs=1e-12
+                    )
+        values = layer.forward(values)
 
 
 def test_every_kind_of_layer_is_explained() -> None:
