@@ -28,6 +28,9 @@ from cnncli.training.model import Model
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
+LISTS = [path for path in CONFIGS if "residual" not in path.read_text(encoding="utf-8")]
+"""Those without residual blocks, which neither a C program nor a file of Keras has."""
+
 EVERY_LAYER: list[Any] = [
     "batchnorm",
     {"conv": {"filters": 6, "kernel": 3, "padding": "same", "stride": 2}},

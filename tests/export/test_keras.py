@@ -13,10 +13,10 @@ from cnncli.export.images import logits_of
 from cnncli.export.keras_file import answers, write
 
 from .networks import (
-    CONFIGS,
     EVERY_LAYER,
     GENERAL_KERAS,
     KERAS_LAYERS,
+    LISTS,
     MEANS,
     OVERLAPPING,
     digits,
@@ -27,7 +27,7 @@ from .networks import (
 pytest.importorskip("h5py", reason="h5py is not installed (extra keras)")
 
 NETWORKS = {
-    **{path.stem: lambda path=path: make_config_subject(path) for path in CONFIGS},
+    **{path.stem: lambda path=path: make_config_subject(path) for path in LISTS},
     "every-layer": lambda: make_subject(KERAS_LAYERS),
     "every-layer-in-color": lambda: make_subject(KERAS_LAYERS, (3, 21, 16)),
     "general": lambda: make_subject(GENERAL_KERAS),

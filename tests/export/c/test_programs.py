@@ -22,6 +22,7 @@ from tests.export.c.compiled import STRICT, as_type, needs_gcc, plan_of, run_com
 from tests.export.networks import (
     CONFIGS,
     EVERY_LAYER,
+    LISTS,
     MEANS,
     digits,
     make_config_subject,
@@ -109,7 +110,7 @@ def test_bytes_become_the_logits_that_the_same_bytes_give_in_numpy(
 
 @needs_gcc
 @pytest.mark.slow
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)
 def test_the_network_of_every_config_is_the_same_in_c(path: Path, tmp_path: Path) -> None:
     subject, images = make_config_subject(path), digits(1000)
     expected = logits_of(subject.model.network, subject.model.normalize, images)
