@@ -113,7 +113,7 @@ def test_a_word_that_is_nearly_right_is_suggested() -> None:
     assert error.hint == "did you mean 'same'?"
     error = refusal("linear", {"units": 3, "init": "glorott"})
     assert (error.message, error.hint) == (
-        "init: expected he, glorot or uniform, found 'glorott'",
+        "init: expected he or glorot or uniform, found 'glorott'",
         "did you mean 'glorot'?",
     )
     assert refusal("conv", {**GOOD["conv"], "init": 3}).hint is None
