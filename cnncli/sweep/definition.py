@@ -204,7 +204,7 @@ def read_sweep(
     if made.count is None and made.minutes is None:
         raise ConfigError(
             f"{origin.source}: neither trials nor minutes say when the search ends",
-            "add a line such as trials: 20, or use --trials 20",
+            "add a line such as trials: 20",
         )
     return made
 

@@ -114,14 +114,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one trial, and print how it ended."""
     parser = argparse.ArgumentParser(prog="python -m cnncli.sweep.trial", description=__doc__)
     parser.add_argument("folder", type=Path, help="the run folder")
-    parser.add_argument("--workers", type=int, help="workers of the engine")
-    parser.add_argument("--test", action="store_true", help="measure on the test images at the end")
+    parser.add_argument("workers", type=int, nargs="?", help="of the engine, in place of those of the config")
+    parser.add_argument("test", choices=["test"], nargs="?", help="measure on the test images at the end")
     options = parser.parse_args(arguments)
     stop = StopWatch(options.folder)
     signal.signal(signal.SIGINT, stop.request)
     signal.signal(signal.SIGTERM, stop.request)
     stop.watch_parent()
-    outcome, message = train_folder(options.folder, stop, workers=options.workers, test=options.test)
+    outcome, message = train_folder(
+        options.folder, stop, workers=options.workers, test=options.test is not None
+    )
     try:
         print(json.dumps({"outcome": outcome, "message": message}), flush=True)
     except OSError:  # nobody reads it any more

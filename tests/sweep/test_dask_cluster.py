@@ -147,6 +147,6 @@ def test_a_scheduler_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatc
 
 def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match="needs distributed") as caught:
+    with pytest.raises(UsageError, match="need distributed") as caught:
         DaskPlace("127.0.0.1:9")
     assert 'pip install "cnncli[dask]"' in str(caught.value.hint)

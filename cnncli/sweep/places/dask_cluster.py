@@ -36,7 +36,7 @@ def require_package() -> None:
 
     if find_spec("distributed") is None:
         raise UsageError(
-            "--on dask:// needs distributed, which is not installed",
+            "trials on a Dask cluster need distributed, which is not installed",
             'install the extra, here and on the workers: pip install "cnncli[dask]"',
         )
 
@@ -67,14 +67,14 @@ class DaskPlace:
         except (OSError, ValueError) as error:
             raise CnnError(
                 f"no Dask scheduler answers at {address}: {error}",
-                "start one: dask scheduler; and workers: dask worker HOST:PORT --nthreads 1",
+                "start one: dask scheduler; and workers: dask worker HOST:PORT",
             ) from None
         workers = self._client.scheduler_info(n_workers=-1)["workers"]
         if not workers:
             self._client.close()
             raise CnnError(
                 f"the Dask scheduler at {address} has no workers",
-                f"start some: dask worker {address} --nthreads 1",
+                f"start some: dask worker {address}",
             )
         self.slots = sum(worker["nthreads"] for worker in workers.values()) if jobs is None else jobs
         self._address = address

@@ -70,8 +70,7 @@ class Place(Protocol):
 
 def trial_command(job: Job, workers: int) -> list[str]:
     """Return the arguments after the interpreter that run a trial."""
-    options = ["--workers", str(workers), *(["--test"] if job.test else [])]
-    return ["-m", "cnncli.sweep.trial", str(job.folder), *options]
+    return ["-m", "cnncli.sweep.trial", str(job.folder), str(workers), *(["test"] if job.test else [])]
 
 
 def trial_environment(threads: int) -> dict[str, str]:
