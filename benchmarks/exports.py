@@ -2,8 +2,8 @@
 
     python benchmarks/exports.py
 
-It writes the networks of all configs, untrained and with random BatchNorm statistics, two networks with every layer,
-and the bundled model. 1,000 drawn digits go through each file in each runtime and through the network itself. ncnn,
+It writes the networks of all configs without residual blocks, untrained and with random BatchNorm statistics, two
+networks with every layer, and the bundled model. 1,000 drawn digits go through each file in each runtime and through the network itself. ncnn,
 pnnx and tract are found where PYTHONPATH says, onnxruntime-node where NODE_PATH says. A runtime that is not installed
 is left out, with the reason. Every file takes float32; those runtimes that know a Cast also run the variant for uint8.
 After the runtimes of ONNX come PyTorch and Keras with the files of their own. For Keras, which lacks a padding, the
@@ -30,9 +30,9 @@ from cnncli.export.onnx_file import make_onnx  # noqa: E402
 from cnncli.export.subject import ExportOptions, Subject  # noqa: E402
 from cnncli.training.model import load_model  # noqa: E402
 from tests.export.networks import (  # noqa: E402
-    CONFIGS,
     EVERY_LAYER,
     KERAS_LAYERS,
+    LISTS,
     digits,
     make_config_subject,
     make_subject,
@@ -46,7 +46,7 @@ DISTRIBUTIONS = {"opencv": "opencv-python-headless", "opencv-classic": "opencv-p
 
 def main() -> None:
     """Run all files in all runtimes, print a line for each runtime, and keep the figures."""
-    subjects = {path.stem: make_config_subject(path) for path in CONFIGS}
+    subjects = {path.stem: make_config_subject(path) for path in LISTS}
     subjects["every layer"] = make_subject(EVERY_LAYER)
     subjects["every layer, in color"] = make_subject(EVERY_LAYER, (3, 21, 16))
     subjects["the bundled model"] = Subject(load_model("bundled"), "bundled")
