@@ -3,9 +3,10 @@
     python benchmarks/exports.py
 
 It writes the networks of all configs without residual blocks, untrained and with random BatchNorm statistics, two
-networks with every layer, and the bundled model. 1,000 drawn digits go through each file in each runtime and through the network itself. ncnn,
-pnnx and tract are found where PYTHONPATH says, onnxruntime-node where NODE_PATH says. A runtime that is not installed
-is left out, with the reason. Every file takes float32; those runtimes that know a Cast also run the variant for uint8.
+networks with every layer, and the bundled model. 1,000 drawn digits go through each file in each runtime and through
+the network itself. ncnn, pnnx and tract are found where PYTHONPATH says, onnxruntime-node where NODE_PATH says. A
+runtime that is not installed is left out, with the reason. Every file takes float32; those runtimes that know a Cast
+also run the variant for uint8.
 After the runtimes of ONNX come PyTorch and Keras with the files of their own. For Keras, which lacks a padding, the
 networks with every layer have one pooling without it. Keras computes with what KERAS_BACKEND says.
 """
