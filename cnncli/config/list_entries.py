@@ -106,7 +106,7 @@ def inner_entries(entry: ListEntry) -> tuple[tuple[str | int, ...], Sequence[Lis
 
     Example:
         >>> inner_entries(read_entry({"residual": ["relu"]}))
-        ((), (ListEntry(kind='relu', options={}),))
+        ((), [ListEntry(kind='relu', options={})])
     """
     if entry.kind not in BLOCKS:
         return (), ()
