@@ -71,6 +71,3 @@ class Views:
                 mean, std = normalize
                 x = (x - x.dtype.type(mean)) * x.dtype.type(1 / std)
             yield x
-
-
-ONE_VIEW = Views(1)

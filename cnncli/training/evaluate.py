@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.batches.views import ONE_VIEW, Views
+from cnncli.batches.views import Views
 from cnncli.errors import DataError
 from cnncli.nn.losses import log_softmax
 from cnncli.training.calibration import (
@@ -99,7 +99,7 @@ def evaluate(
     batch_size: int = 1000,
     normalize: MeanStd | list[MeanStd | None] | None = None,
     calibration: Calibration | list[Calibration] = NOT_CALIBRATED,
-    views: Views | list[Views] = ONE_VIEW,
+    views: "Views | list[Views] | None" = None,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Classify images and compare with their labels; an ensemble answers with its members' mean probabilities.
@@ -113,7 +113,7 @@ def evaluate(
         calibration: how the outputs of the network become probabilities; a list has one entry for each member. The
             loss is measured without it.
         views: of each image, whose probabilities are averaged like those of members; a list has one entry for each
-            member.
+            member. None for the images alone.
         on_batch: called with (images done, N) before the first batch and after each; it may raise to stop.
 
     Raises:
@@ -129,7 +129,7 @@ def evaluate(
     members = list(executors) if isinstance(executors, Sequence) else [executors]
     normalize_each = normalize if isinstance(normalize, list) else [normalize] * len(members)
     calibrations = calibration if isinstance(calibration, list) else [calibration] * len(members)
-    views_each = views if isinstance(views, list) else [views] * len(members)
+    views_each = views if isinstance(views, list) else [views or Views(1)] * len(members)
     alone = len(members) == 1 and views_each[0].count == 1
     k = _number_of_classes(members, labels)
     n = len(images)

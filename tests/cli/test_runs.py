@@ -46,7 +46,7 @@ def test_all_is_listed_with_the_newest_first(runs, cnn) -> None:
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert "98.00 ± 0.15 %" in lines["five/"] and "2 runs" in lines["five/"]
     assert " broken " in lines["half"] and " no run " in lines["photos"]
-    assert " 99.00 % " in lines["run-1"] and " 5/5 " in lines["run-1"] and " 1:10 min " in lines["run-1"]
+    assert " 99.00 % " in lines["run-1"] and " 5/5 " in lines["run-1"] and " 1:10 min" in lines["run-1"]
     assert "half/run.json is missing" in done.stderr
     assert cnn("runs", "list").stdout == done.stdout
 

@@ -244,7 +244,9 @@ class FastExecutor(Executor):
 
     def _refuse_training(self) -> None:
         if self._inference:
-            raise ModelError("this executor was compiled for inference", "compile the network once more to train it")
+            raise ModelError(
+                "this executor was compiled for inference", "compile the network once more to train it"
+            )
 
     def _reserve(self, images: int) -> None:
         """Make room for a batch of so many images."""
