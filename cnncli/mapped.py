@@ -8,6 +8,7 @@ Axis letters: N images.
 """
 
 import mmap
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,8 @@ def is_mapped(array: npt.NDArray[Any]) -> bool:
 def release_pages(array: npt.NDArray[Any]) -> None:
     """Give the pages of a mapped file back; does nothing for an array in memory, and where the system cannot do it."""
     mapped = _file_of(array)
-    advice = getattr(mmap, "MADV_DONTNEED", None)
-    if mapped is not None and advice is not None:
-        mapped.madvise(advice)
+    if mapped is not None and sys.platform != "win32":
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def blocks(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
