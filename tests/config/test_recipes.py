@@ -30,6 +30,7 @@ EXPECTED = {
     "small",
     "speedrun",
     "synthetic",
+    "tiny",
     "vgg-small",
 }
 
