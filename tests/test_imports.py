@@ -30,6 +30,7 @@ ANYWHERE = {
     "foreign_words",
     "control_groups",
     "processors",
+    "launcher",
 }
 """Modules at the package's root that any other may import."""
 
@@ -91,6 +92,7 @@ HOME: dict[str, str | tuple[str, ...]] = {
     "optuna": "cnncli/sweep/optuna_search.py",
     "jinja2": "cnncli/web/",
     "markupsafe": "cnncli/web/",
+    "mpi4py": "cnncli/engine/parallel/ranks.py",
 }
 """The only place where each of these may be imported."""
 

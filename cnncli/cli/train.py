@@ -20,6 +20,7 @@ from cnncli.cli.options import (
     data_dir_override,
 )
 from cnncli.errors import UsageError
+from cnncli.launcher import has_other_ranks
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -151,6 +152,11 @@ def train(
     Without a config the best available data is used: MNIST if already downloaded, or if it can be downloaded, else
     generated digits. Ctrl-C saves and stops; --resume resumes from there, with the same result.
     """
+    if has_other_ranks():
+        from cnncli.engine.parallel.ranks import join_ranks
+
+        if not join_ranks():
+            return
     from cnncli.cli import train_repeats, train_session
     from cnncli.cli.console import note, silence
     from cnncli.config.overrides import Override

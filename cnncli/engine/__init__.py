@@ -1,11 +1,15 @@
 """The entry point for running a network: `compile(network)` returns an executor, fast or plain."""
 
+import logging
 from typing import Literal
 
 from cnncli.engine.executor import BatchResult, Executor, StepSettings
 from cnncli.engine.plain import PlainExecutor
 from cnncli.engine.profile import Clock
+from cnncli.launcher import has_other_ranks
 from cnncli.nn.network import Network
+
+log = logging.getLogger(__name__)
 
 __all__ = ["BatchResult", "Executor", "PlainExecutor", "StepSettings", "compile", "start_workers_early"]
 
@@ -56,6 +60,8 @@ def compile(
                 inference=inference,
                 clock=clock,
             )
+    if has_other_ranks():
+        log.warning("the other MPI ranks have nothing to do: the plain executor has no shards")
     return PlainExecutor(network, clock=clock)
 
 

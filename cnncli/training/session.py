@@ -113,12 +113,18 @@ def train_run(
 
 
 def with_fixed_shards(config: "Config") -> "Config":
-    """Return a config with a number in place of `engine.shards: auto`, for a resume on another machine."""
+    """Return a config with a number in place of `engine.shards: auto`, for a resume on another machine.
+
+    Each process of an MPI program has a shard at least.
+    """
     if config.engine.kind == "plain" or config.engine.shards != "auto":
         return config
     from cnncli.engine.parallel.cores import default_shards
+    from cnncli.engine.parallel.ranks import current_ranks
 
-    return config.with_overrides([f"engine.shards={default_shards()}"])
+    ranks = current_ranks()
+    shards = max(default_shards(), 1 if ranks is None else ranks.size)
+    return config.with_overrides([f"engine.shards={shards}"])
 
 
 class _Session:

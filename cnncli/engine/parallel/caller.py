@@ -22,6 +22,7 @@ from cnncli.engine.parallel.cores import (
     processes_are_faster,
 )
 from cnncli.engine.parallel.fork_pool import ForkPool
+from cnncli.engine.parallel.ranks import current_ranks
 from cnncli.engine.parallel.segments import SegmentMemory
 from cnncli.engine.parallel.serving import Memory
 from cnncli.engine.parallel.shard import ShardRunner, Task, sum_gradients
@@ -89,6 +90,9 @@ class FastExecutor(Executor):
         self._blas_limits: Any = None
         self._seconds_alone = 0.0
         self.shards = default_shards() if shards is None else shards
+        self._ranks = current_ranks()
+        if self._ranks is not None and workers == "auto":
+            workers = self._ranks.workers
         self.workers = count_workers(workers, self.shards)
         self.start_method = choose_start_method(start_method)
         wanted = processes_are_faster() if pool == "auto" else pool == "processes"
@@ -114,6 +118,7 @@ class FastExecutor(Executor):
             workers=self.workers,
             clock=self._clock,
             keep_weights=self._inference,
+            ranks=1 if self._ranks is None else self._ranks.size,
         )
 
     def forward(self, x: FloatArray) -> FloatArray:
@@ -210,8 +215,11 @@ class FastExecutor(Executor):
             # The workers left the parameters alone. Either the batch diverged, or only the square of a large
             # gradient overflowed: then the caller does the update.
             parameters = self.network.parameters
-            with np.errstate(over="ignore", invalid="ignore"):
-                sum_gradients(self._arrays, active, slice(0, parameters.size), parameters.grads)
+            if self._ranks is not None:
+                self._ranks.forget()
+            else:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    sum_gradients(self._arrays, active, slice(0, parameters.size), parameters.grads)
             return self._update_parameters(optimizer, task.settings, result)
         if task.settings.max_gradient_norm is not None:
             norm = float(np.sqrt(self._arrays.squared_slice_norms[:active].sum()))
@@ -283,7 +291,10 @@ class FastExecutor(Executor):
                 self._seconds_alone += time.perf_counter() - began
                 return
             self._pool = self._start_pool()
-        self._pool.run(task, self._runner.active(task.images))
+        if self._ranks is not None and task.kind != "forward":
+            self._ranks.run(self._pool, self._runner, task)
+        else:
+            self._pool.run(task, self._runner.active(task.images))
 
     def _is_short(self, task: Task) -> bool:
         """Return whether the caller is done with an inference task before new interpreters would have started."""

@@ -9,12 +9,10 @@ import sys
 from functools import cache
 from typing import Literal
 
+from cnncli.launcher import launcher_variable
 from cnncli.processors import available_processors
 
 _MOST_SHARDS = 8
-
-_LAUNCHER_VARIABLES = ("OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "MPI_LOCALRANKID")
-"""Set by the launchers of Open MPI, PMIx, MPICH and Intel MPI; each rank has its share of the cores."""
 
 
 def default_workers() -> int:
@@ -60,7 +58,7 @@ def obstacle_to_processes(method: StartMethod) -> str | None:
     """Return why this process cannot have processes as workers, or None if it can."""
     if multiprocessing.current_process().daemon:
         return "this process is daemonic, and Python lets such a process start no others"
-    if variable := next((name for name in _LAUNCHER_VARIABLES if name in os.environ), None):
+    if variable := launcher_variable():
         return f"this process was started by an MPI launcher, as {variable} tells"
     if method == "fork" and not has_semaphores():
         return "this system offers no semaphores to processes (on Linux they need a writable /dev/shm)"

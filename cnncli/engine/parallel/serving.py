@@ -13,8 +13,9 @@ from cnncli.engine.parallel.semaphores import Semaphore, acquire
 from cnncli.errors import CnnError
 from cnncli.types import ByteArray
 
-WorkerFunction = Callable[[int, Any], Iterator[None]]
-"""(worker, task) -> what that worker does for the task, as a generator that yields at every barrier."""
+WorkerFunction = Callable[[int, Any], Iterator[Any]]
+"""(worker, task) -> what that worker does for the task, as a generator that yields at every barrier. What it yields is
+for the caller."""
 
 _MESSAGE = 65_536  # bytes for a task or an error
 

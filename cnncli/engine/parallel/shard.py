@@ -7,14 +7,14 @@ what to do from the `Task`.
 """
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 
 from cnncli.engine.executor import BatchSource, Key, StepSettings
 from cnncli.engine.kernels.kernel import LayerGenerators
 from cnncli.engine.parallel.shared_memory import SharedArrays
-from cnncli.engine.plan.batchnorm_sums import SumExchange
+from cnncli.engine.plan.batchnorm_sums import Barrier, SumExchange
 from cnncli.engine.plan.shard_plan import ShardPlan, no_generators
 from cnncli.engine.profile import WAITING, Clock
 from cnncli.nn.network import Network
@@ -23,6 +23,7 @@ from cnncli.randomness import stream
 from cnncli.types import FloatArray
 
 _CHUNK = 32_768  # numbers that are summed and updated at once: they stay in the second-level cache
+_FINISHED = object()
 _BUFFER = 512
 """Elements. NumPy copies strided operands into buffers where the inner run is shorter than half of one. With its
 default of 8,192, operations on slices of images take up to three times as long as without any copy."""
@@ -61,6 +62,8 @@ class ShardRunner:
         workers: the number of workers.
         clock: measures the first shard's training steps.
         keep_weights: whether the network is only run, with the weights that it has at the first task.
+        rank: the number of this process among those of an MPI program; see `ranks.py`.
+        ranks: how many these are.
     """
 
     def __init__(
@@ -72,7 +75,10 @@ class ShardRunner:
         workers: int,
         clock: Clock,
         keep_weights: bool = False,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
+        self.rank, self.ranks = rank, ranks
         self._keep_weights = keep_weights
         self.network, self.arrays, self.shards, self.workers = network, arrays, shards, workers
         self.optimizer: Optimizer | None = None
@@ -96,7 +102,18 @@ class ShardRunner:
         """Return the number of shards of a batch of so many images."""
         return min(self.shards, images)
 
-    def run(self, worker: int, task: Task, workers: int | None = None) -> Iterator[None]:
+    def own(self, task: Task, rank: int | None = None) -> range:
+        """Return the shards of this rank, or of another one.
+
+        Rank 0 alone runs inference, and a batch with fewer shards than there are ranks.
+        """
+        rank, active = self.rank if rank is None else rank, self.active(task.images)
+        if task.kind == "forward" or active < self.ranks:
+            return range(active if rank == 0 else 0)
+        part = shard_slice(active, self.ranks, rank)
+        return range(part.start, part.stop)
+
+    def run(self, worker: int, task: Task, workers: int | None = None) -> Iterator[Barrier]:
         """Run all shards of one worker; yields once all of them have reached a barrier.
 
         Args:
@@ -107,10 +124,14 @@ class ShardRunner:
         # The loss reports a diverging batch, so NumPy need not warn about it.
         with np.errstate(over="ignore", invalid="ignore"):
             np.setbufsize(_BUFFER)
-            shards = range(worker, self.active(task.images), workers or self.workers)
-            running = [self._run_shard(shard, task) for shard in shards]
-            while all([next(shard, "finished") is None for shard in running]):
-                yield
+            running = [
+                self._run_shard(shard, task) for shard in self.own(task)[worker :: workers or self.workers]
+            ]
+            while True:
+                reached = [next(shard, _FINISHED) for shard in running]
+                if any(each is _FINISHED for each in reached):
+                    return
+                yield cast(Barrier, reached[0])
 
     def plan(self, shard: int, images: int, *, training: bool) -> ShardPlan:
         """Return a shard's plan for a batch of so many images.
@@ -132,7 +153,7 @@ class ShardRunner:
             self.plans[shard, training] = rows, plan
         return plan
 
-    def _run_shard(self, shard: int, task: Task) -> Iterator[None]:
+    def _run_shard(self, shard: int, task: Task) -> Iterator[Barrier]:
         """Run one shard's part of a task; yields at every barrier."""
         arrays, active = self.arrays, self.active(task.images)
         rows = shard_slice(task.images, active, shard)
@@ -158,36 +179,58 @@ class ShardRunner:
         arrays.losses[shard], arrays.correct[shard] = loss, correct
         arrays.squared_norms[shard] = np.dot(gradients, gradients)
         plan.clock.stop("collect gradients")
-        yield  # after this barrier, the gradients of all shards are there
+        yield "gradients"  # after this barrier, the gradients of all shards are there
         plan.clock.stop(WAITING)
-        part = shard_slice(self.network.parameters.size, active, shard)
+        own = self.own(task)
+        part = shard_slice(self.network.parameters.size, len(own), shard - own.start)
         if task.kind == "gradients":
-            sum_gradients(arrays, active, part, self.network.parameters.grads)
+            self._sum_gradients(active, part)
             plan.clock.stop("sum gradients")
         elif arrays.all_finite(active):
-            yield from self._update(task, shard, part, active)
+            yield from self._update(task, part, range(active)[shard - own.start :: len(own)])
             plan.clock.stop("sum gradients, optimizer")
 
-    def _update(self, task: Task, shard: int, part: slice, active: int) -> Iterator[None]:
-        """Sum this slice of the shards' gradients and update the same slice of the parameters."""
+    def update_without_shards(self, task: Task) -> None:
+        """Make the update of a step whose shards are all in another rank."""
+        active = self.active(task.images)
+        if task.kind != "gradients" and self.arrays.all_finite(active):
+            for _ in self._update(task, slice(0, self.network.parameters.size), range(active)):
+                pass
+
+    def _update(self, task: Task, part: slice, shards: range) -> Iterator[Barrier]:
+        """Sum a slice of the shards' gradients and update the same slice of the parameters.
+
+        Args:
+            task: a step.
+            part: the slice.
+            shards: whose slices of the summed gradients this call measures for clipping. In one process there is one:
+                the shard itself, and its slice is `part`.
+        """
         arrays, optimizer, settings = self.arrays, self.optimizer, task.settings
         values, gradients = self.network.parameters.values, self.network.parameters.grads
+        active = self.active(task.images)
         assert optimizer is not None
         optimizer.step_count = task.step_count
         if settings.max_gradient_norm is not None:
-            sum_gradients(arrays, active, part, gradients)
-            total = gradients[part]
-            arrays.squared_slice_norms[shard] = np.dot(total, total)
-            yield  # after this barrier, the norm of the whole gradient is known
+            self._sum_gradients(active, part)
+            for shard in shards:
+                total = gradients[shard_slice(gradients.size, active, shard)]
+                arrays.squared_slice_norms[shard] = np.dot(total, total)
+            yield None  # after this barrier, the norm of the whole gradient is known
             norm = float(np.sqrt(arrays.squared_slice_norms[:active].sum()))
             if norm > settings.max_gradient_norm:
-                total *= np.float32(settings.max_gradient_norm / (norm + 1e-6))
+                gradients[part] *= np.float32(settings.max_gradient_norm / (norm + 1e-6))
             optimizer.apply(values, gradients, settings.learning_rate, part.start, part.stop)
             return
         for start in range(part.start, part.stop, _CHUNK):
             chunk = slice(start, min(start + _CHUNK, part.stop))
-            sum_gradients(arrays, active, chunk, gradients)
+            self._sum_gradients(active, chunk)
             optimizer.apply(values, gradients, settings.learning_rate, chunk.start, chunk.stop)
+
+    def _sum_gradients(self, active: int, part: slice) -> None:
+        """Sum a slice of the shards' gradients, unless the ranks have done that already."""
+        if self.ranks == 1:
+            sum_gradients(self.arrays, active, part, self.network.parameters.grads)
 
 
 def shard_slice(count: int, shards: int, shard: int) -> slice:
@@ -198,12 +241,16 @@ def shard_slice(count: int, shards: int, shard: int) -> slice:
 
 
 def sum_gradients(arrays: SharedArrays, active: int, part: slice, out: FloatArray) -> None:
-    """Write the sum of a slice of the shards' gradients into the same slice of `out` (P,).
+    """Write the sum of a slice of the shards' gradients into the same slice of `out` (P,)."""
+    add_rows(arrays.shard_gradients[:active, part], out[part])
 
-    The shards are added in their order, so that the sum does not depend on the workers.
+
+def add_rows(rows: FloatArray, total: FloatArray) -> None:
+    """Write the sum of the shards' rows (S, n) to `total` (n,).
+
+    They are added in the order of the shards, so that the sum does not depend on the workers.
     """
-    rows, total = arrays.shard_gradients[:active, part], out[part]
-    if active == 1:
+    if len(rows) == 1:
         total[...] = rows[0]
         return
     np.add(rows[0], rows[1], out=total)

@@ -80,12 +80,13 @@ class WorkerPool(ABC):
         go, arrived = self._go[worker - 1], self._arrived[worker - 1]
         return ServingWorker(worker, self._state, go, arrived, self._spins, caller_alive)
 
-    def run(self, task: Any, active: int) -> None:
+    def run(self, task: Any, active: int, *, between: Callable[[Any], None] | None = None) -> None:
         """Run a task, and return when all workers have finished.
 
         Args:
             task: what every worker passes to its function.
-            active: the number of shards of the batch; no worker beyond the first `active` has a shard to run.
+            active: the number of shards to run; no worker beyond the first `active` has one.
+            between: called at every barrier when all workers have reached it, with what the caller's function yielded.
 
         Raises:
             WorkerError: a worker died, or raised anything but a CnnError, which is a defect.
@@ -100,10 +101,12 @@ class WorkerPool(ABC):
                 self._state.progress[worker] = RUNNING
                 self._go[worker - 1].release()
         try:
-            for _ in self.function(0, task):
+            for reached in self.function(0, task):
                 for worker in others:
                     self._wait_for(worker, finished=False)
                 self._waiting.clear()
+                if between is not None:
+                    between(reached)
                 for worker in others:
                     self._go[worker - 1].release()
             for worker in others:

@@ -6,10 +6,15 @@ The caller lays out the table before it starts the workers. Every worker calls `
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Literal
 
 from cnncli.engine.kernels.batchnorm import BatchNormKernel, Sums, merge_sums, sums_size
 from cnncli.nn.layers import BatchNorm
 from cnncli.nn.network import Network
+
+Barrier = Sums | Literal["gradients"] | None
+"""What the shards have published when they reach a barrier: BatchNorm sums (S, numbers), their gradients, or nothing
+that another process of an MPI program needs."""
 
 
 def reduced_sizes(network: Network) -> dict[int, int]:
@@ -51,12 +56,12 @@ class SumExchange:
     shard: int
     shards: int
 
-    def add_up(self, norm: BatchNormKernel, own: Sums, *, backward: bool) -> Generator[None, None, Sums]:
+    def add_up(self, norm: BatchNormKernel, own: Sums, *, backward: bool) -> Generator[Barrier, None, Sums]:
         """Publish this shard's sums for one layer and return the sums of all shards, added in the order of the shards.
 
-        Yields once, at the barrier where every shard has published its sums.
+        Yields once, at the barrier where every shard has published its sums: the rows (S, numbers) of all shards.
         """
         published = self.sums.table[int(backward), :, self.sums.slices[norm.nodes[0].index]]
         published[self.shard] = own
-        yield
+        yield published
         return merge_sums(list(published[: self.shards]))

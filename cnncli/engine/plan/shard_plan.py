@@ -22,7 +22,7 @@ from cnncli.engine.kernels.arrays import Scratch, empty
 from cnncli.engine.kernels.batchnorm import BatchNormKernel, merge_sums
 from cnncli.engine.kernels.kernel import Kernel, LayerGenerators, Workload
 from cnncli.engine.kernels.layout import single_block
-from cnncli.engine.plan.batchnorm_sums import SumExchange
+from cnncli.engine.plan.batchnorm_sums import Barrier, SumExchange
 from cnncli.engine.plan.kernel_table import match, read_image_major
 from cnncli.engine.plan.micro_batch_sizes import micro_batch_sizes
 from cnncli.engine.plan.nodes import nodes_of
@@ -160,7 +160,7 @@ class ShardPlan:
             tape.replay()
             self.clock.stop(part, backward=backward)
 
-    def forward(self, generators: LayerGenerators, exchange: SumExchange) -> Iterator[None]:
+    def forward(self, generators: LayerGenerators, exchange: SumExchange) -> Iterator[Barrier]:
         """Run the shard's images to `logits`; yields at the barrier of every BatchNorm.
 
         Args:
@@ -203,7 +203,7 @@ class ShardPlan:
         np.multiply(dlogits, np.float32(share), out=self.logits)
         return loss * share, correct
 
-    def backward(self, exchange: SumExchange) -> Iterator[None]:
+    def backward(self, exchange: SumExchange) -> Iterator[Barrier]:
         """Run the gradient in `logits` back through the kernels; yields at the barrier of every BatchNorm."""
         for stage in reversed(self.stages):
             self._replay(stage.backward, backward=True)
