@@ -182,7 +182,8 @@ def reliability(probabilities: FloatArray, labels: IntArray) -> list[Reliability
 
 def _binned(probabilities: FloatArray, labels: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return for each bin the number of predictions, of those that are right, and the sum of their probabilities."""
-    confidence = probabilities.max(axis=1).astype(np.float64)
+    # a network that has diverged is sure of nothing
+    confidence = np.nan_to_num(probabilities.max(axis=1).astype(np.float64))
     right = probabilities.argmax(axis=1) == labels
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     ones = np.ones_like(confidence)

@@ -1,12 +1,13 @@
 """The training loop, as a generator: between two records its caller can draw, save or stop."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from cnncli.batches.batches import Batches
-from cnncli.engine.executor import StepSettings
+from cnncli.engine.executor import DIVERGENCE_HINT, StepSettings
 from cnncli.errors import DivergenceError
 from cnncli.optim.averaging import Average
 from cnncli.optim.optimizers import Optimizer
@@ -57,7 +58,7 @@ def fit(
 
     Raises:
         DivergenceError: the loss or a gradient is not finite; the message names epoch, step and
-            tensor. The parameters are those of the step before.
+            tensor. The parameters are those of the step before. Or the loss of a validation is not finite.
 
     Example:
         >>> import numpy as np
@@ -118,5 +119,10 @@ def fit(
         if validate is not None:
             with nullcontext() if average is None else average.applied(executor.network):
                 evaluation = validate()
+            if evaluation is not None and not math.isfinite(evaluation.loss):
+                raise DivergenceError(
+                    f"epoch {state.epoch}: the loss on the validation images is {evaluation.loss}",
+                    DIVERGENCE_HINT,
+                )
         state.elapsed = clock() - begin
         yield state.finish_epoch(learning_rate, evaluation)

@@ -482,6 +482,25 @@ def test_divergence_fails_the_run_and_keeps_the_last_good_checkpoint(
     assert network_hash(load_checkpoint(run.last_path).network) == good
 
 
+def test_weights_that_diverge_in_the_last_step_of_an_epoch_are_told_by_validation(
+    config: Callable[..., Config], new_run: Callable[[], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step itself has a finite loss; the weights that it leaves behind have none."""
+    run, real = new_run(), session.evaluate
+
+    def diverged(executor: Any, *args: Any, **options: Any) -> Any:
+        executor.network.parameters.values[...] = np.nan
+        return real(executor, *args, **options)
+
+    monkeypatch.setattr(session, "evaluate", diverged)
+    with pytest.raises(
+        DivergenceError, match=r"^epoch 1: the loss on the validation images is nan"
+    ) as caught:
+        train(config(), run)
+    assert run.status() == "failed" and run.read_info()["error"] == str(caught.value)
+    assert not run.best_path.exists()
+
+
 def test_a_full_disk_fails_the_run_and_a_resume_makes_up_for_it(
     config: Callable[..., Config], new_run: Callable[[], Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
