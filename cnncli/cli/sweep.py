@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cnncli.sweep.definition import SweepDefinition
     from cnncli.sweep.finish import SweepResult
     from cnncli.sweep.places.place import Place
-    from cnncli.sweep.run import Trial
+    from cnncli.sweep.trials import Trial
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -93,7 +93,7 @@ def sweep(
     """
     from cnncli.runs import Group
     from cnncli.sweep.definition import load_sweep, require_packages
-    from cnncli.sweep.run import find_sweep, load_group
+    from cnncli.sweep.finding import find_sweep, load_group
 
     notify = silence if quiet else note
     if (file is None) == (resume is None):
@@ -140,7 +140,8 @@ def _run(
     """Run all trials and measure the winner; a signal stops it."""
     from cnncli.cli.progress import counting
     from cnncli.sweep.finish import finish_sweep
-    from cnncli.sweep.run import SweepEvents, best_trial, read_trials, run_sweep
+    from cnncli.sweep.run import SweepEvents, run_sweep
+    from cnncli.sweep.trials import best_trial, read_trials
 
     over: list[Trial] = [trial for trial in read_trials(group) if trial.is_over]
 

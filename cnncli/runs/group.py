@@ -1,5 +1,6 @@
 """A group of runs in one folder: the repeats of one config over several seeds, or the trials of a sweep."""
 
+import os
 import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -34,6 +35,16 @@ class Group:
     def exists(self) -> bool:
         """Return whether the folder is that of a group."""
         return self.info_path.is_file()
+
+    def is_free(self) -> bool:
+        """Return whether the folder does not exist, or has nothing but the beginning of a group in it."""
+        try:
+            names = set(os.listdir(self.path))
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return GROUP_FILE not in names and not {name for name in names if name[0] != "."} - {"config.yaml"}
 
     def read_info(self) -> dict[str, Any]:
         """Return the content of group.json, {} when there is no such file; raises RunError."""

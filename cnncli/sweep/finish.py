@@ -14,8 +14,8 @@ from cnncli.runs import Group, Run
 from cnncli.storage import write_text_atomic
 from cnncli.sweep.definition import SweepDefinition, with_base
 from cnncli.sweep.importance import importance
-from cnncli.sweep.run import PRUNED, Trial, best_trial
 from cnncli.sweep.trial import DONE
+from cnncli.sweep.trials import PRUNED, Trial, best_trial
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,8 @@ from cnncli.sweep.search import Result, Search, Watch
 from cnncli.sweep.space import Choice, Space
 
 if TYPE_CHECKING:
-    from cnncli.sweep.definition import Pruning, SweepDefinition
+    from cnncli.sweep.definition import SweepDefinition
+    from cnncli.sweep.form import Pruning
 
 
 class OptunaSearch:

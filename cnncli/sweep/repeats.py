@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cnncli.config.load import load_config
 from cnncli.errors import CnnError, DivergenceError, Interrupted, RunError, UsageError
 from cnncli.runs import Group, Run, create_run
-from cnncli.runs.group import GROUP_FILE
 from cnncli.runs.lookup import check_name
 from cnncli.storage import make_folder, take_folder, write_text_atomic
 from cnncli.sweep.spread import Spread, spread
@@ -127,7 +126,7 @@ def find_repeats(config: "Config", runs_dir: str | os.PathLike[str], name: str |
     if name is not None:
         check_name(name)
         group = Group(Path(runs_dir) / name)
-        if not _is_free(group) and not _repeats(group, config):
+        if not group.is_free() and not _repeats(group, config):
             what = "the repeats of another config" if group.exists() else "something else"
             raise RunError(
                 f"{group.path} exists already, and is {what}", "choose another `name`", run=group.path
@@ -137,7 +136,7 @@ def find_repeats(config: "Config", runs_dir: str | os.PathLike[str], name: str |
     number = 1
     while True:
         group = Group(Path(runs_dir) / (f"{stem}-{KIND}" + (f"-{number}" if number > 1 else "")))
-        if _is_free(group) or _repeats(group, config):
+        if group.is_free() or _repeats(group, config):
             return group
         number += 1
 
@@ -277,17 +276,6 @@ def _results(group: Group, seeds: Sequence[int]) -> Iterator[SeedResult]:
         info = run.read_info() if run.status() == "done" else {}
         figures = (info.get("val_accuracy"), info.get("test_accuracy"), info.get("best_epoch"))
         yield SeedResult(seed, run, *figures, error=None if info else diverged.get(str(seed), "not finished"))
-
-
-def _is_free(group: Group) -> bool:
-    """Return whether the folder does not exist, or has nothing but the beginning of a group in it."""
-    try:
-        names = set(os.listdir(group.path))
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return GROUP_FILE not in names and not {name for name in names if name[0] != "."} - {"config.yaml"}
 
 
 def _repeats(group: Group, config: "Config") -> bool:

@@ -1,88 +1,30 @@
 """Runs a sweep: asks for trials, starts them, tells their results in order, and goes on after an interruption."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cnncli.config.errors import Origin
 from cnncli.config.load import load_config
 from cnncli.errors import CnnError, ConfigError, Interrupted, RunError
 from cnncli.runs import Group, Run, create_run
-from cnncli.runs.group import GROUP_FILE
-from cnncli.runs.lookup import check_name
 from cnncli.storage import make_folder, take_folder, write_text_atomic
-from cnncli.sweep.definition import SweepDefinition, read_sweep, require_packages, with_base
+from cnncli.sweep.definition import SweepDefinition, require_packages, with_base
+from cnncli.sweep.finding import KIND
 from cnncli.sweep.places.place import LOST, Ended, Job, Place
-from cnncli.sweep.search import Result, Search, Watch
+from cnncli.sweep.search import Search, Watch
 from cnncli.sweep.searches import make_search
 from cnncli.sweep.trial import DIVERGED, DONE, IMPOSSIBLE, STOP_FILE, STOPPED
+from cnncli.sweep.trials import FAILED, PRUNED, RUNNING, WAITING, Trial, best_trial, read_trials
 from cnncli.training.session import with_fixed_shards
-
-if TYPE_CHECKING:
-    from cnncli.config.schema import Config
-
-KIND = "sweep"
-
-WAITING, RUNNING, PRUNED, FAILED = "waiting", "running", "pruned", "failed"
-"""What a trial can be beside done."""
 
 ATTEMPTS = 5
 """How often a trial is started again that is lost without any progress."""
 
-_FREE = ("trials", "minutes")
-"""The keys of a sweep file that may change when it goes on."""
-
 _LOOK_EVERY = 0.2
-
-
-@dataclass
-class Trial:
-    """One trial of a sweep.
-
-    Attributes:
-        number: from 0.
-        values: of the keys that are varied.
-        state: waiting, running, done, pruned or failed.
-        val_accuracy: of its best epoch; of a pruned trial that of its last epoch.
-        epochs: how many it has done.
-        seconds: of its training.
-        error: why it failed.
-        curve: the validation accuracy after each epoch.
-    """
-
-    number: int
-    values: dict[str, Any]
-    state: str = WAITING
-    val_accuracy: float | None = None
-    epochs: int = 0
-    seconds: float = 0.0
-    error: str | None = None
-    curve: list[float] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        """The name of its run in the folder of the sweep."""
-        return f"trial-{self.number}"
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has a result."""
-        return self.state in (DONE, PRUNED, FAILED)
-
-    @property
-    def result(self) -> Result:
-        """What the search is told."""
-        return Result(self.state, self.val_accuracy, tuple(self.curve))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as values of JSON."""
-        return {**asdict(self), "name": self.name}
 
 
 @dataclass
@@ -115,60 +57,6 @@ class SweepEvents:
     started: Callable[[Trial, bool], None] = lambda trial, again: None
     ended: Callable[[Trial], None] = lambda trial: None
     note: Callable[[str], None] = lambda text: None
-
-
-def find_sweep(definition: SweepDefinition, runs_dir: str | os.PathLike[str], name: str | None) -> Group:
-    """Return the group of a sweep: an earlier one of the same file, else a folder that is still free.
-
-    Nothing is created.
-
-    Args:
-        definition: of the sweep; its trials and minutes may have changed.
-        runs_dir: the folder that holds the runs.
-        name: of the sweep; None for the name of its file, and a number if that is taken.
-
-    Raises:
-        UsageError: the name cannot be one.
-        RunError: there is something else of that name.
-    """
-    if name is not None:
-        check_name(name)
-        group = Group(Path(runs_dir) / name)
-        if not _is_free(group) and not _is_same(group, definition):
-            what = "another sweep" if group.read_info().get("kind") == KIND else "something else"
-            raise RunError(f"{group.path} exists already, and is {what}", "choose another `name`")
-        return group
-    stem, number = Path(definition.source).stem, 1
-    while True:
-        group = Group(Path(runs_dir) / (stem + (f"-{number}" if number > 1 else "")))
-        if _is_free(group) or _is_same(group, definition):
-            return group
-        number += 1
-
-
-def load_group(group: Group, *, trials: int | None = None, minutes: float | None = None) -> SweepDefinition:
-    """Return the definition of a sweep that was started earlier.
-
-    Args:
-        group: its folder.
-        trials, minutes: replace what it was started with.
-
-    Raises:
-        RunError: it is no sweep, or is damaged.
-    """
-    info = group.read_info()
-    document = info.get("definition")
-    if info.get("kind") != KIND or not isinstance(document, dict):
-        raise RunError(f"{group.path} is no sweep")
-    base = load_config(group.path / "config.yaml")
-    budget = info.get("budget") or {}
-    return read_sweep(
-        document,
-        Origin(str(info.get("source"))),
-        base=base,
-        trials=trials if trials is not None else budget.get("trials"),
-        minutes=minutes if minutes is not None else budget.get("minutes"),
-    )
 
 
 def run_sweep(group: Group, definition: SweepDefinition, place: Place, events: SweepEvents) -> list[Trial]:
@@ -205,27 +93,6 @@ def run_sweep(group: Group, definition: SweepDefinition, place: Place, events: S
             raise
         loop.store(status="done", error=None)
         return loop.trials
-
-
-def best_trial(trials: list[Trial]) -> Trial | None:
-    """Return the trial with the best validation accuracy; of equal ones the first."""
-    finished = [trial for trial in trials if trial.state == DONE and trial.val_accuracy is not None]
-    return max(finished, key=lambda trial: (trial.val_accuracy or 0.0, -trial.number), default=None)
-
-
-def read_trials(group: Group) -> list[Trial]:
-    """Return the trials of a sweep as its file has them.
-
-    Raises:
-        RunError: the file is damaged.
-    """
-    try:
-        return [
-            Trial(**{key: value for key, value in each.items() if key != "name"})
-            for each in group.read_info().get("trials") or []
-        ]
-    except (TypeError, AttributeError) as error:
-        raise RunError(f"{group.info_path} is damaged: {error}") from error
 
 
 def _begin(group: Group, definition: SweepDefinition) -> SweepDefinition:
@@ -266,9 +133,8 @@ class _Loop:
         self._asked = 0  # how many trials the search was asked for, in this process
         self._told = 0
         self._watches: dict[int, Watched] = {}
-        self._attempts: dict[
-            int, tuple[int, int]
-        ] = {}  # steps done at the last start, starts without progress
+        # steps done at the last start, and starts without progress
+        self._attempts: dict[int, tuple[int, int]] = {}
         self._running: set[int] = set()
         self._spent = float(group.read_info().get("spent") or 0.0)
         self._began = time.monotonic()
@@ -460,38 +326,3 @@ class _Loop:
             over = sum(trial.is_over for trial in self.trials)
             of = "" if self.definition.count is None else f" of {self.definition.count}"
             raise Interrupted(f"stopped after {over}{of} trials", number, run=self.group.path)
-
-
-def _is_free(group: Group) -> bool:
-    """Return whether the folder does not exist, or has nothing but the beginning of a group in it."""
-    try:
-        names = set(os.listdir(group.path))
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return GROUP_FILE not in names and not {name for name in names if name[0] != "."} - {"config.yaml"}
-
-
-def _is_same(group: Group, definition: SweepDefinition) -> bool:
-    """Return whether a group is a sweep of this definition; how many trials there are may differ."""
-    try:
-        info = group.read_info()
-        stored = info.get("definition")
-        if info.get("kind") != KIND or not isinstance(stored, dict):
-            return False
-        old: Config = load_config(group.path / "config.yaml")
-    except CnnError:
-        return False
-    new = definition.base
-    free = [
-        f"engine.workers={old.engine.workers}",
-        f"engine.shards={old.engine.shards}"
-        if new.engine.shards == "auto"
-        else f"engine.shards={new.engine.shards}",
-        f"data.dir={json.dumps(old.data.dir)}",
-    ]
-    same = {key: value for key, value in stored.items() if key not in _FREE} == json.loads(
-        json.dumps({key: value for key, value in definition.document.items() if key not in _FREE})
-    )
-    return same and new.with_overrides(free) == old

@@ -17,8 +17,9 @@ import pytest
 from cnncli.errors import CnnError, UsageError
 from cnncli.runs import Run
 from cnncli.sweep.definition import load_sweep
+from cnncli.sweep.finding import find_sweep
 from cnncli.sweep.places.dask_cluster import DaskPlace
-from cnncli.sweep.run import SweepEvents, find_sweep, run_sweep
+from cnncli.sweep.run import SweepEvents, run_sweep
 from cnncli.sweep.trial import DONE
 from tests.runs.sample import ENVIRONMENT
 from tests.sweep.places import Here

@@ -13,9 +13,10 @@ import pytest
 from cnncli.runs import Group, Run, create_run
 from cnncli.runs.process import is_alive
 from cnncli.sweep.definition import load_sweep
+from cnncli.sweep.finding import find_sweep
 from cnncli.sweep.places.local import LocalPlace
 from cnncli.sweep.places.place import LOST, Job, read_outcome, trial_environment
-from cnncli.sweep.run import SweepEvents, find_sweep, run_sweep
+from cnncli.sweep.run import SweepEvents, run_sweep
 from cnncli.sweep.trial import DONE, IMPOSSIBLE, STOP_FILE, STOPPED
 from tests.sweep.places import Here
 

@@ -10,10 +10,12 @@ import pytest
 from cnncli.errors import Interrupted, RunBusyError, RunError
 from cnncli.runs import Group, Run
 from cnncli.sweep.definition import load_sweep
+from cnncli.sweep.finding import find_sweep, load_group
 from cnncli.sweep.finish import finish_sweep
 from cnncli.sweep.places.place import LOST, Ended, Job
-from cnncli.sweep.run import SweepEvents, Trial, best_trial, find_sweep, load_group, read_trials, run_sweep
+from cnncli.sweep.run import SweepEvents, run_sweep
 from cnncli.sweep.trial import DIVERGED, DONE, FAILED
+from cnncli.sweep.trials import Trial, best_trial, read_trials
 from tests.runs.sample import row, run_code
 from tests.sweep.places import Here
 
