@@ -2,10 +2,10 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 
 from cnncli.errors import RunError, StorageError, UsageError
@@ -240,6 +240,43 @@ def _take_name(parent: Path, name: str, exist_ok: bool) -> Run:
     with run.lock(), storing(run.path):
         run.clear()
     return run
+
+
+def find_group(
+    runs_dir: str | os.PathLike[str],
+    name: str | None,
+    stem: str,
+    is_same: Callable[[Group], bool],
+    kind: str,
+    other: str,
+) -> Group:
+    """Return the group that an earlier call has begun, else one whose folder is still free. Nothing is created.
+
+    Args:
+        runs_dir: the folder that holds the runs.
+        name: of the group; None for the stem, with a number if that is taken.
+        stem: the name that it has otherwise.
+        is_same: whether a group is that of an earlier call.
+        kind: of such groups in group.json.
+        other: what the message calls another group of this kind.
+
+    Raises:
+        UsageError: the name cannot be one.
+        RunError: there is something else of that name.
+    """
+    if name is not None:
+        check_name(name)
+        group = Group(Path(runs_dir) / name)
+        if not group.is_free() and not is_same(group):
+            what = other if group.read_info().get("kind") == kind else "something else"
+            hint = "choose another `name`"
+            raise RunError(f"{group.path} exists already, and is {what}", hint, run=group.path)
+        return group
+    for number in count(1):
+        group = Group(Path(runs_dir) / (stem if number == 1 else f"{stem}-{number}"))
+        if group.is_free() or is_same(group):
+            return group
+    raise AssertionError("there is always a free number")
 
 
 def check_name(name: str) -> None:

@@ -9,7 +9,7 @@ from cnncli.config.errors import Origin
 from cnncli.config.load import load_config
 from cnncli.errors import CnnError, RunError
 from cnncli.runs import Group
-from cnncli.runs.lookup import check_name
+from cnncli.runs.lookup import find_group
 from cnncli.sweep.definition import SweepDefinition, read_sweep
 
 if TYPE_CHECKING:
@@ -35,19 +35,8 @@ def find_sweep(definition: SweepDefinition, runs_dir: str | os.PathLike[str], na
         UsageError: the name cannot be one.
         RunError: there is something else of that name.
     """
-    if name is not None:
-        check_name(name)
-        group = Group(Path(runs_dir) / name)
-        if not group.is_free() and not _is_same(group, definition):
-            what = "another sweep" if group.read_info().get("kind") == KIND else "something else"
-            raise RunError(f"{group.path} exists already, and is {what}", "choose another `name`")
-        return group
-    stem, number = Path(definition.source).stem, 1
-    while True:
-        group = Group(Path(runs_dir) / (stem + (f"-{number}" if number > 1 else "")))
-        if group.is_free() or _is_same(group, definition):
-            return group
-        number += 1
+    stem = Path(definition.source).stem
+    return find_group(runs_dir, name, stem, lambda group: _is_same(group, definition), KIND, "another sweep")
 
 
 def load_group(group: Group, *, trials: int | None = None, minutes: float | None = None) -> SweepDefinition:

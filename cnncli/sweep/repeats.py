@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cnncli.config.load import load_config
 from cnncli.errors import CnnError, DivergenceError, Interrupted, RunError, UsageError
 from cnncli.runs import Group, Run, create_run
-from cnncli.runs.lookup import check_name
+from cnncli.runs.lookup import find_group
 from cnncli.storage import make_folder, take_folder, write_text_atomic
 from cnncli.sweep.spread import Spread, spread
 from cnncli.training.session import with_fixed_shards
@@ -123,22 +123,9 @@ def find_repeats(config: "Config", runs_dir: str | os.PathLike[str], name: str |
         UsageError: the name cannot be one.
         RunError: there is something else of that name.
     """
-    if name is not None:
-        check_name(name)
-        group = Group(Path(runs_dir) / name)
-        if not group.is_free() and not _repeats(group, config):
-            what = "the repeats of another config" if group.exists() else "something else"
-            raise RunError(
-                f"{group.path} exists already, and is {what}", "choose another `name`", run=group.path
-            )
-        return group
-    stem = Path(config.origin.source).stem
-    number = 1
-    while True:
-        group = Group(Path(runs_dir) / (f"{stem}-{KIND}" + (f"-{number}" if number > 1 else "")))
-        if group.is_free() or _repeats(group, config):
-            return group
-        number += 1
+    stem = f"{Path(config.origin.source).stem}-{KIND}"
+    other = "the repeats of another config"
+    return find_group(runs_dir, name, stem, lambda group: _repeats(group, config), KIND, other)
 
 
 def pending_seeds(group: Group, seeds: Sequence[int]) -> list[int]:
