@@ -160,7 +160,7 @@ def train(
     from cnncli.cli import train_repeats, train_session
     from cnncli.cli.console import note, silence
     from cnncli.config.overrides import Override
-    from cnncli.runs.lookup import find_group_to_resume
+    from cnncli.runs.lookup import check_name, find_group_to_resume
     from cnncli.training.choose import REFERENCE, choose_config
 
     config = _one_config(file, config, runs_dir)
@@ -185,6 +185,8 @@ def train(
     if init_partial:
         changes.append(Override("train.init_partial=true", "--init-partial"))
     changes += data_dir_override(data_dir)
+    if name is not None and resume is None:
+        check_name(name)
     notify = silence if quiet else note
     options = train_session.TrainOptions(json, quiet, plots, profile)
     if resume is not None:
@@ -223,6 +225,9 @@ def train(
                 raise UsageError(f"{option} does not go with --seeds")
         if seed is not None and "," in seeds:
             raise UsageError("--seeds lists the seeds, so there is no place for --seed")
+        from cnncli.sweep.repeats import read_seeds
+
+        read_seeds(seeds, 0)  # what cannot be seeds is told before anything is downloaded
         chosen = choose_config(config, changes, progress=not quiet, notify=notify)
         train_repeats.start(chosen, seeds, runs_dir, name, options)
     elif dry_run:

@@ -479,3 +479,24 @@ def test_the_weights_of_a_run_are_where_another_starts_and_the_config_has_the_fi
     assert missing.exit_code == 1 and "there is no run 'nobody'" in missing.stderr
     alone = cnn("train", "tiny.yaml", "--init-partial")
     assert alone.exit_code == 2 and "there is no train.init_from" in alone.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--name", "a/b"], "cannot be the name"),
+        (["--seeds", "1,1"], "twice"),
+        (["--seeds", "x"], "no seeds"),
+    ],
+)
+def test_a_wrong_name_or_seed_is_told_before_data_are_looked_for(
+    cnn, place: Path, monkeypatch: pytest.MonkeyPatch, wrong: list[str], said: str
+) -> None:
+    import cnncli.training.choose
+
+    def choose(*args: object, **options: object) -> None:
+        raise AssertionError("data were looked for")
+
+    monkeypatch.setattr(cnncli.training.choose, "choose_config", choose)
+    refused = cnn("train", *wrong)
+    assert refused.exit_code == 2 and said in refused.stderr
