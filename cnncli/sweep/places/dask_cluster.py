@@ -18,8 +18,6 @@ from cnncli.errors import CnnError, UsageError
 from cnncli.sweep.places.place import LOST, Ended, Job, read_outcome, trial_command, trial_environment
 from cnncli.sweep.trial import STOP_FILE
 
-SCHEME = "dask://"
-
 _CONNECT_SECONDS = 15
 _LOOK_EVERY = 0.05
 _PATIENCE = 60.0
